@@ -1,0 +1,324 @@
+//! What a runner and an agent say to each other: plain types, one JSON line each.
+//!
+//! ```text
+//! runner  Open ─────────────▶  agent (`dial`, reached by exec)
+//!              ◀───────────── Hello
+//!         Batch ────────────▶
+//!              ◀───────────── Result, Result, …, BatchDone
+//!         Heartbeat ────────▶
+//!              ◀───────────── Heartbeat
+//! ```
+//!
+//! Times are microseconds of the agent's monotonic clock since its machine booted.
+//! The runner maps them to its own clock by the heartbeats' round trips.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// The protocol's version. An agent that hears another one answers [`Response::Error`].
+pub const VERSION: u32 = 1;
+
+/// The file name under which a binary acts as the agent, in the image and in the sandbox.
+pub const BINARY: &str = "netproof-probe";
+
+/// The port on which every agent takes the kubelet's readiness probe and, from
+/// loopback, the heartbeats of its own sessions. Outside [`SOURCE_PORTS`].
+pub const CONTROL_PORT: u16 = 61_000;
+
+/// The source ports that dials are made from: one every 7.5 ms, so that none repeats
+/// for a destination within 300 s however often a session is made anew.
+pub const SOURCE_PORTS: std::ops::Range<u16> = 20_000..60_000;
+
+/// A line from the runner to the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Request {
+    /// The first line of a session.
+    Open {
+        /// The runner's [`VERSION`].
+        version: u32,
+        /// The run's key in hex, with which questions and answers are tagged.
+        key: String,
+    },
+    /// Proves that the session lives; answered with the same number.
+    Heartbeat {
+        /// Chosen by the runner.
+        sequence: u64,
+    },
+    /// Probes to be made at once.
+    Batch {
+        /// Chosen by the runner; stands in each result.
+        batch: u64,
+        /// Upper limit of new connections a second by this agent; `None` is no limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rate: Option<u32>,
+        /// What to dial.
+        probes: Vec<Probe>,
+    },
+    /// Gives up a batch: no further result of it is wanted, `BatchDone` still comes.
+    Cancel {
+        /// The batch to give up.
+        batch: u64,
+    },
+}
+
+/// A line from the agent to the runner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Response {
+    /// The answer to [`Request::Open`].
+    Hello {
+        /// The agent's [`VERSION`].
+        version: u32,
+        /// The agent's crate version, for people.
+        agent: String,
+        /// The agent's clock as it wrote this line.
+        clock: u64,
+    },
+    /// The answer to [`Request::Heartbeat`].
+    Heartbeat {
+        /// The request's number.
+        sequence: u64,
+        /// The agent's clock as it wrote this line.
+        clock: u64,
+    },
+    /// One probe has ended.
+    Result {
+        /// The batch that asked for it.
+        batch: u64,
+        /// What it saw.
+        result: ProbeResult,
+    },
+    /// Every probe of the batch has ended or was given up.
+    BatchDone {
+        /// The batch.
+        batch: u64,
+    },
+    /// A line was not understood, or the version differs.
+    Error {
+        /// For people.
+        message: String,
+    },
+}
+
+/// One question to put to the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    /// Chosen by the runner, unique in its batch.
+    pub id: u64,
+    /// Whom to dial.
+    pub target: Target,
+    /// The destination port.
+    pub port: u16,
+    /// How to speak.
+    pub protocol: Protocol,
+    /// What to say once connected.
+    pub question: Question,
+    /// How long and how often.
+    #[serde(default)]
+    pub timing: Timing,
+}
+
+/// Whom a probe dials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Target {
+    /// An address.
+    Address(IpAddr),
+    /// A name, resolved by the agent with its pod's own resolver settings; every
+    /// address found is dialled.
+    Name(String),
+}
+
+/// How a probe speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP handshake, then the question.
+    Tcp,
+    /// A datagram.
+    Udp,
+    /// TCP handshake, then an HTTP/1.1 request.
+    Http,
+}
+
+/// What a probe says, and so what counts as an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Question {
+    /// For netproof's own agents: a nonce that only an agent of this run answers.
+    Keyed {
+        /// 32 hex digits, never used twice.
+        nonce: String,
+    },
+    /// For foreign peers: TCP takes the handshake (and a banner, if one comes), HTTP a
+    /// `GET /` for which any response is an answer, UDP to port 53 a DNS question for
+    /// the root's name servers; a UDP probe to another port sends an empty-handed
+    /// datagram that few servers answer.
+    Bare,
+}
+
+/// How long and how often a probe tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timing {
+    /// Milliseconds after the first attempt at which a silent destination counts as
+    /// timed out.
+    pub window: u32,
+    /// Attempts, spread evenly over the window, each from a source port of its own.
+    pub attempts: u32,
+    /// Milliseconds to wait for the answer once a handshake is done.
+    pub reply: u32,
+}
+
+impl Default for Timing {
+    /// 800 ms, ten attempts, 3 s: at 10 % loss each way fewer than one window in ten
+    /// million loses all attempts.
+    fn default() -> Self {
+        Self { window: 800, attempts: 10, reply: 3_000 }
+    }
+}
+
+/// What a probe saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeResult {
+    /// The probe's id.
+    pub id: u64,
+    /// The agent's clock when the probe began.
+    pub started: u64,
+    /// Microseconds from begin to end.
+    pub elapsed: u64,
+    /// How the name was resolved; only for [`Target::Name`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+    /// One entry for each address; empty only where a name had none.
+    pub dials: Vec<Dial>,
+}
+
+/// How a name was resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Resolution {
+    /// The name has these addresses.
+    Resolved {
+        /// In the resolver's order, each once.
+        addresses: Vec<IpAddr>,
+    },
+    /// The resolver answered that the name doesn't exist or has no addresses.
+    NoSuchName {
+        /// For people.
+        message: String,
+    },
+    /// No resolver answered, or it could not tell.
+    Failed {
+        /// For people.
+        message: String,
+    },
+}
+
+/// What came of one address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dial {
+    /// The address.
+    pub address: IpAddr,
+    /// The most telling outcome of all attempts: connected before prohibited, refused,
+    /// reset, no route, failed, timed out.
+    pub outcome: Outcome,
+    /// Every attempt in order of its begin.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// The agent's clock when it began.
+    pub at: u64,
+    /// Microseconds until its outcome was known (the handshake, not the answer).
+    pub took: u64,
+    /// The source port that it was bound to.
+    pub port: u16,
+    /// What came of it.
+    pub outcome: AttemptOutcome,
+}
+
+/// What came of one attempt, without detail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AttemptOutcome {
+    /// TCP: the handshake was completed. UDP: an answer came.
+    Connected,
+    /// RST in answer to the SYN, or ICMP port unreachable.
+    Refused,
+    /// ICMP administratively prohibited (RFC 1812, codes 9, 10, 13).
+    Prohibited,
+    /// ICMP host or network unreachable, or no local route.
+    NoRoute,
+    /// The connection was reset after the handshake.
+    Reset,
+    /// The agent's own kernel refused (EPERM, no free port, …).
+    Failed,
+    /// Nothing came before the window's end.
+    TimedOut,
+    /// Ended by another attempt's success.
+    Abandoned,
+}
+
+/// What came of all attempts at one address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Outcome {
+    /// TCP: a handshake was completed. UDP: an answer came.
+    Connected {
+        /// Who or what answered.
+        answer: Answer,
+    },
+    /// RST in answer to a SYN, or ICMP port unreachable.
+    Refused,
+    /// ICMP administratively prohibited.
+    Prohibited {
+        /// Type and code of the ICMP message, as `3/13`.
+        code: String,
+    },
+    /// ICMP host or network unreachable, or no local route.
+    NoRoute {
+        /// For people.
+        message: String,
+    },
+    /// Every connection was reset after its handshake, before an answer.
+    Reset,
+    /// The agent's own kernel refused.
+    Failed {
+        /// For people, with the errno's name.
+        message: String,
+    },
+    /// No attempt heard anything before the window's end.
+    TimedOut,
+}
+
+/// Who or what answered on a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Answer {
+    /// An agent of this run that knows the key and repeated the nonce.
+    Agent {
+        /// The identity that it was started with.
+        identity: String,
+        /// The address that the listener saw the question come from.
+        saw: SocketAddr,
+    },
+    /// An application, by a reply that is no agent's.
+    Application {
+        /// The HTTP status, for HTTP.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// The reply's first bytes or what it was, for people.
+        summary: String,
+    },
+    /// Nothing was said after the handshake: no proof of who took it.
+    HandshakeOnly,
+}

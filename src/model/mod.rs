@@ -1,0 +1,14 @@
+//! The words that every other module shares: port, protocol, family, connectivity.
+//!
+//! Kubernetes' own terms for Kubernetes' own things. Nothing in here touches a
+//! clock, a socket or a cluster.
+
+mod connectivity;
+mod labels;
+mod port;
+mod run;
+
+pub use connectivity::{Connectivity, Family};
+pub use labels::Labels;
+pub use port::{Port, PortError, Protocol, Transport};
+pub use run::{RunId, RunIdError};

@@ -1,0 +1,1 @@
+//! From suites to a plan: identities, placement, controls, ids.

@@ -1,0 +1,1 @@
+//! The fold of all events, and a writer per format.

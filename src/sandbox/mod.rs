@@ -1,0 +1,1 @@
+//! A cluster in a process: real sockets, real packets, a real firewall.

@@ -1,0 +1,1 @@
+//! A suite: what somebody claims about a cluster, read from YAML and checked.

@@ -1,0 +1,1 @@
+//! The judge: observation and controls in, verdict out.
