@@ -1,1 +1,19 @@
-//! The judge: observation and controls in, verdict out.
+//! The judge: what was seen and what backs it go in, a verdict with its reason comes out.
+//!
+//! A sighting ([`Observation`]), a claim ([`Claim`]) and a judgement ([`Judgement`]) are
+//! three types, so that a failure to connect can't be mistaken for a denial: only
+//! [`judge`] turns one into the other, and it asks the controls first.
+
+mod claim;
+mod control;
+mod judge;
+mod judgement;
+mod observation;
+mod settle;
+
+pub use claim::{Claim, Intended};
+pub use control::{ControlKind, ControlState, Controls};
+pub use judge::{judge, judge_all, judge_denial};
+pub use judgement::{Judgement, Reason, Verdict};
+pub use observation::{AnsweredBy, Observation};
+pub use settle::{Change, Expectation, RoundTimes, Settled, Settling, SettlingRules, Sighting};

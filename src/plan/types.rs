@@ -1,0 +1,213 @@
+//! The plan's types.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    model::{Connectivity, Family, Labels, Port, RunId},
+    suite::{Denial, EvidenceRule, Location},
+};
+
+/// Everything that a run will create and ask.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The run that it is for; stands in all names.
+    pub run: RunId,
+    /// The nodes that pods are placed on, in order of use.
+    pub nodes: Vec<String>,
+    /// Where the control pods live.
+    pub control_namespace: ControlNamespace,
+    /// The control pods of each node in `nodes`.
+    pub controls: BTreeMap<String, ControlPods>,
+    /// Every pod to launch: those of all suites, then the control pods.
+    pub pods: Vec<PlannedPod>,
+    /// Suites in the order in which they are run.
+    pub suites: Vec<SuitePlan>,
+}
+
+impl Plan {
+    /// The pod that an index of this plan stands for.
+    pub fn pod(&self, index: PodIndex) -> &PlannedPod {
+        &self.pods[index.0]
+    }
+
+    /// All cases in order.
+    pub fn cases(&self) -> impl Iterator<Item = &PlannedCase> {
+        self.suites.iter().flat_map(|suite| &suite.cases)
+    }
+}
+
+/// A pod of a plan, by its place in [`Plan::pods`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodIndex(pub usize);
+
+/// Where the control pods live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlNamespace {
+    /// Its name.
+    pub name: String,
+    /// True where the run makes it and so removes it.
+    pub created: bool,
+}
+
+/// The control pods of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlPods {
+    /// Never isolated: dials and is dialled to prove paths.
+    pub witness: PodIndex,
+    /// Isolated for ingress by the canary policy.
+    pub canary_ingress: PodIndex,
+    /// Isolated for egress by the canary policy.
+    pub canary_egress: PodIndex,
+}
+
+/// One suite of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SuitePlan {
+    /// The suite's name.
+    pub name: String,
+    /// Namespaces that the run makes, in order of their aliases.
+    pub namespaces: Vec<PlannedNamespace>,
+    /// Objects to apply, aliases already rewritten, in the suite's order.
+    pub objects: Vec<PlannedObject>,
+    /// The suite's own pods.
+    pub pods: Vec<PodIndex>,
+    /// What is asked, in the suite's order.
+    pub cases: Vec<PlannedCase>,
+}
+
+/// A namespace that the run makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedNamespace {
+    /// What the suite calls it.
+    pub alias: String,
+    /// Its name in the cluster.
+    pub name: String,
+    /// The suite's labels; the run adds its own.
+    pub labels: Labels,
+    /// The suite's annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// An object of a suite's manifests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedObject {
+    /// File that it came from, or `inline`.
+    pub source: String,
+    /// The object as it will be sent.
+    pub object: Value,
+}
+
+/// A probe pod to launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedPod {
+    /// `np-<run>-<identity>-0`; also the identity that its agent answers with.
+    pub name: String,
+    /// The namespace's name in the cluster.
+    pub namespace: String,
+    /// True where the run makes that namespace.
+    pub namespace_created: bool,
+    /// What policies see.
+    pub labels: Labels,
+    /// The suite's annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The namespace's `default` where none is named.
+    pub service_account: Option<String>,
+    /// Ports that the agent listens on, by their container port names.
+    pub ports: BTreeMap<String, Port>,
+    /// The node that it is placed on by affinity.
+    pub node: String,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What a probe pod is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The peers of a suite that have this identity.
+    Peer {
+        /// Their names in the suite.
+        names: Vec<String>,
+    },
+    /// A copy of a peer's identity on another node, which proves that a Service works
+    /// from there.
+    StandIn {
+        /// The pod that it copies.
+        of: PodIndex,
+    },
+    /// Proves paths; never isolated.
+    Witness,
+    /// Proves that ingress isolation bites on its node.
+    CanaryIngress,
+    /// Proves that egress isolation bites on its node.
+    CanaryEgress,
+}
+
+/// A case's name for machines: `suite/step/case/port/family`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CaseId(pub String);
+
+impl fmt::Display for CaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One claim with all that is needed to judge it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedCase {
+    /// Unique in the plan.
+    pub id: CaseId,
+    /// The case's name in its suite.
+    pub name: String,
+    /// The source peer's name in the suite.
+    pub from: String,
+    /// The destination peer's name in the suite.
+    pub to: String,
+    /// The port as the suite calls it.
+    pub port_label: String,
+    /// The port that is dialled.
+    pub port: Port,
+    /// The family that is dialled.
+    pub family: Family,
+    /// The pod that dials.
+    pub source: PodIndex,
+    /// Who is dialled.
+    pub destination: Destination,
+    /// The claim.
+    pub expect: Connectivity,
+    /// How long the cluster may take to comply.
+    pub within: Duration,
+    /// Why the suite's author claims it.
+    pub because: Option<String>,
+    /// What a denial needs to pass.
+    pub evidence: EvidenceRule,
+    /// Which kind of denial is asked for, if one is.
+    pub denial: Option<Denial>,
+    /// Dials a foreign destination in the same round to prove that it is there. For a
+    /// Service, every pod that is to be tried as a witness, all on the source's node.
+    pub witnesses: Vec<PodIndex>,
+    /// Where the suite states it.
+    pub location: Location,
+}
+
+/// Who is dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A pod of the plan, by its own address.
+    Pod(PodIndex),
+    /// A Service, by its cluster IP.
+    Service {
+        /// Its namespace's name in the cluster.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// An address that isn't ours.
+    Address(IpAddr),
+    /// A name, resolved in the source pod.
+    Host(String),
+}

@@ -1,0 +1,33 @@
+//! What a case claims, reduced to what the judge needs.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    model::Connectivity,
+    suite::{Denial, EvidenceRule},
+};
+
+/// A case's claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Allow or deny.
+    pub expect: Connectivity,
+    /// Who should answer.
+    pub intended: Intended,
+    /// What a denial needs to pass.
+    pub evidence: EvidenceRule,
+    /// Which kind of denial is asked for, if one is.
+    pub denial: Option<Denial>,
+    /// True where either end is behind a service-mesh proxy, whose handshake proves
+    /// nothing about the peer (L38).
+    pub meshed: bool,
+}
+
+/// Who should answer a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intended {
+    /// One of these agents, by the identities that they answer with.
+    Agents(BTreeSet<String>),
+    /// A peer that isn't ours: an application's reply, or a handshake, marked as such.
+    Foreign,
+}

@@ -1,0 +1,97 @@
+//! Probes that must succeed for another observation to mean anything.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+/// What a control proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ControlKind {
+    /// The source's pod path: its ContainersReady held through the window.
+    SourcePodPath,
+    /// The destination's pod path.
+    DestinationPodPath,
+    /// Something got through over the same pair of nodes, family and transport in the
+    /// same round.
+    NodePath,
+    /// The destination answers from inside its own pod, before and after the window.
+    Listener,
+    /// A witness on the source's node is answered through the Service's address by one
+    /// of its backends.
+    ServicePath,
+    /// The same dial from another pod reaches the foreign address.
+    ReachedBy,
+    /// On the nodes of both ends, isolation was seen to bite.
+    Canary,
+}
+
+impl ControlKind {
+    /// True for controls whose failure means that the network, and not policy, is down.
+    pub fn is_path(self) -> bool {
+        matches!(self, Self::SourcePodPath | Self::DestinationPodPath | Self::NodePath)
+    }
+}
+
+impl fmt::Display for ControlKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SourcePodPath => "source's pod path",
+            Self::DestinationPodPath => "destination's pod path",
+            Self::NodePath => "node path",
+            Self::Listener => "listener",
+            Self::ServicePath => "service path",
+            Self::ReachedBy => "reached by",
+            Self::Canary => "canary",
+        })
+    }
+}
+
+/// How a control ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "camelCase")]
+pub enum ControlState {
+    /// It succeeded in the same round.
+    Up,
+    /// It was tried and failed.
+    Down {
+        /// What was seen, with the object's name.
+        detail: String,
+    },
+    /// It applies, and could not be tried.
+    Missing {
+        /// Why, with the remedy.
+        detail: String,
+    },
+}
+
+/// The controls that apply to a case, as they ended in one round.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Controls(pub BTreeMap<ControlKind, ControlState>);
+
+impl Controls {
+    /// The first path control that is down.
+    pub fn path_down(&self) -> Option<(ControlKind, &str)> {
+        self.first(|kind, state| kind.is_path() && matches!(state, ControlState::Down { .. }))
+    }
+
+    /// The first control of any kind that isn't up.
+    pub fn not_up(&self) -> Option<(ControlKind, &str)> {
+        self.first(|_, state| *state != ControlState::Up)
+    }
+
+    fn first(
+        &self,
+        wanted: impl Fn(ControlKind, &ControlState) -> bool,
+    ) -> Option<(ControlKind, &str)> {
+        self.0.iter().find_map(|(kind, state)| match state {
+            ControlState::Down { detail } | ControlState::Missing { detail }
+                if wanted(*kind, state) =>
+            {
+                Some((*kind, detail.as_str()))
+            }
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! The rule, in the order in which it asks.
+
+use std::time::Duration;
+
+use super::{
+    claim::{Claim, Intended},
+    control::Controls,
+    judgement::{Judgement, Reason, Verdict},
+    observation::{AnsweredBy, Observation},
+};
+use crate::{
+    model::Connectivity::{Allowed, Blocked},
+    suite::{Denial, EvidenceRule},
+};
+
+/// Judges one sighting of one address by one claim.
+///
+/// The order matters: what failed on our own side is asked first, a connection is
+/// believed before any control, and a denial is believed only after all of them.
+pub fn judge(claim: &Claim, seen: &Observation, controls: &Controls) -> Judgement {
+    let verdict = |verdict, reason| Judgement::new(verdict, reason);
+    match seen {
+        // 1. Nothing was seen.
+        Observation::AgentFailed { .. }
+        | Observation::NotResolved { .. }
+        | Observation::NoDestination { .. } => {
+            verdict(Verdict::Inconclusive, Reason::NothingSeen { seen: seen.clone() })
+        }
+        // 2. and 3. Somebody took the connection.
+        Observation::Connected { by } => connected(claim, by),
+        // 4. to 6. Blocked: by what?
+        Observation::Refused | Observation::TimedOut | Observation::Prohibited { .. } => {
+            blocked(claim, seen, controls)
+        }
+        // 7. Neither one nor the other.
+        Observation::NoRoute { .. } | Observation::Reset | Observation::LocalError { .. } => {
+            verdict(Verdict::Inconclusive, Reason::Unclear { seen: seen.clone() })
+        }
+    }
+}
+
+/// Judges all addresses of a destination; the gravest judgement stands for the case.
+///
+/// An empty slice means that there was nothing to dial, which is not a denial.
+pub fn judge_all(claim: &Claim, seen: &[(Observation, Controls)]) -> Judgement {
+    seen.iter()
+        .map(|(seen, controls)| judge(claim, seen, controls))
+        .max_by_key(|judgement| judgement.verdict)
+        .unwrap_or_else(|| {
+            Judgement::new(
+                Verdict::Inconclusive,
+                Reason::NothingSeen {
+                    seen: Observation::NoDestination { message: "no address to dial".to_owned() },
+                },
+            )
+        })
+}
+
+fn connected(claim: &Claim, by: &AnsweredBy) -> Judgement {
+    let intended = match (&claim.intended, by) {
+        (Intended::Agents(meant), AnsweredBy::Agent { identity, .. }) => meant.contains(identity),
+        // A handshake says that something listens, not who: no proof, and no wrong peer.
+        (Intended::Agents(_), AnsweredBy::Nobody) => {
+            return Judgement::new(Verdict::Inconclusive, Reason::HandshakeUnproven);
+        }
+        (Intended::Agents(_), _) | (Intended::Foreign, AnsweredBy::Agent { .. }) => false,
+        (Intended::Foreign, AnsweredBy::Application { .. } | AnsweredBy::Nobody) => true,
+    };
+    match (claim.expect, intended) {
+        (Allowed, true) => match by {
+            AnsweredBy::Agent { identity, .. } => {
+                Judgement::new(Verdict::Pass, Reason::Answered { by: identity.clone() })
+            }
+            AnsweredBy::Application { summary, .. } => {
+                Judgement::new(Verdict::Pass, Reason::ForeignAnswered { summary: summary.clone() })
+            }
+            AnsweredBy::Nobody if claim.meshed => {
+                Judgement::new(Verdict::Inconclusive, Reason::HandshakeUnproven)
+            }
+            AnsweredBy::Nobody => Judgement::new(Verdict::Pass, Reason::HandshakeOnly),
+        },
+        (Blocked, true) => Judgement::new(Verdict::Fail, Reason::Connected { by: by.to_string() }),
+        (expect, false) => {
+            let reason = Reason::WrongEndpoint { by: by.to_string(), meant: meant(claim) };
+            let verdict = if expect == Allowed { Verdict::Fail } else { Verdict::Inconclusive };
+            Judgement::new(verdict, reason)
+        }
+    }
+}
+
+fn meant(claim: &Claim) -> String {
+    match &claim.intended {
+        Intended::Agents(identities) => {
+            identities.iter().map(String::as_str).collect::<Vec<_>>().join(" or ")
+        }
+        Intended::Foreign => "a peer outside this run".to_owned(),
+    }
+}
+
+fn blocked(claim: &Claim, seen: &Observation, controls: &Controls) -> Judgement {
+    // 4. The network is down, whatever the policies say.
+    if let Some((control, detail)) = controls.path_down() {
+        let detail = detail.to_owned();
+        return match claim.expect {
+            Allowed => Judgement::new(Verdict::Fail, Reason::PathDown { control, detail }),
+            Blocked => {
+                Judgement::new(Verdict::Inconclusive, Reason::ControlNotUp { control, detail })
+            }
+        };
+    }
+    // 5. Nothing says by what it was blocked.
+    let unproven = match controls.not_up() {
+        Some((control, detail)) => {
+            Some(Reason::ControlNotUp { control, detail: detail.to_owned() })
+        }
+        None => controls.0.is_empty().then_some(Reason::NoControls),
+    };
+    if let Some(reason) = unproven {
+        return if claim.expect == Blocked && claim.evidence == EvidenceRule::Any {
+            let because = reason.to_string();
+            Judgement::new(Verdict::Pass, Reason::CauseUnproven { because })
+        } else {
+            Judgement::new(Verdict::Inconclusive, reason)
+        };
+    }
+    // 6. Every control is up: this is a denial.
+    match (claim.expect, seen) {
+        (Allowed, _) => Judgement::new(Verdict::Fail, Reason::Blocked { seen: seen.clone() }),
+        (Blocked, Observation::TimedOut) => Judgement::new(Verdict::Pass, Reason::Dropped),
+        (Blocked, _) => Judgement::new(Verdict::Pass, Reason::Rejected { seen: seen.clone() }),
+    }
+}
+
+/// Holds a proven denial against the kind of denial that the case asks for.
+///
+/// One answer in any round proves that traffic is rejected. That none came proves that
+/// it is dropped only over more than a second: kernels limit the rate of their ICMP
+/// answers (L15). `silent_for` is the time between the first and the last attempt of
+/// the rounds in which nothing came back; `rejected` is any answer seen in any of them.
+pub fn judge_denial(
+    claim: &Claim,
+    judgement: Judgement,
+    rejected: Option<&Observation>,
+    silent_for: Duration,
+) -> Judgement {
+    if !matches!(judgement.reason, Reason::Dropped | Reason::Rejected { .. }) {
+        return judgement;
+    }
+    match (claim.denial, rejected) {
+        (Some(wanted @ Denial::Drop), Some(seen)) => {
+            Judgement::new(Verdict::Fail, Reason::OtherDenial { wanted, seen: seen.clone() })
+        }
+        (Some(Denial::Drop), None) if silent_for <= Duration::from_secs(1) => {
+            Judgement::not_settled("silence proves a drop only over more than a second")
+        }
+        (Some(wanted @ Denial::Reject), None) => Judgement::new(
+            Verdict::Fail,
+            Reason::OtherDenial { wanted, seen: Observation::TimedOut },
+        ),
+        (_, Some(seen)) => Judgement::new(Verdict::Pass, Reason::Rejected { seen: seen.clone() }),
+        (_, None) => judgement,
+    }
+}
+
+#[cfg(test)]
+mod tests;

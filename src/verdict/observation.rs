@@ -1,0 +1,132 @@
+//! What a probe saw of one address, in the judge's words.
+
+use std::{fmt, net::SocketAddr};
+
+use netproof_probe::wire::{Answer, Outcome};
+use serde::{Deserialize, Serialize};
+
+/// What a probe saw. It says nothing about policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Observation {
+    /// The agent or its session failed; nothing was seen.
+    AgentFailed {
+        /// Stage and object.
+        message: String,
+    },
+    /// The name was not resolved; nothing was dialled.
+    NotResolved {
+        /// What the resolver said.
+        message: String,
+    },
+    /// The destination could not be named: a Service without endpoints, without that
+    /// port, a pod without an address.
+    NoDestination {
+        /// What is missing.
+        message: String,
+    },
+    /// A handshake was completed, or a datagram answered.
+    Connected {
+        /// By whom.
+        by: AnsweredBy,
+    },
+    /// RST in answer to a SYN, or ICMP port unreachable.
+    Refused,
+    /// Nothing came back before the window's end.
+    TimedOut,
+    /// ICMP administratively prohibited.
+    Prohibited {
+        /// ICMP type and code.
+        code: String,
+    },
+    /// ICMP host or network unreachable, or no local route.
+    NoRoute {
+        /// What the kernel said.
+        message: String,
+    },
+    /// Reset after the handshake.
+    Reset,
+    /// The source's own kernel refused.
+    LocalError {
+        /// What it said.
+        message: String,
+    },
+}
+
+/// Who answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum AnsweredBy {
+    /// An agent of this run.
+    Agent {
+        /// The identity that it answered with.
+        identity: String,
+        /// The address that it saw the question come from.
+        saw: SocketAddr,
+    },
+    /// Some application.
+    Application {
+        /// HTTP status, for HTTP.
+        status: Option<u16>,
+        /// The reply, for people.
+        summary: String,
+    },
+    /// Nobody spoke after the handshake.
+    Nobody,
+}
+
+impl From<&Outcome> for Observation {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Connected { answer } => Self::Connected {
+                by: match answer {
+                    Answer::Agent { identity, saw } => {
+                        AnsweredBy::Agent { identity: identity.clone(), saw: *saw }
+                    }
+                    Answer::Application { status, summary } => {
+                        AnsweredBy::Application { status: *status, summary: summary.clone() }
+                    }
+                    Answer::HandshakeOnly => AnsweredBy::Nobody,
+                },
+            },
+            Outcome::Refused => Self::Refused,
+            Outcome::Prohibited { code } => Self::Prohibited { code: code.clone() },
+            Outcome::NoRoute { message } => Self::NoRoute { message: message.clone() },
+            Outcome::Reset => Self::Reset,
+            Outcome::Failed { message } => Self::LocalError { message: message.clone() },
+            Outcome::TimedOut => Self::TimedOut,
+        }
+    }
+}
+
+impl fmt::Display for AnsweredBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent { identity, .. } => f.write_str(identity),
+            Self::Application { status: Some(status), .. } => {
+                write!(f, "an application (HTTP {status})")
+            }
+            Self::Application { summary, .. } => write!(f, "an application ({summary})"),
+            Self::Nobody => f.write_str("nobody (handshake only)"),
+        }
+    }
+}
+
+impl fmt::Display for Observation {
+    /// The sighting in a table's cell.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AgentFailed { .. } => f.write_str("agent unreachable"),
+            Self::NotResolved { .. } => f.write_str("not resolved"),
+            Self::NoDestination { .. } => f.write_str("no destination"),
+            Self::Connected { by: AnsweredBy::Nobody } => f.write_str("handshake only"),
+            Self::Connected { .. } => f.write_str("connected"),
+            Self::Refused => f.write_str("refused"),
+            Self::TimedOut => f.write_str("timed out"),
+            Self::Prohibited { .. } => f.write_str("prohibited"),
+            Self::NoRoute { .. } => f.write_str("no route"),
+            Self::Reset => f.write_str("reset"),
+            Self::LocalError { .. } => f.write_str("local error"),
+        }
+    }
+}

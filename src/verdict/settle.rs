@@ -1,0 +1,281 @@
+//! When a step has settled, and what its rounds add up to.
+//!
+//! A change travels. A denial seen too early may be an allow that hasn't arrived
+//! (L44), an allow seen too early may be closed by a policy still on its way (L16).
+//! So no case passes before every case of the step is as expected or has spent its
+//! budget, a settling time has gone by, and three more rounds have held.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Claim, Judgement, Observation, Reason, Verdict, judge_denial};
+
+/// How long a step must be calm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettlingRules {
+    /// The least settling time: 1 s on a cluster, 100 ms in the sandbox.
+    pub settle_at_least: Duration,
+    /// Rounds that must hold afterwards.
+    pub holding_rounds: u32,
+}
+
+/// What is expected of one case of the step. Times count from the run's start.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// The claim.
+    pub claim: Claim,
+    /// When the change that it depends on was complete.
+    pub changed_at: Duration,
+    /// How long after that it may take.
+    pub within: Duration,
+}
+
+/// When a round took place, by the runner's clock since the run's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoundTimes {
+    /// Before its first attempt.
+    pub started: Duration,
+    /// After its last result.
+    pub ended: Duration,
+    /// True if the step's marker had bitten before the round started, on all nodes in
+    /// use; other rounds only date changes.
+    pub counted: bool,
+}
+
+/// What one round saw of one case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The round's judgement.
+    pub judgement: Judgement,
+    /// What was seen.
+    pub seen: Observation,
+    /// When the attempt that shows it began, by the agent's clock mapped to the run's.
+    pub at: Duration,
+}
+
+/// A change in what was seen of a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// The round in which it was seen, from 1.
+    pub round: u32,
+    /// Since the run's start.
+    pub at: Duration,
+    /// What was seen from then on.
+    pub seen: Observation,
+}
+
+/// What a case's rounds add up to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The verdict.
+    pub judgement: Judgement,
+    /// What was last seen; `None` if no round took place.
+    pub seen: Option<Observation>,
+    /// Every change in what was seen, the first sighting included.
+    pub history: Vec<Change>,
+    /// From the change to the first attempt that was as expected, if a round before it
+    /// had seen the contrary.
+    pub latency: Option<Duration>,
+}
+
+/// Follows the rounds of one step.
+#[derive(Debug)]
+pub struct Settling {
+    rules: SettlingRules,
+    cases: Vec<Track>,
+    slowest: Duration,
+    rounds: u32,
+    last_change: Duration,
+    held: u32,
+}
+
+#[derive(Debug)]
+struct Track {
+    expectation: Expectation,
+    history: Vec<Change>,
+    last: Option<Judgement>,
+    /// In a counted round it was as expected.
+    arrived: bool,
+    changes_since: usize,
+    contrary_before: bool,
+    latency: Option<Duration>,
+    rejected: Option<Observation>,
+    silent: Option<(Duration, Duration)>,
+}
+
+impl Settling {
+    /// Starts to follow a step's cases.
+    pub fn new(rules: SettlingRules, cases: Vec<Expectation>) -> Self {
+        let last_change = cases.iter().map(|case| case.changed_at).max().unwrap_or_default();
+        Self {
+            rules,
+            cases: cases.into_iter().map(Track::new).collect(),
+            slowest: Duration::ZERO,
+            rounds: 0,
+            last_change,
+            held: 0,
+        }
+    }
+
+    /// Notes a latency seen elsewhere in the run, such as the marker's.
+    pub fn note_latency(&mut self, latency: Duration) {
+        self.slowest = self.slowest.max(latency);
+    }
+
+    /// Twice the slowest latency seen, and no less than the rule's least.
+    pub fn settle(&self) -> Duration {
+        self.rules.settle_at_least.max(self.slowest * 2)
+    }
+
+    /// Rounds seen so far.
+    pub fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// Takes one round's sightings, one per case in the order of [`Self::new`], and
+    /// tells whether the step is done.
+    pub fn round(&mut self, times: RoundTimes, sightings: Vec<Sighting>) -> bool {
+        self.rounds += 1;
+        let mut calm = times.counted;
+        for (case, sighting) in self.cases.iter_mut().zip(sightings) {
+            let change = case.round(self.rounds, times, sighting);
+            if change {
+                self.last_change = self.last_change.max(times.ended);
+                calm = false;
+            }
+            if let Some(latency) = case.latency {
+                self.slowest = self.slowest.max(latency);
+            }
+        }
+        let waiting = self.cases.iter().any(|case| case.waits(times.ended));
+        let settled = times.started >= self.last_change + self.settle();
+        if calm && !waiting && settled {
+            self.held += 1;
+        } else if !calm || waiting {
+            self.held = 0;
+        }
+        self.held >= self.rules.holding_rounds
+    }
+
+    /// Cases that were as expected in the last round.
+    pub fn as_expected(&self) -> usize {
+        self.cases.iter().filter(|case| case.passes()).count()
+    }
+
+    /// True once some case can't pass any more.
+    pub fn has_failed(&self, now: Duration) -> bool {
+        self.cases.iter().any(|case| case.has_failed(now))
+    }
+
+    /// The verdicts. `cut` says why the rounds ended before [`Self::round`] said so: what
+    /// isn't decided by then is inconclusive.
+    pub fn finish(self, now: Duration, cut: Option<&str>) -> Vec<Settled> {
+        self.cases.into_iter().map(|case| case.finish(now, cut)).collect()
+    }
+}
+
+impl Track {
+    fn new(expectation: Expectation) -> Self {
+        Self {
+            expectation,
+            history: Vec::new(),
+            last: None,
+            arrived: false,
+            changes_since: 0,
+            contrary_before: false,
+            latency: None,
+            rejected: None,
+            silent: None,
+        }
+    }
+
+    fn budget_ends(&self) -> Duration {
+        self.expectation.changed_at + self.expectation.within
+    }
+
+    fn passes(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.verdict == Verdict::Pass)
+    }
+
+    /// It may still become as expected, and so the step must not be judged.
+    fn waits(&self, now: Duration) -> bool {
+        self.changes_since == 0 && !self.passes() && now < self.budget_ends()
+    }
+
+    fn has_failed(&self, now: Duration) -> bool {
+        self.changes_since > 0
+            || (now >= self.budget_ends()
+                && self.last.as_ref().is_some_and(|last| last.verdict == Verdict::Fail))
+    }
+
+    /// Takes a sighting; true if it differs in kind from the one before.
+    fn round(&mut self, round: u32, times: RoundTimes, sighting: Sighting) -> bool {
+        let Sighting { judgement, seen, at } = sighting;
+        let news = self
+            .history
+            .last()
+            .is_none_or(|last| std::mem::discriminant(&last.seen) != std::mem::discriminant(&seen));
+        let verdict = judgement.verdict;
+        let changed = self.last.as_ref().is_some_and(|last| last.verdict != verdict);
+        if news {
+            self.history.push(Change { round, at, seen: seen.clone() });
+        }
+        match verdict {
+            Verdict::Fail => {
+                if self.arrived && times.counted && changed {
+                    self.changes_since += 1;
+                }
+                self.contrary_before = true;
+            }
+            Verdict::Pass => {
+                if self.contrary_before && self.latency.is_none() {
+                    self.latency = Some(at.saturating_sub(self.expectation.changed_at));
+                }
+                if times.counted {
+                    if self.arrived && changed && self.changes_since > 0 {
+                        self.changes_since += 1;
+                    }
+                    self.arrived = true;
+                }
+                self.note_denial(&judgement, &seen, times);
+            }
+            Verdict::Inconclusive | Verdict::NotRun => {}
+        }
+        self.last = Some(judgement);
+        changed
+    }
+
+    fn note_denial(&mut self, judgement: &Judgement, seen: &Observation, times: RoundTimes) {
+        match judgement.reason {
+            Reason::Rejected { .. } => self.rejected = Some(seen.clone()),
+            Reason::Dropped => {
+                let (from, _) = self.silent.unwrap_or((times.started, times.ended));
+                self.silent = Some((from, times.ended));
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(self, now: Duration, cut: Option<&str>) -> Settled {
+        let failed = self.has_failed(now);
+        let judgement = match (self.last, cut) {
+            (None, cut) => Judgement::not_run(cut.unwrap_or("no round took place")),
+            (Some(_), _) if self.changes_since > 0 => {
+                Judgement::new(Verdict::Fail, Reason::Flapping { changes: self.changes_since })
+            }
+            (Some(_), Some(because)) if !failed => Judgement::not_settled(because),
+            (Some(last), _) => {
+                let silent_for =
+                    self.silent.map_or(Duration::ZERO, |(from, to)| to.saturating_sub(from));
+                judge_denial(&self.expectation.claim, last, self.rejected.as_ref(), silent_for)
+            }
+        };
+        let seen = self.history.last().map(|change| change.seen.clone());
+        Settled { judgement, seen, history: self.history, latency: self.latency }
+    }
+}
+
+#[cfg(test)]
+mod tests;
