@@ -1,1 +1,42 @@
-//! Every call to Kubernetes.
+//! Every call to Kubernetes: connect, preflight, launch, watch, session, lease, sweep.
+//!
+//! ```text
+//! Cluster ── RunContext ── namespaces, owners, manifests, pods ── Pods (watch)
+//!                │                                                └ Session (exec)
+//!                └──────── RunLease ──────────────────────────────── sweep / cleanup
+//! ```
+//!
+//! Every wait in here has a deadline, and every error names its stage and its object.
+
+mod canary;
+mod cleanup;
+mod connect;
+mod error;
+mod launch;
+mod lease;
+mod manifests;
+mod marks;
+mod nodes;
+mod pod_spec;
+mod pod_state;
+mod pods;
+mod preflight;
+mod run_context;
+mod service;
+mod session;
+mod sweep;
+
+pub use cleanup::{AbandonedRun, CleanupOptions, CleanupReport, cleanup};
+pub use connect::{Cluster, ConnectError, Kubeconfig};
+pub use error::{Error, ErrorKind};
+pub use launch::CreatedPod;
+pub use lease::RunLease;
+pub use manifests::{Applied, ObjectRef};
+pub use nodes::Node;
+pub use pod_state::{ContainerProblem, PodState};
+pub use pods::{NotReady, NotReadyPod, Pods};
+pub use preflight::{Finding, Preflight, Severity, preflight};
+pub use run_context::{AgentSettings, RunContext};
+pub use service::{Endpoint, ServiceView};
+pub use session::{BatchOutcome, Clock, Session, SessionError, SessionStage};
+pub use sweep::{SweepReport, sweep};
