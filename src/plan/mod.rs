@@ -1,8 +1,17 @@
 //! From suites to a plan: who is launched where, what is asked, and which controls
 //! back each answer. Thinking made a value: nothing here touches a cluster.
 
+mod build;
+mod controls;
+mod filter;
+mod identity;
+mod names;
+mod objects;
+mod suite;
 mod types;
 
+pub use build::{Inputs, Node, PlanError, build};
+pub use filter::{Filter, Pattern, PatternError};
 pub use types::{
     CaseId, ControlNamespace, ControlPods, Destination, Plan, PlannedCase, PlannedNamespace,
     PlannedObject, PlannedPod, PodIndex, Role, SuitePlan,

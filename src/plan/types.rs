@@ -25,6 +25,8 @@ pub struct Plan {
     pub pods: Vec<PlannedPod>,
     /// Suites in the order in which they are run.
     pub suites: Vec<SuitePlan>,
+    /// Cases that the filter left out.
+    pub filtered_out: usize,
 }
 
 impl Plan {

@@ -1,0 +1,60 @@
+//! The control pods of each node in use, and the namespace that they live in.
+
+use std::collections::BTreeMap;
+
+use super::{
+    ControlNamespace, ControlPods, PlannedPod, PodIndex, Role,
+    names::{Names, slug},
+};
+use crate::model::{Port, Protocol};
+
+/// The label that says what a control pod is for; the canary policies select by it.
+const ROLE_LABEL: &str = "netproof.dev/control";
+/// The label that says which node it is for.
+const NODE_LABEL: &str = "netproof.dev/node";
+
+/// Appends the control pods of these nodes.
+pub(super) fn add(
+    nodes: &[String],
+    namespace: &ControlNamespace,
+    names: &mut Names,
+    pods: &mut Vec<PlannedPod>,
+) -> BTreeMap<String, ControlPods> {
+    let mut controls = BTreeMap::new();
+    for (number, node) in nodes.iter().enumerate() {
+        let mut add = |word: &str, role| {
+            let labels = [(ROLE_LABEL, word.to_owned()), (NODE_LABEL, node_value(node, number))];
+            pods.push(PlannedPod {
+                name: names.give(&format!("{word}-{node}"), "-0"),
+                namespace: namespace.name.clone(),
+                namespace_created: namespace.created,
+                labels: labels.map(|(key, value)| (key.to_owned(), value)).into(),
+                annotations: BTreeMap::new(),
+                service_account: None,
+                ports: ports(),
+                node: node.clone(),
+                role,
+            });
+            PodIndex(pods.len() - 1)
+        };
+        let of_node = ControlPods {
+            witness: add("witness", Role::Witness),
+            canary_ingress: add("canary-ingress", Role::CanaryIngress),
+            canary_egress: add("canary-egress", Role::CanaryEgress),
+        };
+        controls.insert(node.clone(), of_node);
+    }
+    controls
+}
+
+/// The node's name where it is a label value; a short one with the node's number else.
+fn node_value(node: &str, number: usize) -> String {
+    if node.len() <= 63 { node.to_owned() } else { format!("{}-{number}", slug(node, 40)) }
+}
+
+fn ports() -> BTreeMap<String, Port> {
+    let port = |protocol| Port { number: 8080, protocol };
+    [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)]
+        .map(|(name, protocol)| (name.to_owned(), port(protocol)))
+        .into()
+}
