@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Connectivity, Family, Port, RunId, Transport},
+    model::{Connectivity, Family, Port, RunId, Transport, milliseconds},
     plan::CaseId,
     verdict::{Change, Controls, Judgement, Observation},
 };
@@ -23,6 +23,7 @@ pub const VERSION: u32 = 1;
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// Milliseconds since the run's start.
+    #[serde(rename = "atMs")]
     pub at: u64,
     /// What happened.
     #[serde(flatten)]
@@ -225,11 +226,13 @@ pub enum CanaryState {
     Proven {
         /// From the API server's answer to the policy's write to the first attempt of
         /// the first window in which nothing got through.
+        #[serde(rename = "latencyMs", with = "milliseconds")]
         latency: Duration,
     },
     /// Still reached at the end of `--canary-within`: nothing enforces here.
     StillOpen {
         /// How long it was tried.
+        #[serde(rename = "triedMs", with = "milliseconds")]
         tried: Duration,
     },
     /// It was never reached, so that its isolation proves nothing.
@@ -265,14 +268,17 @@ pub struct CaseOutcome {
     /// Changes in what was seen.
     pub history: Vec<Change>,
     /// From the last change to the first attempt that was as expected.
+    #[serde(rename = "latencyMs", with = "milliseconds::option")]
     pub latency: Option<Duration>,
     /// The error of `latency`, from the sessions' round trips and the rounds' spacing.
+    #[serde(rename = "latencyErrorMs", with = "milliseconds::option")]
     pub latency_error: Option<Duration>,
     /// Source and destination as they stood: `shop/np-…-0 (10.0.0.5, node-1)`.
     pub endpoints: Endpoints,
     /// True for a pass on a CNI that doesn't enforce.
     pub proves_nothing: bool,
     /// From the step's first round to the verdict.
+    #[serde(rename = "tookMs", with = "milliseconds")]
     pub took: Duration,
 }
 
@@ -287,3 +293,6 @@ pub struct Endpoints {
     /// Labels of both, for policies to be compared with.
     pub labels: BTreeMap<String, String>,
 }
+
+#[cfg(test)]
+mod tests;

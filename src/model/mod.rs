@@ -5,6 +5,7 @@
 
 mod connectivity;
 mod labels;
+pub mod milliseconds;
 mod port;
 mod run;
 

@@ -61,6 +61,7 @@ pub struct Change {
     /// The round in which it was seen, from 1.
     pub round: u32,
     /// Since the run's start.
+    #[serde(rename = "atMs", with = "crate::model::milliseconds")]
     pub at: Duration,
     /// What was seen from then on.
     pub seen: Observation,
