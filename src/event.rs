@@ -107,6 +107,8 @@ pub enum Event {
         message: String,
         /// What to do about it.
         remedy: Option<String>,
+        /// False where nothing had been created yet.
+        touched: bool,
     },
     /// What the run created has been removed, or kept on request.
     Swept {
@@ -280,6 +282,23 @@ pub struct CaseOutcome {
     /// From the step's first round to the verdict.
     #[serde(rename = "tookMs", with = "milliseconds")]
     pub took: Duration,
+}
+
+impl CaseOutcome {
+    /// For a case that no round has asked.
+    pub fn without_rounds(judgement: Judgement) -> Self {
+        Self {
+            judgement,
+            seen: None,
+            controls: Controls::default(),
+            history: Vec::new(),
+            latency: None,
+            latency_error: None,
+            endpoints: Endpoints::default(),
+            proves_nothing: false,
+            took: Duration::ZERO,
+        }
+    }
 }
 
 /// Who spoke with whom, as they stood in the cluster.

@@ -23,7 +23,8 @@ pub fn judge(claim: &Claim, seen: &Observation, controls: &Controls) -> Judgemen
         // 1. Nothing was seen.
         Observation::AgentFailed { .. }
         | Observation::NotResolved { .. }
-        | Observation::NoDestination { .. } => {
+        | Observation::NoDestination { .. }
+        | Observation::NotAsPlanned { .. } => {
             verdict(Verdict::Inconclusive, Reason::NothingSeen { seen: seen.clone() })
         }
         // 2. and 3. Somebody took the connection.

@@ -18,6 +18,9 @@ pub struct SettlingRules {
     pub settle_at_least: Duration,
     /// Rounds that must hold afterwards.
     pub holding_rounds: u32,
+    /// Where a denial is silence, how long those rounds must last at least: so long may a
+    /// dead interface look alive to the kubelet.
+    pub silence_at_least: Duration,
 }
 
 /// What is expected of one case of the step. Times count from the run's start.
@@ -90,6 +93,7 @@ pub struct Settling {
     rounds: u32,
     last_change: Duration,
     held: u32,
+    held_since: Duration,
 }
 
 #[derive(Debug)]
@@ -104,6 +108,8 @@ struct Track {
     latency: Option<Duration>,
     rejected: Option<Observation>,
     silent: Option<(Duration, Duration)>,
+    /// What was seen after the budget had been spent, and should not have been.
+    late: Option<Judgement>,
 }
 
 impl Settling {
@@ -117,6 +123,7 @@ impl Settling {
             rounds: 0,
             last_change,
             held: 0,
+            held_since: Duration::ZERO,
         }
     }
 
@@ -152,12 +159,17 @@ impl Settling {
         }
         let waiting = self.cases.iter().any(|case| case.waits(times.ended));
         let settled = times.started >= self.last_change + self.settle();
-        if calm && !waiting && settled {
-            self.held += 1;
-        } else if !calm || waiting {
+        if !calm || waiting {
             self.held = 0;
+        } else if settled {
+            if self.held == 0 {
+                self.held_since = times.started;
+            }
+            self.held += 1;
         }
+        let silent = self.cases.iter().any(Track::is_silent);
         self.held >= self.rules.holding_rounds
+            && (!silent || times.ended >= self.held_since + self.rules.silence_at_least)
     }
 
     /// Cases that were as expected in the last round.
@@ -166,14 +178,14 @@ impl Settling {
     }
 
     /// True once some case can't pass any more.
-    pub fn has_failed(&self, now: Duration) -> bool {
-        self.cases.iter().any(|case| case.has_failed(now))
+    pub fn has_failed(&self) -> bool {
+        self.cases.iter().any(Track::has_failed)
     }
 
     /// The verdicts. `cut` says why the rounds ended before [`Self::round`] said so: what
     /// isn't decided by then is inconclusive.
-    pub fn finish(self, now: Duration, cut: Option<&str>) -> Vec<Settled> {
-        self.cases.into_iter().map(|case| case.finish(now, cut)).collect()
+    pub fn finish(self, cut: Option<&str>) -> Vec<Settled> {
+        self.cases.into_iter().map(|case| case.finish(cut)).collect()
     }
 }
 
@@ -189,6 +201,7 @@ impl Track {
             latency: None,
             rejected: None,
             silent: None,
+            late: None,
         }
     }
 
@@ -200,15 +213,18 @@ impl Track {
         self.last.as_ref().is_some_and(|last| last.verdict == Verdict::Pass)
     }
 
-    /// It may still become as expected, and so the step must not be judged.
-    fn waits(&self, now: Duration) -> bool {
-        self.changes_since == 0 && !self.passes() && now < self.budget_ends()
+    /// It passes as a denial that nothing answered.
+    fn is_silent(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.reason == Reason::Dropped)
     }
 
-    fn has_failed(&self, now: Duration) -> bool {
-        self.changes_since > 0
-            || (now >= self.budget_ends()
-                && self.last.as_ref().is_some_and(|last| last.verdict == Verdict::Fail))
+    /// It may still become as expected, and so the step must not be judged.
+    fn waits(&self, now: Duration) -> bool {
+        !self.has_failed() && !self.passes() && now < self.budget_ends()
+    }
+
+    fn has_failed(&self) -> bool {
+        self.changes_since > 0 || self.late.is_some()
     }
 
     /// Takes a sighting; true if it differs in kind from the one before.
@@ -225,6 +241,9 @@ impl Track {
         }
         match verdict {
             Verdict::Fail => {
+                if times.started >= self.budget_ends() && self.late.is_none() {
+                    self.late = Some(judgement.clone());
+                }
                 if self.arrived && times.counted && changed {
                     self.changes_since += 1;
                 }
@@ -259,15 +278,16 @@ impl Track {
         }
     }
 
-    fn finish(self, now: Duration, cut: Option<&str>) -> Settled {
-        let failed = self.has_failed(now);
-        let judgement = match (self.last, cut) {
-            (None, cut) => Judgement::not_run(cut.unwrap_or("no round took place")),
-            (Some(_), _) if self.changes_since > 0 => {
+    fn finish(self, cut: Option<&str>) -> Settled {
+        let judgement = match (self.last, self.late, cut) {
+            (None, _, cut) => Judgement::not_run(cut.unwrap_or("no round took place")),
+            (Some(_), _, _) if self.changes_since > 0 => {
                 Judgement::new(Verdict::Fail, Reason::Flapping { changes: self.changes_since })
             }
-            (Some(_), Some(because)) if !failed => Judgement::not_settled(because),
-            (Some(last), _) => {
+            (Some(_), Some(late), _) => late,
+            (Some(last), None, Some(_)) if last.verdict == Verdict::Inconclusive => last,
+            (Some(_), None, Some(because)) => Judgement::not_settled(because),
+            (Some(last), None, None) => {
                 let silent_for =
                     self.silent.map_or(Duration::ZERO, |(from, to)| to.saturating_sub(from));
                 judge_denial(&self.expectation.claim, last, self.rejected.as_ref(), silent_for)
