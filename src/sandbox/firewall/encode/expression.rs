@@ -1,0 +1,240 @@
+//! A rule as the small program that the kernel runs for each packet: load a field into a
+//! register, compare it, and set the verdict.
+
+use super::attribute::Attributes;
+use crate::{
+    model::Transport,
+    sandbox::firewall::ruleset::{Action, Match, Rejection},
+};
+
+/// Registers hold four bytes each; a value of more goes on in the next one.
+const FIRST: u32 = 8;
+const SECOND: u32 = 9;
+/// The verdict's own register.
+const VERDICT: u32 = 0;
+
+// Verdicts.
+const DROP: i32 = 0;
+const ACCEPT: i32 = 1;
+const JUMP: i32 = -3;
+const RETURN: i32 = -5;
+
+// Fields of a packet: the header they are in, their offset and their length.
+const SOURCE: (u32, u32, u32) = (1, 12, 4);
+const DESTINATION: (u32, u32, u32) = (1, 16, 4);
+const DESTINATION_PORT: (u32, u32, u32) = (2, 2, 2);
+
+// Keys of what the kernel knows about a packet.
+const META_ARRIVES: u32 = 6;
+const META_LEAVES: u32 = 7;
+const META_TRANSPORT: u32 = 16;
+
+// Comparisons.
+const EQUAL: u32 = 0;
+const NOT_EQUAL: u32 = 1;
+const LESS: u32 = 2;
+
+/// The expressions of one rule.
+#[derive(Default)]
+pub(super) struct Expressions(Attributes);
+
+/// A map that a translation looks its endpoint up in.
+pub(super) struct EndpointMap {
+    pub name: &'static str,
+    pub id: u32,
+    pub length: u32,
+}
+
+/// A value in the form in which expressions carry it.
+fn value(kind: u16, bytes: &[u8]) -> impl FnOnce(Attributes) -> Attributes {
+    move |list| list.nest(kind, |data| data.bytes(1, bytes))
+}
+
+/// A verdict, with the chain that it leads to.
+pub(super) fn verdict(data: Attributes, code: i32, chain: Option<&str>) -> Attributes {
+    data.nest(2, |verdict| {
+        let verdict = verdict.number(1, u32::from_ne_bytes(code.to_ne_bytes()));
+        match chain {
+            Some(chain) => verdict.string(2, chain),
+            None => verdict,
+        }
+    })
+}
+
+/// The verdict that jumps to a chain.
+pub(super) fn jump(data: Attributes, chain: &str) -> Attributes {
+    verdict(data, JUMP, Some(chain))
+}
+
+impl Expressions {
+    pub(super) fn finish(self) -> Vec<u8> {
+        self.0.into_bytes()
+    }
+
+    /// Goes on with the rule only if this holds.
+    pub(super) fn matching(&mut self, one: &Match) {
+        match one {
+            Match::Established => {
+                const ESTABLISHED_OR_RELATED: u32 = 0b110;
+                // Key 0 is the state, a number in the machine's order.
+                self.push("ct", |ct| ct.number(1, FIRST).number(2, 0));
+                let mask = ESTABLISHED_OR_RELATED.to_ne_bytes();
+                self.push("bitwise", |bits| {
+                    let bits = bits.number(1, FIRST).number(2, FIRST).number(3, 4);
+                    value(5, &[0; 4])(value(4, &mask)(bits))
+                });
+                self.compare(NOT_EQUAL, &[0; 4]);
+            }
+            Match::Arrives(link) => self.link(META_ARRIVES, link),
+            Match::Leaves(link) => self.link(META_LEAVES, link),
+            Match::SourceIn(set) => {
+                self.load(SOURCE, FIRST);
+                self.lookup(set);
+            }
+            Match::DestinationIn(set) => {
+                self.load(DESTINATION, FIRST);
+                self.lookup(set);
+            }
+            Match::Destination(address) => {
+                self.load(DESTINATION, FIRST);
+                self.compare(EQUAL, &address.octets());
+            }
+            Match::PairIn(set) => {
+                self.load(SOURCE, FIRST);
+                self.load(DESTINATION, SECOND);
+                self.lookup(set);
+            }
+            Match::Transport(transport) => {
+                self.meta(META_TRANSPORT);
+                let number = match transport {
+                    Transport::Tcp => 6,
+                    Transport::Udp => 17,
+                };
+                self.compare(EQUAL, &[number]);
+            }
+            Match::Port(range) => {
+                self.load(DESTINATION_PORT, FIRST);
+                let (first, last) = (range.first.to_be_bytes(), range.last.to_be_bytes());
+                if first == last {
+                    self.compare(EQUAL, &first);
+                } else {
+                    self.push("range", |it| {
+                        value(4, &last)(value(3, &first)(it.number(1, FIRST).number(2, EQUAL)))
+                    });
+                }
+            }
+            Match::SocketIn(set) => {
+                self.load(DESTINATION, FIRST);
+                self.load(DESTINATION_PORT, SECOND);
+                self.lookup(set);
+            }
+            Match::Chance(share) => {
+                self.random(100);
+                // Order is told by the bytes in network order.
+                self.push("byteorder", |it| {
+                    it.number(1, FIRST).number(2, FIRST).number(3, 1).number(4, 4).number(5, 4)
+                });
+                self.compare(LESS, &u32::from(share.get()).to_be_bytes());
+            }
+        }
+    }
+
+    /// Does this with the packet.
+    pub(super) fn acting(&mut self, action: &Action, map: Option<EndpointMap>) {
+        match action {
+            Action::Accept => self.verdict(ACCEPT, None),
+            Action::Drop => self.verdict(DROP, None),
+            Action::Return => self.verdict(RETURN, None),
+            Action::Jump(chain) => self.verdict(JUMP, Some(chain)),
+            Action::Reject(rejection) => {
+                // Unreachable with an ICMP code, or a reset.
+                let (kind, code) = match rejection {
+                    Rejection::Reset => (1, 0),
+                    Rejection::PortUnreachable => (0, 3),
+                    Rejection::Prohibited => (0, 13),
+                };
+                self.push("reject", |it| it.number(1, kind).bytes(2, &[code]));
+            }
+            Action::JumpBySource(map) => {
+                self.load(SOURCE, FIRST);
+                self.lookup_into(map, VERDICT);
+            }
+            Action::JumpByDestination(map) => {
+                self.load(DESTINATION, FIRST);
+                self.lookup_into(map, VERDICT);
+            }
+            Action::Translate(endpoints) => {
+                match (map, endpoints.first()) {
+                    (Some(map), _) => {
+                        self.random(map.length);
+                        self.push("lookup", |it| {
+                            let it = it.string(1, map.name).number(2, FIRST);
+                            it.number(3, FIRST).number(4, map.id)
+                        });
+                    }
+                    (None, Some((address, port))) => {
+                        self.immediate(FIRST, &address.octets());
+                        self.immediate(SECOND, &port.to_be_bytes());
+                    }
+                    (None, None) => return,
+                }
+                // Destination, IPv4, address and port from their registers.
+                self.push("nat", |it| {
+                    it.number(1, 1).number(2, 2).number(3, FIRST).number(5, SECOND)
+                });
+            }
+            Action::Masquerade => self.push("masq", |it| it),
+        }
+    }
+
+    fn push(&mut self, name: &str, data: impl FnOnce(Attributes) -> Attributes) {
+        let list = std::mem::take(&mut self.0);
+        self.0 = list.nest(1, |expression| expression.string(1, name).nest(2, data));
+    }
+
+    fn load(&mut self, (header, offset, length): (u32, u32, u32), register: u32) {
+        self.push("payload", |it| {
+            it.number(1, register).number(2, header).number(3, offset).number(4, length)
+        });
+    }
+
+    fn meta(&mut self, key: u32) {
+        self.push("meta", |it| it.number(1, FIRST).number(2, key));
+    }
+
+    fn link(&mut self, key: u32, name: &str) {
+        self.meta(key);
+        // As long as the kernel's names of links can be.
+        let mut padded = [0; 16];
+        for (to, from) in padded.iter_mut().zip(name.bytes().take(15)) {
+            *to = from;
+        }
+        self.compare(EQUAL, &padded);
+    }
+
+    fn random(&mut self, modulus: u32) {
+        self.push("numgen", |it| it.number(1, FIRST).number(2, modulus).number(3, 1));
+    }
+
+    fn compare(&mut self, how: u32, with: &[u8]) {
+        self.push("cmp", |it| value(3, with)(it.number(1, FIRST).number(2, how)));
+    }
+
+    fn lookup(&mut self, set: &str) {
+        self.push("lookup", |it| it.string(1, set).number(2, FIRST));
+    }
+
+    fn lookup_into(&mut self, map: &str, register: u32) {
+        self.push("lookup", |it| it.string(1, map).number(2, FIRST).number(3, register));
+    }
+
+    fn immediate(&mut self, register: u32, bytes: &[u8]) {
+        self.push("immediate", |it| value(2, bytes)(it.number(1, register)));
+    }
+
+    fn verdict(&mut self, code: i32, chain: Option<&str>) {
+        self.push("immediate", |it| {
+            it.number(1, VERDICT).nest(2, |data| verdict(data, code, chain))
+        });
+    }
+}

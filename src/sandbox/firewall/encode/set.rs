@@ -1,0 +1,178 @@
+//! Sets and maps, and their elements.
+
+use std::net::Ipv4Addr;
+
+use super::{
+    attribute::{Attributes, Message},
+    expression::{EndpointMap, jump},
+};
+use crate::sandbox::{
+    firewall::{
+        addresses::Addresses,
+        ruleset::{Action, Elements, Set},
+        text::TABLE,
+    },
+    node::netlink::Request,
+};
+
+const NEWSET: u8 = 9;
+const NEWSETELEM: u8 = 12;
+
+// Attributes of a set.
+const SET_TABLE: u16 = 1;
+const SET_NAME: u16 = 2;
+const SET_FLAGS: u16 = 3;
+const SET_KEY_TYPE: u16 = 4;
+const SET_KEY_LENGTH: u16 = 5;
+const SET_DATA_TYPE: u16 = 6;
+const SET_DATA_LENGTH: u16 = 7;
+const SET_ID: u16 = 10;
+// Attributes of a list of elements.
+const LIST_TABLE: u16 = 1;
+const LIST_SET: u16 = 2;
+const LIST_ELEMENTS: u16 = 3;
+const LIST_SET_ID: u16 = 4;
+// Attributes of an element.
+const ELEMENT_KEY: u16 = 1;
+const ELEMENT_DATA: u16 = 2;
+const ELEMENT_FLAGS: u16 = 3;
+
+// Flags of a set.
+const ANONYMOUS: u32 = 0x1;
+const CONSTANT: u32 = 0x2;
+const INTERVAL: u32 = 0x4;
+const MAP: u32 = 0x8;
+/// Flag of an element: the interval before it ends here.
+const INTERVAL_END: u32 = 0x1;
+
+// Types as nft numbers them; the kernel only keeps them for it.
+const INTEGER: u32 = 4;
+const ADDRESS: u32 = 7;
+const PORT: u32 = 13;
+/// The type of a verdict, which the kernel does know.
+const VERDICT: u32 = 0xffff_ff00;
+
+/// Two types in one key.
+const fn both(first: u32, second: u32) -> u32 {
+    first << 6 | second
+}
+
+/// So many elements go into one message; a list is one attribute, of at most 64 KiB.
+const CHUNK: usize = 400;
+
+/// The messages that make a named set and fill it.
+pub(super) fn named(set: &Set, requests: &mut Vec<Request>) {
+    let (kind, length, flags) = match &set.elements {
+        Elements::Addresses(all) if all.is_single() => (ADDRESS, 4, 0),
+        Elements::Addresses(_) => (ADDRESS, 4, INTERVAL),
+        Elements::Sockets(_) => (both(ADDRESS, PORT), 8, 0),
+        Elements::Pairs(_) => (both(ADDRESS, ADDRESS), 8, 0),
+        Elements::Jumps(_) => (ADDRESS, 4, MAP),
+    };
+    let message = Message::new(NEWSET)
+        .string(SET_TABLE, TABLE)
+        .string(SET_NAME, &set.name)
+        .number(SET_FLAGS, flags)
+        .number(SET_KEY_TYPE, kind)
+        .number(SET_KEY_LENGTH, length);
+    let message = match &set.elements {
+        Elements::Jumps(_) => message.number(SET_DATA_TYPE, VERDICT),
+        _ => message,
+    };
+    // The kernel asks for a number, though a named set is found by its name.
+    requests.push(message.number(SET_ID, 0).done(&format!("create set {}", set.name)));
+    let elements: Vec<Element> = match &set.elements {
+        Elements::Addresses(all) if all.is_single() => {
+            all.ranges().map(|(address, _)| key(&address.octets())).collect()
+        }
+        Elements::Addresses(all) => intervals(all),
+        Elements::Sockets(sockets) => {
+            sockets.iter().map(|&(address, port)| key(&socket(address, port))).collect()
+        }
+        Elements::Pairs(pairs) => {
+            pairs.iter().map(|(from, to)| key(&[from.octets(), to.octets()].concat())).collect()
+        }
+        Elements::Jumps(jumps) => jumps
+            .iter()
+            .map(|(address, to)| {
+                key(&address.octets()).nest(ELEMENT_DATA, |data| jump(data, &to.chain))
+            })
+            .collect(),
+    };
+    fill(&set.name, None, elements, requests);
+}
+
+/// The messages that make the map of a translation to several endpoints, which belongs to
+/// its rule; a single endpoint needs none.
+pub(super) fn endpoints(
+    action: &Action,
+    next_id: &mut u32,
+    requests: &mut Vec<Request>,
+) -> Option<EndpointMap> {
+    // The kernel puts a number in place of the last two characters.
+    const NAME: &str = "__map%d";
+    let Action::Translate(endpoints) = action else { return None };
+    let length = u32::try_from(endpoints.len()).ok().filter(|length| *length > 1)?;
+    *next_id += 1;
+    let message = Message::new(NEWSET)
+        .string(SET_TABLE, TABLE)
+        .string(SET_NAME, NAME)
+        .number(SET_FLAGS, ANONYMOUS | CONSTANT | MAP)
+        .number(SET_KEY_TYPE, INTEGER)
+        .number(SET_KEY_LENGTH, 4)
+        .number(SET_DATA_TYPE, both(ADDRESS, PORT))
+        .number(SET_DATA_LENGTH, 8)
+        .number(SET_ID, *next_id);
+    requests.push(message.done("create a map of endpoints"));
+    let elements = (0_u32..).zip(endpoints).map(|(index, &(address, port))| {
+        // The random number that is looked up is in the machine's order.
+        key(&index.to_ne_bytes()).nest(ELEMENT_DATA, |data| data.bytes(1, &socket(address, port)))
+    });
+    fill(NAME, Some(*next_id), elements.collect(), requests);
+    Some(EndpointMap { name: NAME, id: *next_id, length })
+}
+
+type Element = Attributes;
+
+fn key(bytes: &[u8]) -> Element {
+    Attributes::default().nest(ELEMENT_KEY, |key| key.bytes(1, bytes))
+}
+
+/// Address and port; each part of a key takes whole registers.
+fn socket(address: Ipv4Addr, port: u16) -> [u8; 8] {
+    let [a, b, c, d] = address.octets();
+    let [high, low] = port.to_be_bytes();
+    [a, b, c, d, high, low, 0, 0]
+}
+
+/// Each range as the address where it starts and the one where it has ended. Where the
+/// next begins at once, or no address is left, there is no end.
+fn intervals(addresses: &Addresses) -> Vec<Element> {
+    let mut elements = Vec::new();
+    let mut ranges = addresses.ranges().peekable();
+    while let Some((first, last)) = ranges.next() {
+        elements.push(key(&first.octets()));
+        let end = u32::from(last).checked_add(1).map(Ipv4Addr::from);
+        let next = ranges.peek().map(|(next, _)| *next);
+        if let Some(end) = end.filter(|end| Some(*end) != next) {
+            elements.push(key(&end.octets()).number(ELEMENT_FLAGS, INTERVAL_END));
+        }
+    }
+    elements
+}
+
+fn fill(name: &str, id: Option<u32>, elements: Vec<Element>, requests: &mut Vec<Request>) {
+    let mut elements = elements.into_iter().peekable();
+    while elements.peek().is_some() {
+        let chunk = elements.by_ref().take(CHUNK);
+        let message = Message::new(NEWSETELEM).string(LIST_TABLE, TABLE).string(LIST_SET, name);
+        let message = match id {
+            Some(id) => message.number(LIST_SET_ID, id),
+            None => message,
+        };
+        let message = message.nest(LIST_ELEMENTS, |list| {
+            chunk.fold(list, |list, element| list.nest(1, |_| element))
+        });
+        requests.push(message.done(&format!("fill set {name}")));
+    }
+}

@@ -1,0 +1,188 @@
+//! A table of rules as data: what the compiler makes, the encoder loads and people read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    ops::RangeInclusive,
+};
+
+use super::addresses::Addresses;
+use crate::{model::Transport, sandbox::fault::Percent};
+
+/// All rules of one node (or of the fabric): one table, replaced as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruleset {
+    pub(super) sets: Vec<Set>,
+    /// A chain stands behind all that it jumps to.
+    pub(super) chains: Vec<Chain>,
+}
+
+/// A named set or map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Set {
+    pub name: String,
+    pub elements: Elements,
+}
+
+/// What a set holds; its type follows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Elements {
+    /// Addresses.
+    Addresses(Addresses),
+    /// Addresses, each with a port.
+    Sockets(BTreeSet<(Ipv4Addr, u16)>),
+    /// A source and a destination each.
+    Pairs(BTreeSet<(Ipv4Addr, Ipv4Addr)>),
+    /// For an address, the chain to jump to, and whose address it is.
+    Jumps(BTreeMap<Ipv4Addr, Jump>),
+}
+
+/// A map's value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Jump {
+    pub chain: String,
+    pub comment: String,
+}
+
+/// A list of rules, worked through until one decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chain {
+    pub name: String,
+    /// Where packets enter; none for a chain that others jump to.
+    pub base: Option<Base>,
+    pub rules: Vec<Rule>,
+}
+
+/// Where the kernel calls a chain. What no rule decides is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    /// Packets that pass through.
+    FilterForward,
+    /// Packets that start here.
+    FilterOutput,
+    /// The first packet of a connection, when it arrives.
+    NatPrerouting,
+    /// The first packet of a connection that starts here.
+    NatOutput,
+    /// The first packet of a connection, when it leaves.
+    NatPostrouting,
+}
+
+/// When all matches hold, the action is taken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rule {
+    pub matches: Vec<Match>,
+    pub action: Action,
+    /// Which policy, Service or fault made it.
+    pub comment: Option<String>,
+}
+
+/// A property of a packet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Match {
+    /// It belongs to a known connection, or is an error about one.
+    Established,
+    /// It came by the link of this name.
+    Arrives(String),
+    /// It goes by the link of this name.
+    Leaves(String),
+    /// Its source is in a set of addresses.
+    SourceIn(String),
+    /// Its destination is in a set of addresses.
+    DestinationIn(String),
+    /// Its destination is this address.
+    Destination(Ipv4Addr),
+    /// Its source and destination are in a set of pairs.
+    PairIn(String),
+    /// It is carried by this transport.
+    Transport(Transport),
+    /// Its destination port is in a range; stands behind a `Transport`.
+    Port(PortRange),
+    /// Its destination address and port are in a set; stands behind a `Transport`.
+    SocketIn(String),
+    /// It is one of so many in a hundred, by chance.
+    Chance(Percent),
+}
+
+/// Ports from the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PortRange {
+    pub first: u16,
+    pub last: u16,
+}
+
+impl From<RangeInclusive<u16>> for PortRange {
+    fn from(range: RangeInclusive<u16>) -> Self {
+        Self { first: *range.start(), last: *range.end() }
+    }
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Action {
+    /// It passes.
+    Accept,
+    /// It vanishes.
+    Drop,
+    /// It is answered with an error.
+    Reject(Rejection),
+    /// The chain that jumped here goes on.
+    Return,
+    /// Another chain is worked through.
+    Jump(String),
+    /// A map chooses a chain by the source address.
+    JumpBySource(String),
+    /// A map chooses a chain by the destination address.
+    JumpByDestination(String),
+    /// It goes to one of these instead, by chance; never empty.
+    Translate(Vec<(Ipv4Addr, u16)>),
+    /// It seems to come from this node.
+    Masquerade,
+}
+
+/// How a packet is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rejection {
+    /// By a TCP reset.
+    Reset,
+    /// As if nothing listened.
+    PortUnreachable,
+    /// Openly, by the administrator.
+    Prohibited,
+}
+
+impl Rule {
+    pub(super) fn new(matches: impl Into<Vec<Match>>, action: Action) -> Self {
+        Self { matches: matches.into(), action, comment: None }
+    }
+
+    pub(super) fn because(mut self, comment: impl Into<String>) -> Self {
+        self.comment = Some(comment.into());
+        self
+    }
+}
+
+impl Ruleset {
+    /// Rules that let everything pass, and track connections, so that those that begin now
+    /// are known when the first policy comes.
+    pub(in crate::sandbox) fn open() -> Self {
+        let known = Rule::new([Match::Established], Action::Accept);
+        Self { sets: Vec::new(), chains: vec![Chain::forward(vec![known])] }
+    }
+
+    /// Rules for the fabric that let nothing pass between two of its links.
+    pub(in crate::sandbox) fn dead_path(first: &str, second: &str) -> Self {
+        let between = |from: &str, to: &str| {
+            let matches = [Match::Arrives(from.to_owned()), Match::Leaves(to.to_owned())];
+            Rule::new(matches, Action::Drop).because("fault dead-path")
+        };
+        let rules = vec![between(first, second), between(second, first)];
+        Self { sets: Vec::new(), chains: vec![Chain::forward(rules)] }
+    }
+}
+
+impl Chain {
+    pub(super) fn forward(rules: Vec<Rule>) -> Self {
+        Self { name: "forward".to_owned(), base: Some(Base::FilterForward), rules }
+    }
+}

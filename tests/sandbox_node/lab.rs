@@ -1,0 +1,257 @@
+//! A small cluster for scenarios: two nodes, a few pods that answer, a host outside.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    io::Read as _,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
+
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use netproof::{
+    model::{Labels, Transport},
+    sandbox::{
+        fault::Fault,
+        firewall::{NamedPort, PodEntry, Snapshot, compile},
+        node::{Network, NodeSpec, PodNetwork, PodSettings},
+    },
+};
+use serde::Deserialize as _;
+
+use crate::scenario::{chain, text};
+
+/// Nothing on this machine takes this long but a dropped packet.
+const SILENCE: Duration = Duration::from_millis(400);
+pub const NODES: [&str; 2] = ["one", "two"];
+pub const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+
+/// What became of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It was answered by this pod, which saw that source.
+    Answer(String, Ipv4Addr),
+    Refused,
+    Silence,
+    Prohibited,
+    Other(String),
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(by, _) => write!(f, "answered by {by}"),
+            Self::Refused => f.write_str("refused"),
+            Self::Silence => f.write_str("silence"),
+            Self::Prohibited => f.write_str("prohibited"),
+            Self::Other(error) => f.write_str(error),
+        }
+    }
+}
+
+pub struct Lab {
+    pub network: Network,
+    pub snapshot: Snapshot,
+    pub faults: Vec<Fault>,
+    networks: BTreeMap<String, PodNetwork>,
+}
+
+type Pairs = &'static [(&'static str, &'static str)];
+
+/// Name, node, namespace, labels.
+const PODS: [(&str, &str, &str, Pairs); 5] = [
+    ("web", "one", "shop", &[("app", "web"), ("tier", "front")]),
+    ("api", "one", "shop", &[("app", "api")]),
+    ("db", "two", "shop", &[("app", "db")]),
+    ("job", "two", "shop", &[("app", "job")]),
+    ("guest", "two", "other", &[("app", "web")]),
+];
+
+impl Lab {
+    pub async fn new() -> Result<Self, String> {
+        let specs: Vec<_> = (1..)
+            .zip(NODES)
+            .map(|(number, name)| NodeSpec {
+                name: name.to_owned(),
+                address: Ipv4Addr::new(192, 168, 77, number),
+                pod_cidr: format!("10.77.{number}.0/24").parse().expect("a block"),
+            })
+            .collect();
+        let network = Network::create(&specs).await.map_err(chain)?;
+        let labels = |pairs: &[(&str, &str)]| -> Labels {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let mut lab = Self {
+            network,
+            snapshot: Snapshot::default(),
+            faults: Vec::new(),
+            networks: BTreeMap::new(),
+        };
+        for (name, team) in [("shop", "a"), ("other", "b")] {
+            let labels = labels(&[("kubernetes.io/metadata.name", name), ("team", team)]);
+            lab.snapshot.namespaces.insert(name.to_owned(), labels);
+        }
+        for (index, (name, node, namespace, pairs)) in (10..).zip(PODS) {
+            let number = if node == "one" { 1 } else { 2 };
+            let address = Ipv4Addr::new(10, 77, number, index);
+            let pod =
+                lab.network.add_pod(node, address, &PodSettings::default()).await.map_err(chain)?;
+            answer(&pod, name).await?;
+            lab.networks.insert(name.to_owned(), pod);
+            // The same name means another port on each.
+            let number = if name == "db" { 9090 } else { 8080 };
+            let ports = [Transport::Tcp, Transport::Udp].map(|protocol| NamedPort {
+                name: "main".to_owned(),
+                protocol,
+                number,
+            });
+            lab.snapshot.pods.push(PodEntry {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                labels: labels(pairs),
+                address,
+                node: node.to_owned(),
+                ports: ports.into(),
+                host_network: false,
+            });
+        }
+        let world = lab.network.add_host("world", &[WORLD]).await.map_err(chain)?;
+        answer(&world, "world").await?;
+        lab.networks.insert("world".to_owned(), world);
+        for node in NODES {
+            let network = lab.network.host_network(node).map_err(chain)?;
+            answer(&network, node).await?;
+            lab.networks.insert(node.to_owned(), network);
+        }
+        Ok(lab)
+    }
+
+    pub fn pod(&self, name: &str) -> &PodNetwork {
+        &self.networks[name]
+    }
+
+    pub fn address(&self, name: &str) -> Ipv4Addr {
+        self.networks[name].address()
+    }
+
+    /// Puts the policies of a YAML text, and the Services and faults, on all nodes.
+    pub async fn apply(&mut self, policies: &str) -> Result<(), String> {
+        self.snapshot.policies = serde_yaml::Deserializer::from_str(policies)
+            .map(|document| {
+                let mut policy = NetworkPolicy::deserialize(document).map_err(text)?;
+                policy.metadata.namespace.get_or_insert_with(|| "shop".to_owned());
+                Ok(policy)
+            })
+            .collect::<Result<_, String>>()?;
+        for node in NODES {
+            let rules = compile(&self.snapshot, node, &self.faults);
+            self.network.apply(node, &rules).await.map_err(chain)?;
+        }
+        self.network.apply_fabric(&self.faults).await.map_err(chain)
+    }
+
+    pub async fn tcp(&self, from: &str, to: Ipv4Addr, port: u16) -> Seen {
+        let to = SocketAddr::from((to, port));
+        self.dial(from, move || {
+            let mut answer = String::new();
+            let mut stream = TcpStream::connect_timeout(&to, SILENCE)?;
+            stream.set_read_timeout(Some(SILENCE))?;
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        })
+        .await
+    }
+
+    pub async fn udp(&self, from: &str, to: Ipv4Addr, port: u16) -> Seen {
+        self.dial(from, move || {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+            socket.set_read_timeout(Some(SILENCE))?;
+            socket.connect((to, port))?;
+            socket.send(b"?")?;
+            let mut answer = [0; 64];
+            let length = socket.recv(&mut answer)?;
+            Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+        })
+        .await
+    }
+
+    async fn dial(
+        &self,
+        from: &str,
+        work: impl FnOnce() -> io::Result<String> + Send + 'static,
+    ) -> Seen {
+        use io::ErrorKind as Kind;
+        match self.networks[from].run(work).await {
+            Ok(Ok(answer)) => match answer.split_once(' ') {
+                Some((by, source)) => {
+                    let source = source.parse().unwrap_or(Ipv4Addr::UNSPECIFIED);
+                    Seen::Answer(by.to_owned(), source)
+                }
+                None => Seen::Other(format!("answer `{answer}`")),
+            },
+            Ok(Err(error)) | Err(error) => match error.kind() {
+                Kind::ConnectionRefused => Seen::Refused,
+                Kind::TimedOut | Kind::WouldBlock => Seen::Silence,
+                // "Administratively prohibited" and "unreachable" come as one errno.
+                Kind::HostUnreachable => Seen::Prohibited,
+                _ => Seen::Other(error.to_string()),
+            },
+        }
+    }
+}
+
+/// Answers on 8080 and 9090, TCP and UDP, with the pod's name and the source it saw.
+async fn answer(pod: &PodNetwork, name: &str) -> Result<(), String> {
+    let name = name.to_owned();
+    pod.run(move || -> io::Result<()> {
+        for port in [8080, 9090] {
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
+            let own = name.clone();
+            thread::spawn(move || {
+                use io::Write as _;
+                while let Ok((mut stream, from)) = listener.accept() {
+                    let _ = write!(stream, "{own} {}", from.ip());
+                }
+            });
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?;
+            let own = name.clone();
+            thread::spawn(move || {
+                let mut question = [0; 64];
+                while let Ok((_, from)) = socket.recv_from(&mut question) {
+                    let _ = socket.send_to(format!("{own} {}", from.ip()).as_bytes(), from);
+                }
+            });
+        }
+        Ok(())
+    })
+    .await
+    .and_then(|done| done)
+    .map_err(text)
+}
+
+const AGENT: &str = "netproof-test-agent";
+
+/// Whether this process was started inside a pod.
+pub fn is_agent() -> bool {
+    std::env::args().next().as_deref() == Some(AGENT)
+}
+
+/// Says what a program inside a pod finds.
+pub fn agent() -> ExitCode {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    for line in status.lines() {
+        if line.starts_with("Cap") || line.starts_with("NoNewPrivs") {
+            println!("{line}");
+        }
+    }
+    print!("{}", std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
+    println!("{:?}", std::env::vars().collect::<Vec<_>>());
+    println!("{:?}", TcpListener::bind("0.0.0.0:80").map(drop).map_err(|e| e.kind()));
+    ExitCode::SUCCESS
+}
+
+pub fn agent_name() -> String {
+    AGENT.to_owned()
+}

@@ -1,0 +1,101 @@
+//! Runs a scenario inside a sandbox's child, and brings its result back.
+
+use std::{
+    fmt::Display,
+    future::Future,
+    io::{self, BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    pin::Pin,
+};
+
+use netproof::sandbox::process::{self, Options, Sandbox};
+
+pub type Outcome = Result<(), String>;
+type Scenario = fn() -> Pin<Box<dyn Future<Output = Outcome>>>;
+
+macro_rules! scenarios {
+    ($($module:ident: $($name:ident),+;)+) => {
+        /// Every scenario by its name.
+        pub fn all() -> Vec<(&'static str, Scenario)> {
+            vec![$($((
+                concat!(stringify!($module), "::", stringify!($name)),
+                || Box::pin(crate::$module::$name()),
+            )),+),+]
+        }
+    };
+}
+
+scenarios! {
+    wires:
+        everything_is_routed_to_everything,
+        a_node_reaches_its_pods_as_the_kubelet_does,
+        a_pod_that_is_removed_is_gone,
+        a_program_runs_confined,
+        fifty_pods_are_wired_quickly;
+    policies:
+        policies_decide_on_the_wire,
+        replies_pass_and_established_connections_stay,
+        faults_break_what_they_say,
+        services_translate_and_preserve_the_source;
+}
+
+/// Runs one scenario in a sandbox of its own.
+pub fn run(name: &str) -> Outcome {
+    let runtime = tokio::runtime::Runtime::new().map_err(text)?;
+    runtime.block_on(async {
+        let sandbox = Sandbox::start(Path::new("/proc/self/exe"), &Options::default())
+            .await
+            .map_err(chain)?;
+        let address = sandbox.kubeconfig().to_owned();
+        let name = name.to_owned();
+        let result = tokio::task::spawn_blocking(move || ask(&address, &name)).await;
+        sandbox.stop().await;
+        result.map_err(text)?
+    })
+}
+
+fn ask(address: &str, name: &str) -> Outcome {
+    let mut stream = TcpStream::connect(address).map_err(text)?;
+    writeln!(stream, "{name}").map_err(text)?;
+    let answer = io::read_to_string(stream).map_err(text)?;
+    if answer == "passed" { Ok(()) } else { Err(format!("{answer}.")) }
+}
+
+/// The child's side. In place of a kubeconfig it announces where it listens.
+pub fn serve(listener: TcpListener, _: Options) -> io::Result<()> {
+    process::announce(&listener.local_addr()?.to_string());
+    let (mut stream, _) = listener.accept()?;
+    let mut name = String::new();
+    BufReader::new(stream.try_clone()?).read_line(&mut name)?;
+    if name.trim() == "wait" {
+        // Until the pipe closes.
+        loop {
+            std::thread::park();
+        }
+    }
+    let scenario = all().into_iter().find(|(known, _)| *known == name.trim());
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = match scenario {
+        Some((_, scenario)) => runtime.block_on(scenario()),
+        None => Err("no such scenario".to_owned()),
+    };
+    match outcome {
+        Ok(()) => write!(stream, "passed"),
+        Err(error) => write!(stream, "{error}"),
+    }
+}
+
+pub fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+pub fn chain(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    text
+}
