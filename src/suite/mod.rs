@@ -1,7 +1,38 @@
 //! A suite: what somebody claims about a cluster, read from YAML and checked.
+//!
+//! ```text
+//! file ─ tree ─▶ Node ─ reader ─▶ document: peers, manifests, claims ─ expand ─▶ Suite
+//!         └──────────────┴───────────── all mistakes ──────────────┴──────▶ Mistakes
+//! ```
+//! Everything but `loader` is pure. No reading stops at the first mistake: each is noted
+//! at its place, and [`Suite`] only comes of a file that has none.
 
+mod claims;
+mod document;
+mod expand;
+mod loader;
+mod manifest;
+mod mistake;
+mod namespaces;
+pub(crate) mod nearest;
+mod network_policy;
+mod node;
+mod parse;
+mod peers;
+mod ports;
+mod reader;
+mod scope;
+mod services;
+mod source;
+mod table;
+mod tree;
 mod types;
+mod words;
 
+pub use loader::load;
+pub use mistake::{Mistake, Mistakes};
+pub use namespaces::rewrite_namespaces;
+pub use parse::parse;
 pub use types::{
     Case, CasePort, Denial, EvidenceRule, Location, Manifest, Peer, PodPeer, ServicePeer, Setup,
     SetupNamespace, Suite,

@@ -52,7 +52,7 @@ pub struct Manifest {
     /// Where the objects come from, for messages: the file's path, or `inline`.
     pub source: String,
     /// The objects; Lists are flattened. Each has `apiVersion`, `kind` and `metadata.name`.
-    /// Namespaces in them are aliases still: `rewrite_namespaces` replaces them.
+    /// Namespaces in them are aliases still: see [`rewrite_namespaces`](super::rewrite_namespaces).
     pub objects: Vec<serde_json::Value>,
 }
 

@@ -1,0 +1,70 @@
+//! `netproof check FILE…`: reads suites and says all that is wrong with them.
+//!
+//! No cluster is touched.
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use anstream::AutoStream;
+
+use crate::suite::{self, Suite};
+
+/// Bad input, before anything was touched.
+const BAD_INPUT: u8 = 2;
+
+/// Check suite files, without touching a cluster.
+#[derive(Debug, clap::Args)]
+pub struct CheckCommand {
+    /// Suite files; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+impl CheckCommand {
+    /// Prints a line per suite, or every mistake of every file: exit code 0 or 2.
+    pub fn run(self) -> ExitCode {
+        // A closed pipe is the reader's choice and changes nothing about the files.
+        match suite::load(&self.files) {
+            Ok(suites) => {
+                let mut out = anstream::stdout();
+                for suite in &suites {
+                    let _ = writeln!(out, "{}", summary(suite));
+                }
+                ExitCode::SUCCESS
+            }
+            Err(mistakes) => {
+                let colour = AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+                let _ = write!(anstream::stderr(), "{}\n{mistakes}\n", mistakes.render(colour));
+                ExitCode::from(BAD_INPUT)
+            }
+        }
+    }
+}
+
+fn summary(suite: &Suite) -> String {
+    let count = |number: usize, what: &str| {
+        format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+    };
+    let (cases, peers) = (suite.cases.len(), suite.peers.len());
+    format!("{}: {}, {}", suite.name, count(cases, "case"), count(peers, "peer"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suite_is_summed_up_in_a_line() {
+        let text = "
+apiVersion: netproof.dev/v1alpha1
+kind: Suite
+metadata: {name: smoke}
+peers:
+  tester: {pod: {namespace: staging}}
+  metadata: {ip: 169.254.169.254}
+cases: [{name: closed, from: tester, to: metadata, port: 80, expect: deny}]
+";
+        let (suites, mistakes) = suite::parse("smoke.yaml", text, &|_| unreachable!());
+        assert!(mistakes.is_empty(), "the suite is good: {mistakes:?}");
+        assert_eq!(summary(&suites[0]), "smoke: 1 case, 2 peers");
+    }
+}

@@ -1,0 +1,244 @@
+//! One document of a suite file, from its tree to a checked [`Suite`].
+
+use std::{collections::BTreeMap, io, time::Duration};
+
+use super::{
+    claims::{read_cases, read_tables},
+    expand::expand,
+    manifest::{Bundle, ManifestReader},
+    nearest::{listed, nearest},
+    node::{Node, NodeKind},
+    peers::{read_namespaces, read_peer},
+    ports::read_ports,
+    reader::{Reader, Word},
+    scope::Scope,
+    services::Services,
+    types::{Manifest, Peer, Setup, Suite},
+    words::{DNS_LABEL, is_dns_label},
+};
+use crate::model::Port;
+
+/// The API version of the only format so far.
+const API_VERSION: &str = "netproof.dev/v1alpha1";
+/// `defaults.within`, where the suite doesn't say.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Reads a document. Whether it is free of mistakes, the reader's mistakes say.
+pub(super) fn read_suite(
+    reader: &mut Reader,
+    node: &Node,
+    read: &dyn Fn(&str) -> io::Result<String>,
+) -> (Option<Suite>, Option<Word>) {
+    if !is_suite(reader, node) {
+        return (None, None);
+    }
+    let Some(mut fields) = reader.fields(node, "a suite") else { return (None, None) };
+    let (_, _) = (fields.optional("apiVersion"), fields.optional("kind"));
+    let metadata = fields.required("metadata");
+    let defaults = fields.optional("defaults");
+    let setup = fields.optional("setup");
+    let peers = fields.required("peers");
+    let (cases, tables) = (fields.optional("cases"), fields.optional("tables"));
+    let steps = fields.key_span("steps");
+    let span = fields.span.clone();
+    fields.finish(reader, &["steps"]);
+    if let Some(span) = steps {
+        reader.mistake(span, "steps are not part of this version");
+    }
+
+    let (name, description) = metadata.map(|node| read_metadata(reader, node)).unwrap_or_default();
+    let (within, default_ports) =
+        defaults.map(|node| read_defaults(reader, node)).unwrap_or_default();
+    let (namespaces, bundles, complete) = read_setup(reader, setup, read);
+    let peers = peers.map(|node| read_peers(reader, node, &default_ports));
+    let services = complete.then(|| Services::of(&bundles));
+    let scope = Scope { peers, default_ports, namespaces, services };
+    if let Some(node) = node.get("peers") {
+        check_namespaces(reader, &scope, node);
+    }
+
+    let mut claims = cases.map(|node| read_cases(reader, &scope, node)).unwrap_or_default();
+    claims.extend(tables.map(|node| read_tables(reader, &scope, node)).unwrap_or_default());
+    let empty = |list: Option<&Node>| match list.map(|node| &node.kind) {
+        Some(NodeKind::List(items)) => items.is_empty(),
+        _ => list.is_none_or(Node::is_null),
+    };
+    if empty(cases) && empty(tables) && steps.is_none() {
+        reader.mistake(&span, "this suite has no cases").help("it needs `cases` or `tables`");
+    }
+    let cases = expand(reader, &scope, claims);
+    let suite = name.clone().map(|name| Suite {
+        name: name.text,
+        description,
+        setup: Setup {
+            namespaces: scope.namespaces,
+            manifests: bundles.into_iter().map(manifest).collect(),
+        },
+        peers: scope
+            .peers
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, peer)| Some((name, peer?)))
+            .collect(),
+        cases,
+        within: within.unwrap_or(WITHIN),
+    });
+    (suite, name)
+}
+
+fn manifest(bundle: Bundle) -> Manifest {
+    let objects = bundle.objects.into_iter().map(|object| object.value).collect();
+    Manifest { source: bundle.source, objects }
+}
+
+/// Whether the document means to be a suite; a misspelt one does.
+fn is_suite(reader: &mut Reader, node: &Node) -> bool {
+    if !matches!(node.kind, NodeKind::Map(_)) {
+        let message = format!("expected a suite (a mapping), found {}", node.describe());
+        reader.mistake(&node.span, message);
+        return false;
+    }
+    let mut meant = true;
+    for (field, wanted) in [("apiVersion", API_VERSION), ("kind", "Suite")] {
+        let Some(found) = node.get(field) else {
+            let message = format!("a suite needs `{field}: {wanted}`");
+            reader.mistake(&node.span, message);
+            meant &= node.get("cases").or(node.get("tables")).or(node.get("peers")).is_some();
+            continue;
+        };
+        let text = found.raw().unwrap_or_default();
+        if text == wanted {
+            continue;
+        }
+        let near = nearest(text, [wanted]).is_some() || text.starts_with("netproof.dev/");
+        let what = found.describe();
+        let mistake =
+            reader.mistake(&found.span, format!("`{field}` of a suite is `{wanted}`, not {what}"));
+        if near {
+            mistake.did_you_mean(Some(wanted));
+        } else {
+            if field == "kind" {
+                mistake.help("Kubernetes objects belong into a suite's `setup.manifests`");
+            }
+            meant = false;
+        }
+    }
+    meant
+}
+
+fn read_metadata(reader: &mut Reader, node: &Node) -> (Option<Word>, Option<String>) {
+    let Some(mut fields) = reader.fields(node, "metadata") else { return (None, None) };
+    let (name, description) = (fields.required("name"), fields.optional("description"));
+    fields.finish(reader, &[]);
+    let name =
+        name.and_then(|node| reader.name(node, "the name of a suite", is_dns_label, DNS_LABEL));
+    let description = description.and_then(|node| reader.text(node, "a text"));
+    (name, description.map(|word| word.text.trim_end().to_owned()))
+}
+
+fn read_defaults(reader: &mut Reader, node: &Node) -> (Option<Duration>, BTreeMap<String, Port>) {
+    let Some(mut fields) = reader.fields(node, "defaults") else { return Default::default() };
+    let (within, ports) = (fields.optional("within"), fields.optional("ports"));
+    fields.finish(reader, &[]);
+    (
+        within.and_then(|node| reader.duration(node, "within")),
+        ports.map(|node| read_ports(reader, node)).unwrap_or_default(),
+    )
+}
+
+/// The namespaces, the manifests, and whether all of the latter could be read.
+fn read_setup(
+    reader: &mut Reader,
+    node: Option<&Node>,
+    read: &dyn Fn(&str) -> io::Result<String>,
+) -> (BTreeMap<String, super::types::SetupNamespace>, Vec<Bundle>, bool) {
+    let Some(mut fields) =
+        node.filter(|node| !node.is_null()).and_then(|node| reader.fields(node, "setup"))
+    else {
+        return (BTreeMap::new(), Vec::new(), node.is_none());
+    };
+    let (namespaces, manifests) = (fields.optional("namespaces"), fields.optional("manifests"));
+    fields.finish(reader, &[]);
+    let namespaces = namespaces.map(|node| read_namespaces(reader, node)).unwrap_or_default();
+    let (bundles, complete) = match manifests {
+        Some(list) => ManifestReader { namespaces: &namespaces, read }.bundles(reader, list),
+        None => (Vec::new(), true),
+    };
+    (namespaces, bundles, complete)
+}
+
+fn read_peers(
+    reader: &mut Reader,
+    node: &Node,
+    default_ports: &BTreeMap<String, Port>,
+) -> BTreeMap<String, Option<Peer>> {
+    let mut peers = BTreeMap::new();
+    let entries = reader.entries(node, "peers by name (a mapping)");
+    if entries.is_empty() && (node.is_null() || matches!(node.kind, NodeKind::Map(_))) {
+        reader.mistake(&node.span, "this suite has no peers");
+    }
+    for entry in entries {
+        if entry.key == "all" {
+            reader.mistake(&entry.key_span, "no peer can be called `all`: that means every pod");
+        } else if !is_dns_label(&entry.key) {
+            let message = format!("`{}` can't be the name of a peer", entry.key);
+            reader.mistake(&entry.key_span, message).help(DNS_LABEL);
+        }
+        peers.insert(entry.key.clone(), read_peer(reader, &entry.value, default_ports));
+    }
+    peers
+}
+
+/// Namespaces and Services that the peers name.
+fn check_namespaces(reader: &mut Reader, scope: &Scope, peers: &Node) {
+    for (name, peer) in scope.peers.iter().flatten() {
+        let (Some(peer), Some(node)) = (peer, peers.get(name)) else { continue };
+        let place = |field: &str| {
+            let inner = node.get("pod").or(node.get("service"));
+            inner.and_then(|inner| inner.get(field)).map_or(&node.span, |node| &node.span)
+        };
+        let namespace = match peer {
+            Peer::Pod(pod) => &pod.namespace,
+            Peer::Service(service) => &service.namespace,
+            _ => continue,
+        };
+        let own = scope.namespaces.contains_key(namespace);
+        if !own {
+            if let Some(alias) = slip_of(namespace, scope.namespaces.keys()) {
+                let message = format!("`{namespace}` is no namespace of `setup.namespaces`");
+                reader
+                    .mistake(place("namespace"), message)
+                    .did_you_mean(Some(alias))
+                    .help("an existing namespace may be meant: then rename the alias");
+            }
+            continue;
+        }
+        let (Peer::Service(service), Some(services)) = (peer, &scope.services) else { continue };
+        if services.get(namespace, &service.name).is_none() {
+            let near = nearest(&service.name, services.names(namespace));
+            let message = format!("no manifest defines the Service `{}`", service.name);
+            let mistake = reader.mistake(place("name"), message).did_you_mean(near);
+            if near.is_none() {
+                let known = listed(services.names(namespace));
+                mistake.help(format!(
+                    "the run creates `{namespace}`, so `setup.manifests` has to bring its Services; they are {known}"
+                ));
+            }
+        }
+    }
+}
+
+/// The alias that a namespace's name is one slip of the finger from: a letter too many or
+/// too few, or two letters swapped. `team-a` and `team-b` are two names, not a slip.
+fn slip_of<'a>(word: &str, aliases: impl Iterator<Item = &'a String>) -> Option<&'a str> {
+    aliases.map(String::as_str).find(|alias| {
+        let swapped = alias.len() == word.len() && {
+            let (mut one, mut other) = (alias.as_bytes().to_vec(), word.as_bytes().to_vec());
+            one.sort_unstable();
+            other.sort_unstable();
+            one == other
+        };
+        let lengths = alias.len().abs_diff(word.len()) == 1;
+        alias.len() >= 4 && (swapped || lengths) && strsim::damerau_levenshtein(alias, word) == 1
+    })
+}
