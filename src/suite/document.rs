@@ -13,8 +13,8 @@ use super::{
     reader::{Reader, Word},
     scope::Scope,
     services::Services,
-    types::{Manifest, Peer, Setup, Suite},
-    words::{DNS_LABEL, is_dns_label},
+    types::{Manifest, Peer, Setup, SetupNamespace, Suite},
+    words::{DNS_LABEL, PEER_NAME, is_dns_label, is_peer_name},
 };
 use crate::model::Port;
 
@@ -50,7 +50,7 @@ pub(super) fn read_suite(
     let (within, default_ports) =
         defaults.map(|node| read_defaults(reader, node)).unwrap_or_default();
     let (namespaces, bundles, complete) = read_setup(reader, setup, read);
-    let peers = peers.map(|node| read_peers(reader, node, &default_ports));
+    let peers = peers.map(|node| read_peers(reader, node, &default_ports, &namespaces));
     let services = complete.then(|| Services::of(&bundles));
     let scope = Scope { peers, default_ports, namespaces, services };
     if let Some(node) = node.get("peers") {
@@ -151,7 +151,7 @@ fn read_setup(
     reader: &mut Reader,
     node: Option<&Node>,
     read: &dyn Fn(&str) -> io::Result<String>,
-) -> (BTreeMap<String, super::types::SetupNamespace>, Vec<Bundle>, bool) {
+) -> (BTreeMap<String, SetupNamespace>, Vec<Bundle>, bool) {
     let Some(mut fields) =
         node.filter(|node| !node.is_null()).and_then(|node| reader.fields(node, "setup"))
     else {
@@ -171,6 +171,7 @@ fn read_peers(
     reader: &mut Reader,
     node: &Node,
     default_ports: &BTreeMap<String, Port>,
+    namespaces: &BTreeMap<String, SetupNamespace>,
 ) -> BTreeMap<String, Option<Peer>> {
     let mut peers = BTreeMap::new();
     let entries = reader.entries(node, "peers by name (a mapping)");
@@ -180,11 +181,11 @@ fn read_peers(
     for entry in entries {
         if entry.key == "all" {
             reader.mistake(&entry.key_span, "no peer can be called `all`: that means every pod");
-        } else if !is_dns_label(&entry.key) {
+        } else if !is_peer_name(&entry.key) {
             let message = format!("`{}` can't be the name of a peer", entry.key);
-            reader.mistake(&entry.key_span, message).help(DNS_LABEL);
+            reader.mistake(&entry.key_span, message).help(PEER_NAME);
         }
-        peers.insert(entry.key.clone(), read_peer(reader, &entry.value, default_ports));
+        peers.insert(entry.key.clone(), read_peer(reader, &entry.value, default_ports, namespaces));
     }
     peers
 }

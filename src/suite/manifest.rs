@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::{
     mistake::Mistake,
-    namespaces::namespace_references,
-    nearest::{listed, nearest},
+    nearest::listed,
     network_policy,
     node::{Node, NodeKind},
+    peers::{alias_of, check_references},
     reader::Reader,
     source::{Source, Span},
     tree,
@@ -211,10 +211,14 @@ impl ManifestReader<'_> {
         Some(Object { value, node, source: Arc::clone(&reader.source) })
     }
 
-    /// An object that names no namespace goes to the suite's only one.
+    /// Namespaces become aliases; an object that names none goes to the suite's only one.
     fn give_namespace(&self, reader: &mut Reader, node: &Node, kind: &str, value: &mut Value) {
-        let absent = value["metadata"]["namespace"].is_null();
-        if !absent || !NAMESPACED.contains(&kind) {
+        let written = value["metadata"]["namespace"].as_str();
+        if let Some(alias) = written.map(|name| alias_of(name, self.namespaces).to_owned()) {
+            value["metadata"]["namespace"] = alias.into();
+            return;
+        }
+        if !NAMESPACED.contains(&kind) {
             return;
         }
         let mut aliases = self.namespaces.keys();
@@ -242,22 +246,7 @@ impl ManifestReader<'_> {
             NodeKind::Map(entries) => {
                 entries.iter().for_each(|entry| self.check_references(reader, &entry.value));
             }
-            NodeKind::Scalar { text, .. } => {
-                for alias in namespace_references(text) {
-                    if self.namespaces.contains_key(alias) {
-                        continue;
-                    }
-                    let written = format!("${{namespace:{alias}}}");
-                    let source = Arc::clone(&reader.source);
-                    let here = source.text.get(node.span.clone()).and_then(|t| t.find(&written));
-                    let span = here.map_or(node.span.clone(), |at| {
-                        node.span.start + at..node.span.start + at + written.len()
-                    });
-                    let near = nearest(alias, self.namespaces.keys().map(String::as_str));
-                    let message = format!("`{alias}` is no namespace of `setup.namespaces`");
-                    reader.mistake(&span, message).did_you_mean(near);
-                }
-            }
+            NodeKind::Scalar { .. } => check_references(reader, node, self.namespaces),
         }
     }
 }

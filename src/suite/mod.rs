@@ -29,6 +29,9 @@ mod tree;
 mod types;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 pub use loader::load;
 pub use mistake::{Mistake, Mistakes};
 pub use namespaces::rewrite_namespaces;

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
-    nearest::listed,
+    namespaces::namespace_references,
+    nearest::{listed, nearest},
     node::{Entry, Node},
     ports::read_ports,
     reader::Reader,
@@ -72,11 +73,47 @@ fn read_namespace(
     namespace
 }
 
+/// The alias of a namespace that may be written by its alias or, where it has a fixed
+/// one, by its name.
+pub(super) fn alias_of<'a>(
+    written: &'a str,
+    namespaces: &'a BTreeMap<String, SetupNamespace>,
+) -> &'a str {
+    if namespaces.contains_key(written) {
+        return written;
+    }
+    let named = |namespace: &SetupNamespace| namespace.name.as_deref() == Some(written);
+    let found = namespaces.iter().find(|(_, namespace)| named(namespace));
+    found.map_or(written, |(alias, _)| alias)
+}
+
+/// Every `${namespace:…}` in a text has to name one of the suite's namespaces.
+pub(super) fn check_references(
+    reader: &mut Reader,
+    node: &Node,
+    namespaces: &BTreeMap<String, SetupNamespace>,
+) {
+    for alias in namespace_references(node.raw().unwrap_or_default()) {
+        if namespaces.contains_key(alias) {
+            continue;
+        }
+        let written = format!("${{namespace:{alias}}}");
+        let text = reader.source.text.get(node.span.clone()).unwrap_or_default();
+        let span = text.find(&written).map_or(node.span.clone(), |at| {
+            node.span.start + at..node.span.start + at + written.len()
+        });
+        let near = nearest(alias, namespaces.keys().map(String::as_str));
+        let message = format!("`{alias}` is no namespace of `setup.namespaces`");
+        reader.mistake(&span, message).did_you_mean(near);
+    }
+}
+
 /// Reads one peer.
 pub(super) fn read_peer(
     reader: &mut Reader,
     node: &Node,
     default_ports: &BTreeMap<String, Port>,
+    namespaces: &BTreeMap<String, SetupNamespace>,
 ) -> Option<Peer> {
     let mut fields = reader.fields(node, "a peer")?;
     let kinds = ["pod", "service", "ip", "host"];
@@ -93,10 +130,18 @@ pub(super) fn read_peer(
         return None;
     }
     match found[..] {
-        [("pod", node)] => read_pod(reader, node, default_ports).map(Peer::Pod),
-        [("service", node)] => read_service(reader, node).map(Peer::Service),
+        [("pod", node)] => {
+            let pod = read_pod(reader, node, default_ports)?;
+            let namespace = alias_of(&pod.namespace, namespaces).to_owned();
+            Some(Peer::Pod(PodPeer { namespace, ..pod }))
+        }
+        [("service", node)] => {
+            let service = read_service(reader, node)?;
+            let namespace = alias_of(&service.namespace, namespaces).to_owned();
+            Some(Peer::Service(ServicePeer { namespace, ..service }))
+        }
         [("ip", node)] => read_ip(reader, node).map(Peer::Ip),
-        [("host", node)] => read_host(reader, node).map(Peer::Host),
+        [("host", node)] => read_host(reader, node, namespaces).map(Peer::Host),
         [] => {
             if reader.mistakes.len() == before {
                 let message = format!("a peer needs one of {}", listed(kinds));
@@ -177,8 +222,13 @@ fn read_ip(reader: &mut Reader, node: &Node) -> Option<IpAddr> {
     Some(address)
 }
 
-fn read_host(reader: &mut Reader, node: &Node) -> Option<String> {
+fn read_host(
+    reader: &mut Reader,
+    node: &Node,
+    namespaces: &BTreeMap<String, SetupNamespace>,
+) -> Option<String> {
     let word = reader.text(node, "a host name")?;
+    check_references(reader, node, namespaces);
     if let Some(help) = host_error(&word.text) {
         let message = format!("`{}` is no host name", word.text);
         reader.mistake(&word.span, message).help(help);

@@ -68,17 +68,27 @@ impl Scope {
         reader.mistakes.len() == before
     }
 
-    /// Whether two names stand for one launched pod: one identity, one pod.
+    /// Whether two names stand for one launched pod: one identity, one pod. Ports that
+    /// no single pod can listen on make two of it, and so do annotations.
     pub(super) fn same_pod(&self, one: &str, other: &str) -> bool {
         if one == other {
             return true;
         }
         let (Some(one), Some(other)) = (self.pod(one), self.pod(other)) else { return false };
-        let account = |pod: &PodPeer| pod.service_account.clone().unwrap_or("default".into());
-        one.namespace == other.namespace
-            && one.labels == other.labels
-            && one.node == other.node
-            && account(one) == account(other)
+        let PodPeer { namespace, labels, service_account, ports, node, annotations } = one;
+        *namespace == other.namespace
+            && *labels == other.labels
+            && *service_account == other.service_account
+            && *node == other.node
+            && *annotations == other.annotations
+            && ports.iter().all(|(name, port)| {
+                other.ports.get(name).is_none_or(|theirs| theirs == port)
+                    && !other.ports.values().any(|theirs| {
+                        theirs.number == port.number
+                            && theirs.protocol != port.protocol
+                            && theirs.protocol.transport() == port.protocol.transport()
+                    })
+            })
     }
 
     /// Whether this many claims are too many; notes a mistake if they are.

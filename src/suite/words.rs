@@ -1,6 +1,6 @@
 //! What names, labels, ports and hosts may look like: Kubernetes' own rules.
 
-/// A DNS-1123 label: namespaces, suites, peers.
+/// A DNS-1123 label: namespaces and suites.
 pub(super) fn is_dns_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
@@ -66,6 +66,14 @@ pub(super) fn is_label_value(text: &str) -> bool {
 pub(super) const LABEL_VALUE: &str =
     "at most 63 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or a digit";
 
+/// The name of a peer: a word, so that it can stand in a table.
+pub(super) fn is_peer_name(text: &str) -> bool {
+    is_qualified_part(text)
+}
+
+/// The rule of [`is_peer_name`] in words.
+pub(super) const PEER_NAME: &str = LABEL_VALUE;
+
 /// The name of a case or a table: anything that can stand in an id.
 pub(super) fn is_claim_name(text: &str) -> bool {
     (1..=120).contains(&text.chars().count())
@@ -80,17 +88,31 @@ pub(super) const CLAIM_NAME: &str =
 /// Why a text is no host name, or None if it is one.
 pub(super) fn host_error(text: &str) -> Option<&'static str> {
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let name = without_references(&name);
     if text.contains("://") || text.contains('/') {
         Some("a name alone, without scheme and path")
     } else if text.parse::<std::net::IpAddr>().is_ok() {
         Some("that is an address: write `ip:` in place of `host:`")
-    } else if text.contains(':') {
+    } else if name.contains(':') {
         Some("a name alone; the port belongs into the case")
     } else if is_dns_subdomain(&name) {
         None
     } else {
         Some("labels of letters, digits and `-`, joined by `.`, at most 253")
     }
+}
+
+/// The text with a word in place of each `${namespace:…}`.
+fn without_references(text: &str) -> String {
+    let mut parts = text.split("${namespace:");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once('}') {
+            Some((_, rest)) => plain.extend(["x", rest]),
+            None => plain.extend(["${namespace:", part]),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -134,6 +156,8 @@ mod tests {
         for (text, fits) in [
             ("example.org", true),
             ("API.example.org.", true),
+            ("api.${namespace:shop}.svc", true),
+            ("api.${namespace:shop", false),
             ("https://example.org", false),
             ("example.org:80", false),
             ("10.0.0.1", false),

@@ -184,8 +184,9 @@ impl fmt::Display for Reason {
             Self::NothingSeen { seen } => match seen {
                 Observation::AgentFailed { message } => write!(f, "agent unreachable: {message}"),
                 Observation::NotResolved { message } => write!(f, "name not resolved: {message}"),
-                Observation::NoDestination { message }
-                | Observation::NotAsPlanned { message } => f.write_str(message),
+                Observation::NoDestination { message } | Observation::NotAsPlanned { message } => {
+                    f.write_str(message)
+                }
                 other => write!(f, "{other}"),
             },
             Self::ControlNotUp { control, detail } => write!(f, "{control}: {detail}"),

@@ -1,0 +1,106 @@
+//! The suites that netproof ships, and those of its design.
+
+use super::*;
+
+#[test]
+fn the_shop_loads_and_says_what_it_says() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let path = format!("{root}/suites/shop.yaml");
+    let suites = crate::suite::load(&[path.into()])
+        .unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false)));
+    let shop = &suites[0];
+    assert_eq!(shop.within, Duration::from_secs(10));
+    let cases: String = shop
+        .cases
+        .iter()
+        .map(|case| {
+            format!(
+                "{:28} {:8} -> {:11} {:7} {:9} {}\n",
+                case.name,
+                case.from,
+                case.to,
+                case.port.label,
+                case.port.port.to_string(),
+                case.expect,
+            )
+        })
+        .collect();
+    assert_snapshot!(cases);
+    let kinds: Vec<String> = shop
+        .setup
+        .manifests
+        .iter()
+        .flat_map(|manifest| &manifest.objects)
+        .map(|object| {
+            format!("{} {}", object["kind"], object["metadata"]["namespace"]).replace('"', "")
+        })
+        .collect();
+    assert!(
+        kinds.iter().all(|kind| kind.ends_with(" shop")),
+        "every object goes to the only namespace: {kinds:?}"
+    );
+}
+
+#[test]
+fn the_design_s_suites_load_and_steps_are_one_clear_mistake() {
+    let design = "\
+apiVersion: netproof.dev/v1alpha1
+kind: Suite
+metadata: {name: shop}
+defaults: {within: 30s, ports: {main: 8080/tcp}}
+setup:
+  namespaces: {shop: {labels: {team: a}}}
+  manifests: [{path: shop.yaml}]
+peers:
+  web: {pod: {namespace: shop, labels: {app: web}}}
+  api: {pod: {namespace: shop, labels: {app: api}}}
+cases: [{name: web-api, from: web, to: api, port: main, expect: allow}]
+tables:
+  - name: all
+    port: main
+    rows: |
+          web api
+      web  -   .
+      api  X   -
+---
+apiVersion: netproof.dev/v1alpha1
+kind: Suite
+metadata: {name: isolate}
+setup: {namespaces: {lab: {}}}
+peers:
+  a: {pod: {namespace: lab, labels: {app: a}}}
+  b: {pod: {namespace: lab, labels: {app: b}, ports: {main: 8080/tcp}}}
+steps:
+  - name: deny
+    apply: [{path: deny.yaml}]
+    cases: [{name: closed, from: a, to: b, port: main, expect: deny}]
+---
+apiVersion: netproof.dev/v1alpha1
+kind: Suite
+metadata: {name: smoke}
+peers:
+  tester: {pod: {namespace: staging, labels: {app: tester}}}
+  metadata: {ip: 169.254.169.254}
+cases: [{name: no-metadata, from: tester, to: metadata, port: 80, expect: deny}]
+";
+    let manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}";
+    let (suites, mistakes) = parse("t.yaml", design, &|path| {
+        assert_eq!(path, "shop.yaml", "manifests are read beside the suite");
+        Ok(manifest.to_owned())
+    });
+    let names: Vec<&str> = suites.iter().map(|suite| suite.name.as_str()).collect();
+    assert_eq!(names, ["shop", "smoke"], "the suites without steps");
+    let cases: Vec<(&str, Connectivity)> =
+        suites[0].cases.iter().map(|case| (case.name.as_str(), case.expect)).collect();
+    assert_eq!(
+        cases,
+        [
+            ("web-api", Connectivity::Allowed),
+            ("all-web-api", Connectivity::Allowed),
+            ("all-api-web", Connectivity::Blocked),
+        ]
+    );
+    assert_eq!(suites[0].cases[2].location.to_string(), "t.yaml:18:12", "a cell's own place");
+    assert_eq!(suites[1].within, Duration::from_secs(30), "the default");
+    assert_snapshot!(Mistakes::new(mistakes).render(false), @"");
+}
