@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     nearest::{listed, nearest},
-    node::{Node, NodeKind},
+    node::{Node, NodeKind, Scalar, yaml_1_1_bool},
     reader::{Fields, Reader, Word},
     scope::Scope,
     source::Span,
@@ -143,17 +143,21 @@ fn read_table(reader: &mut Reader, scope: &Scope, node: &Node) -> Option<Claim> 
 
 fn read_expect(reader: &mut Reader, node: &Node) -> Option<Connectivity> {
     let choices = [("allow", Connectivity::Allowed), ("deny", Connectivity::Blocked)];
-    let meant = match node.raw().unwrap_or_default().to_lowercase().as_str() {
+    let raw = node.raw().unwrap_or_default();
+    let meant = match raw.to_lowercase().as_str() {
         "yes" | "true" | "on" | "ok" | "pass" | "open" | "accept" | "connected" => Some("allow"),
-        "no" | "false" | "off" | "fail" | "closed" | "block" | "blocked" | "drop" | "reject" => {
-            Some("deny")
-        }
+        "no" | "false" | "off" | "fail" | "closed" | "block" | "blocked" | "denied" | "drop"
+        | "reject" | "refused" | "timeout" => Some("deny"),
         _ => None,
     };
     let before = reader.mistakes.len();
     let found = reader.choice(node, "expect", &choices);
-    if let (Some(meant), Some(mistake)) = (meant, reader.mistakes.get_mut(before)) {
-        mistake.did_you_mean(Some(meant));
+    if let Some(mistake) = reader.mistakes.get_mut(before) {
+        mistake.did_you_mean(meant);
+        if matches!(node.scalar(), Some(Scalar::Text(_))) && yaml_1_1_bool(raw).is_some() {
+            mistake
+                .help(format!("YAML 1.1 reads a plain `{raw}` as a boolean, YAML 1.2 as a text"));
+        }
     }
     found
 }

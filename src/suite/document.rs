@@ -41,7 +41,11 @@ pub(super) fn read_suite(
     let (cases, tables) = (fields.optional("cases"), fields.optional("tables"));
     let steps = fields.key_span("steps");
     let span = fields.span.clone();
+    let tables_first = fields.key_span("tables").zip(fields.key_span("cases"));
+    let tables_first = tables_first.is_some_and(|(tables, cases)| tables.start < cases.start);
+    let before = reader.mistakes.len();
     fields.finish(reader, &["steps"]);
+    let misspelt = reader.mistakes.len() > before;
     if let Some(span) = steps {
         reader.mistake(span, "steps are not part of this version");
     }
@@ -58,12 +62,14 @@ pub(super) fn read_suite(
     }
 
     let mut claims = cases.map(|node| read_cases(reader, &scope, node)).unwrap_or_default();
-    claims.extend(tables.map(|node| read_tables(reader, &scope, node)).unwrap_or_default());
+    let of_tables = tables.map(|node| read_tables(reader, &scope, node)).unwrap_or_default();
+    // Reports list cases as the file does.
+    claims.splice(if tables_first { 0..0 } else { claims.len()..claims.len() }, of_tables);
     let empty = |list: Option<&Node>| match list.map(|node| &node.kind) {
         Some(NodeKind::List(items)) => items.is_empty(),
         _ => list.is_none_or(Node::is_null),
     };
-    if empty(cases) && empty(tables) && steps.is_none() {
+    if empty(cases) && empty(tables) && steps.is_none() && !misspelt {
         reader.mistake(&span, "this suite has no cases").help("it needs `cases` or `tables`");
     }
     let cases = expand(reader, &scope, claims);
@@ -219,12 +225,9 @@ fn check_namespaces(reader: &mut Reader, scope: &Scope, peers: &Node) {
             let near = nearest(&service.name, services.names(namespace));
             let message = format!("no manifest defines the Service `{}`", service.name);
             let mistake = reader.mistake(place("name"), message).did_you_mean(near);
-            if near.is_none() {
-                let known = listed(services.names(namespace));
-                mistake.help(format!(
-                    "the run creates `{namespace}`, so `setup.manifests` has to bring its Services; they are {known}"
-                ));
-            }
+            mistake.help(format!(
+                "the run creates `{namespace}`, so `setup.manifests` has to bring its Services"
+            ));
         }
     }
 }

@@ -100,17 +100,8 @@ impl Reader {
         }
         let words = || choices.iter().map(|(word, _)| *word);
         let near = nearest(raw, words());
-        let trap = match node.scalar() {
-            Some(Scalar::Text(text)) if yaml_1_1_bool(text).is_some() => {
-                Some(format!("YAML 1.1 reads a plain `{text}` as a boolean; here it is no word"))
-            }
-            _ => None,
-        };
         let message = format!("`{field}` takes {}, not {}", listed(words()), node.describe());
-        let mistake = self.mistake(&node.span, message).did_you_mean(near);
-        if let Some(trap) = trap {
-            mistake.help(trap);
-        }
+        self.mistake(&node.span, message).did_you_mean(near);
         None
     }
 
@@ -276,8 +267,9 @@ impl<'n> Fields<'n> {
                 .did_you_mean(near)
                 .help(format!("its fields are {}", listed(self.known.iter().copied())));
         }
-        for missing in self.missing {
-            reader.mistake(&self.span, format!("{} needs `{missing}`", self.what));
+        if !self.missing.is_empty() {
+            let missing = listed(self.missing.iter().copied());
+            reader.mistake(&self.span, format!("{} needs {missing}", self.what));
         }
     }
 }

@@ -2,13 +2,19 @@
 
 use std::{collections::BTreeMap, io, time::Duration};
 
-use insta::assert_snapshot;
-
 use super::{
     Case, EvidenceRule, Mistakes, Peer, Suite, parse,
     parse::{Parsed, parse_file, unique_names},
 };
 use crate::model::{Connectivity, Family};
+
+/// A snapshot whose file doesn't repeat the test's input.
+macro_rules! snapshot {
+    ($value:expr) => {{
+        let found = $value;
+        insta::assert_snapshot!(found);
+    }};
+}
 
 /// The head of a suite that the tests don't care about.
 const HEAD: &str = "\

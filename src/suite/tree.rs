@@ -212,12 +212,16 @@ impl Builder<'_> {
 
     fn alias(&mut self, anchor: Option<&(Node, usize)>, span: &Span) -> Result<Node, Stop> {
         let Some((node, size)) = anchor else {
-            self.mistake(span, "this alias has no anchor before it in the same document");
+            self.unknown_anchor(span);
             let kind = NodeKind::Scalar { text: String::new(), style: Style::Plain };
             return Ok(Node { span: span.clone(), kind });
         };
         self.count_repeated(span, *size)?;
         Ok(node.clone())
+    }
+
+    fn unknown_anchor(&mut self, span: &Span) {
+        self.mistake(span, "this alias has no anchor before it in the same document");
     }
 
     fn count_repeated(&mut self, span: &Span, size: usize) -> Result<(), Stop> {
@@ -298,6 +302,8 @@ impl Builder<'_> {
             if let Some(mistake) = self.mistake(&(tab..tab + 1), "YAML is not indented by tabs") {
                 mistake.help("use spaces");
             }
+        } else if error.info().ends_with("unknown anchor") {
+            self.unknown_anchor(&(byte..byte));
         } else {
             self.mistake(&(byte..byte), format!("broken YAML: {}", error.info()));
         }

@@ -62,7 +62,7 @@ fn evidence_in_a_table_is_about_its_denials() {
 
 #[test]
 fn mistakes_in_a_table_point_at_the_character() {
-    assert_snapshot!(wrong_rest(
+    snapshot!(wrong_rest(
         "\
 tables:
   - name: grid
@@ -93,9 +93,8 @@ tables:
 
 #[test]
 fn claims_about_nobody_and_nothing_are_mistakes() {
-    assert_snapshot!(wrong_rest(
-        "\
-  svc: {service: {namespace: lba, name: web}}
+    snapshot!(wrong_rest(
+        "  svc: {service: {namespace: lba, name: web}}
   own: {service: {namespace: lab, name: web}}
   typo: {pod: {namespace: lab, labels: {app: typo}}}
   deaf: {pod: {namespace: lab, labels: {app: deaf}, ports: {}}}
@@ -116,9 +115,8 @@ cases:
 
 #[test]
 fn a_pod_can_always_reach_itself() {
-    assert_snapshot!(wrong_rest(
-        "\
-  twin: {pod: {namespace: lab, labels: {app: web}}}
+    snapshot!(wrong_rest(
+        "  twin: {pod: {namespace: lab, labels: {app: web}}}
 cases:
   - {name: a, from: web, to: web, port: main, expect: deny}
   - {name: b, from: [web, db], to: [web, db], port: main, expect: deny}
@@ -137,8 +135,7 @@ tables:
 #[test]
 fn twins_are_one_pod_to_all() {
     let cases = good_cases(
-        "\
-  twin: {pod: {namespace: lab, labels: {app: web}}}
+        "  twin: {pod: {namespace: lab, labels: {app: web}}}
 cases: [{name: a, from: web, to: all, port: 8080, expect: deny}]
 ",
     );
@@ -147,7 +144,7 @@ cases: [{name: a, from: web, to: all, port: 8080, expect: deny}]
 
 #[test]
 fn two_cases_with_one_id_name_both_places() {
-    assert_snapshot!(wrong_rest(
+    snapshot!(wrong_rest(
         "\
 cases:
   - {name: a, from: web, to: api, port: main, expect: deny}
@@ -171,7 +168,7 @@ fn only_another_pod_can_vouch_for_a_foreign_destination() {
     let cases =
         good_cases("cases: [{name: a, from: web, to: out, port: 80, expect: deny, reachedBy: db}]");
     assert_eq!(cases[0].reached_by.as_deref(), Some("db"));
-    assert_snapshot!(wrong_rest(
+    snapshot!(wrong_rest(
         "\
 cases:
   - {name: a, from: web, to: out, port: 80, expect: deny, reachedBy: example}

@@ -23,7 +23,7 @@ fn wrong_manifest(manifest: &str) -> String {
 
 #[test]
 fn a_misspelt_policy_does_not_pass() {
-    assert_snapshot!(wrong_manifest("\
+    snapshot!(wrong_manifest("\
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: a, lables: {}}
@@ -54,7 +54,7 @@ metadata: {name: c}
 
 #[test]
 fn objects_without_what_every_object_has_are_mistakes() {
-    assert_snapshot!(wrong_manifest(
+    snapshot!(wrong_manifest(
         "\
 {apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {url: 'http://${namespace:lba}/'}}
 ---
@@ -79,7 +79,7 @@ fn objects_without_what_every_object_has_are_mistakes() {
 fn manifests_that_cannot_be_read_are_mistakes_at_their_path() {
     let case = "cases: [{name: a, from: db, to: web-service, port: 80, expect: deny}]";
     let suite = format!("{SUITE}{case}");
-    assert_snapshot!(wrong(&[("t.yaml", &suite)]));
+    snapshot!(wrong(&[("t.yaml", &suite)]));
 }
 
 #[test]
@@ -115,10 +115,7 @@ cases: [{{name: a, from: a, to: b, port: 80, expect: deny}}]
             r#"{"name":"e"}"#,
         ]
     );
-    assert_snapshot!(wrong(&[
-        ("two.yaml", &suite("{lab: {}, lob: }")),
-        ("zero.yaml", &suite("{}"))
-    ]));
+    snapshot!(wrong(&[("two.yaml", &suite("{lab: {}, lob: }")), ("zero.yaml", &suite("{}"))]));
 }
 
 fn with_service(service: &str, rest: &str) -> String {
@@ -157,12 +154,11 @@ fn a_service_s_ports_are_known_by_number_and_name() {
 #[test]
 fn claims_that_a_service_cannot_bear_are_mistakes() {
     let service = "{selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}, {port: 53, protocol: UDP}]}";
-    assert_snapshot!(wrong(&[(
+    snapshot!(wrong(&[(
         "t.yaml",
         &with_service(
             service,
-            "\
-  gone: {service: {namespace: lab, name: wbe}}
+            "  gone: {service: {namespace: lab, name: wbe}}
 cases:
   - {name: a, from: db, to: svc, port: 8080, expect: deny}
   - {name: b, from: db, to: svc, port: 53, expect: deny}

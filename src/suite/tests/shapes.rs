@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_suite_with_much_wrong_says_all_of_it_at_once() {
-    assert_snapshot!(wrong(&[("a.yaml", "\
+    snapshot!(wrong(&[("a.yaml", "\
 apiVersion: netproof.dev/v1alpha1
 kind: Suite
 metadata: {name: Shop, descripton: x}
@@ -12,8 +12,12 @@ default: {within: 30s}
 defaults: {within: 30, ports: {Main: 8080/tpc, web: 0o17, ssh: 22:22, a: 80/tcp, b: 80/http}}
 setup:
   namespaces: {lab: {label: {a: b}}, other: {name: kube-system, labels: {a b: c, d: -e, f: 1.0, g: no}}}
-  manifests: [{}, {path: a, inline: {}}, {inline: |
-      kind: X}]
+  manifests:
+    - {}
+    - {path: a, inline: {}}
+    - {file: a}
+    - inline: |
+        kind: X
 peers:
   all: {ip: 10.0.0.1}
   web: {pod: {namespace: lab, lables: {app: web}, port: {main: 8080/tcp}}}
@@ -39,7 +43,7 @@ cases:
 
 #[test]
 fn cases_with_wrong_fields_point_at_each() {
-    assert_snapshot!(wrong_rest("\
+    snapshot!(wrong_rest("\
 cases:
   - {name: a, from: web, to: api, port: main, expects: deny}
   - {name: b, from: web, to: api, port: main, expect: no}

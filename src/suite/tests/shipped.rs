@@ -25,7 +25,7 @@ fn the_shop_loads_and_says_what_it_says() {
             )
         })
         .collect();
-    assert_snapshot!(cases);
+    snapshot!(cases);
     let kinds: Vec<String> = shop
         .setup
         .manifests
@@ -102,5 +102,11 @@ cases: [{name: no-metadata, from: tester, to: metadata, port: 80, expect: deny}]
     );
     assert_eq!(suites[0].cases[2].location.to_string(), "t.yaml:18:12", "a cell's own place");
     assert_eq!(suites[1].within, Duration::from_secs(30), "the default");
-    assert_snapshot!(Mistakes::new(mistakes).render(false), @"");
+    insta::assert_snapshot!(Mistakes::new(mistakes).render(false), @r"
+    error: steps are not part of this version
+      --> t.yaml:27:1
+       |
+    27 | steps:
+       | ^^^^^
+    ");
 }
