@@ -6,7 +6,7 @@ use super::{
     claims::{read_cases, read_tables},
     expand::expand,
     manifest::{Bundle, ManifestReader},
-    nearest::{listed, nearest},
+    nearest::nearest,
     node::{Node, NodeKind},
     peers::{read_namespaces, read_peer},
     ports::read_ports,

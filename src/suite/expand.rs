@@ -27,16 +27,19 @@ enum Said {
     Full(Port),
 }
 
+/// Families and places of the cases so far, by name and port label.
+type Ids = HashMap<(String, String), Vec<(Option<Family>, Span)>>;
+
 /// Expands all claims of a suite, in their order.
 pub(super) fn expand(reader: &mut Reader, scope: &Scope, claims: Vec<Claim>) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
-    let mut ids: HashMap<(String, String), Vec<(Option<Family>, Span)>> = HashMap::new();
+    let mut ids = Ids::new();
     for claim in &claims {
         let count = cases.len() + claim.pairs.len() * claim.ports.len();
-        if let Some(pair) = claim.pairs.first() {
-            if scope.too_many(reader, count, &pair.span) {
-                return cases;
-            }
+        if let Some(pair) = claim.pairs.first()
+            && scope.too_many(reader, count, &pair.span)
+        {
+            return cases;
         }
         for pair in &claim.pairs {
             if !check_pair(reader, scope, pair, &claim.options) {

@@ -276,12 +276,11 @@ fn check_metadata(reader: &mut Reader, metadata: &Node) {
             reader.text(name, "a name");
         }
     }
-    if let Some(namespace) = metadata.get("namespace").filter(|node| !node.is_null()) {
-        if let Some(word) = reader.text(namespace, "a namespace") {
-            if !word.text.contains("${") {
-                reader.check_name(&word, "a namespace", is_dns_subdomain, DNS_SUBDOMAIN);
-            }
-        }
+    if let Some(namespace) = metadata.get("namespace").filter(|node| !node.is_null())
+        && let Some(word) = reader.text(namespace, "a namespace")
+        && !word.text.contains("${")
+    {
+        reader.check_name(&word, "a namespace", is_dns_subdomain, DNS_SUBDOMAIN);
     }
     if let Some(labels) = metadata.get("labels") {
         reader.labels(labels, "labels");

@@ -35,10 +35,10 @@ pub(super) fn namespace_references(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn rename(value: Option<&mut Value>, names: &BTreeMap<String, String>) {
-    if let Some(Value::String(text)) = value {
-        if let Some(name) = names.get(text.as_str()) {
-            name.clone_into(text);
-        }
+    if let Some(Value::String(text)) = value
+        && let Some(name) = names.get(text.as_str())
+    {
+        name.clone_into(text);
     }
 }
 

@@ -54,10 +54,10 @@ pub(super) fn check(reader: &mut Reader, node: &Node, api: &Word, kind: &Word) {
     if let Some(spec) = spec {
         check_spec(reader, spec);
     }
-    if reader.mistakes.len() == before {
-        if let Err(error) = serde_json::from_value::<NetworkPolicy>(node.to_value()) {
-            reader.mistake(&node.span, format!("this is no NetworkPolicy: {error}"));
-        }
+    if reader.mistakes.len() == before
+        && let Err(error) = serde_json::from_value::<NetworkPolicy>(node.to_value())
+    {
+        reader.mistake(&node.span, format!("this is no NetworkPolicy: {error}"));
     }
 }
 
@@ -78,12 +78,12 @@ fn check_metadata(reader: &mut Reader, node: &Node) {
         "uid",
     ];
     fields.finish(reader, &of_the_server);
-    if let Some(name) = name.and_then(Node::raw).filter(|name| !name.contains("${")) {
-        if !is_dns_subdomain(name) {
-            let message = format!("`{name}` can't be the name of a NetworkPolicy");
-            let span = node.get("name").map_or(&node.span, |name| &name.span);
-            reader.mistake(span, message).help(DNS_SUBDOMAIN);
-        }
+    if let Some(name) = name.and_then(Node::raw).filter(|name| !name.contains("${"))
+        && !is_dns_subdomain(name)
+    {
+        let message = format!("`{name}` can't be the name of a NetworkPolicy");
+        let span = node.get("name").map_or(&node.span, |name| &name.span);
+        reader.mistake(span, message).help(DNS_SUBDOMAIN);
     }
 }
 
@@ -188,10 +188,10 @@ fn check_requirement(reader: &mut Reader, node: &Node) {
         operator.and_then(|operator| reader.choice(operator, "operator", &operators));
     let items = values.map_or(&[][..], |values| reader.list(values, "a list of values"));
     for item in items {
-        if let Some(word) = reader.text(item, "a label's value") {
-            if !word.text.contains("${") {
-                reader.check_name(&word, "the value of a label", is_label_value, LABEL_VALUE);
-            }
+        if let Some(word) = reader.text(item, "a label's value")
+            && !word.text.contains("${")
+        {
+            reader.check_name(&word, "the value of a label", is_label_value, LABEL_VALUE);
         }
     }
     match takes_values {
@@ -252,7 +252,7 @@ fn check_port(reader: &mut Reader, node: &Node) {
             if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) =>
         {
             let message = format!("\"{text}\" in quotes is the name of a port, not its number");
-            reader.mistake(&port.span, message).did_you_mean(Some(&text.to_owned()));
+            reader.mistake(&port.span, message).did_you_mean(Some(text));
             None
         }
         _ => {

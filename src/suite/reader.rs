@@ -201,15 +201,15 @@ impl Reader {
                 self.mistake(&entry.key_span, message).help(LABEL_KEY);
                 continue;
             }
-            if let NodeKind::Scalar { text, style: Style::Plain } = &entry.value.kind {
-                if yaml_1_1_bool(text).is_some() {
-                    // Where the same labels stand in a manifest, kubectl takes this for true
-                    // or false; better quoted in both places than different in one.
-                    let message = format!("YAML 1.1 reads a plain `{text}` as a boolean");
-                    let help = format!("as a text it is written \"{text}\"");
-                    self.mistake(&entry.value.span, message).help(help);
-                    continue;
-                }
+            if let NodeKind::Scalar { text, style: Style::Plain } = &entry.value.kind
+                && yaml_1_1_bool(text).is_some()
+            {
+                // Where the same labels stand in a manifest, kubectl takes this for true
+                // or false; better quoted in both places than different in one.
+                let message = format!("YAML 1.1 reads a plain `{text}` as a boolean");
+                let help = format!("as a text it is written \"{text}\"");
+                self.mistake(&entry.value.span, message).help(help);
+                continue;
             }
             if let Some(value) = self.text(&entry.value, "a text") {
                 found.insert(entry.key.clone(), value.text);

@@ -60,10 +60,10 @@ impl Scope {
     /// Whether there is a pod peer of that name; notes a mistake if there is none.
     pub(super) fn check_source(&self, reader: &mut Reader, word: &Word) -> bool {
         let before = reader.mistakes.len();
-        if self.check_peer(reader, word) {
-            if let Some(peer) = self.peer(&word.text) {
-                no_source(reader, word, peer);
-            }
+        if self.check_peer(reader, word)
+            && let Some(peer) = self.peer(&word.text)
+        {
+            no_source(reader, word, peer);
         }
         reader.mistakes.len() == before
     }

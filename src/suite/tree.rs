@@ -201,12 +201,11 @@ impl Builder<'_> {
     fn check_tag(&mut self, tag: Option<&Tag>, span: &Span) {
         let Some(tag) = tag else { return };
         let known = ["str", "int", "bool", "float", "null", "map", "seq"];
-        if !(tag.is_yaml_core_schema() && known.contains(&tag.suffix.as_str())) {
-            if let Some(mistake) =
+        if !(tag.is_yaml_core_schema() && known.contains(&tag.suffix.as_str()))
+            && let Some(mistake) =
                 self.mistake(span, format!("the tag `{tag}` has no meaning here"))
-            {
-                mistake.help("leave it out");
-            }
+        {
+            mistake.help("leave it out");
         }
     }
 
@@ -336,10 +335,10 @@ fn level_tables(text: &str) -> Cow<'_, str> {
             .map(|(start, line)| (*start, line.len() - line.trim_start_matches(' ').len()))
             .take_while(|(_, indentation)| *indentation > parent);
         let Some((start, first)) = block.next() else { continue };
-        if let Some(least) = block.map(|(_, indentation)| indentation).min() {
-            if least < first {
-                held.push(start + least);
-            }
+        if let Some(least) = block.map(|(_, indentation)| indentation).min()
+            && least < first
+        {
+            held.push(start + least);
         }
     }
     if held.is_empty() {
