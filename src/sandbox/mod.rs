@@ -1,10 +1,18 @@
 //! A cluster in a process: real sockets, real packets, a real firewall.
 //!
-//! [`process`] starts the child that everything lives in, [`node`] makes its nodes and
-//! pods, [`firewall`] is the reference CNI that enforces NetworkPolicy between them, and
-//! [`fault`] names the ways in which the CNI and the network can be made to fail.
+//! ```text
+//! process ─▶ serve ─▶ api ◀──▶ store ◀──▶ controller ─▶ node, firewall
+//! ```
+//!
+//! [`process`] starts the child that everything lives in. There [`api`] keeps the objects
+//! and speaks Kubernetes' API, and [`controller`] makes the objects come true: [`node`]
+//! makes nodes and pods, [`firewall`] is the reference CNI that enforces NetworkPolicy
+//! between them, and [`fault`] names the ways in which both can be made to fail.
 
+pub mod api;
+pub mod controller;
 pub mod fault;
 pub mod firewall;
+pub mod layout;
 pub mod node;
 pub mod process;

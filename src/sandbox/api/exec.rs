@@ -1,0 +1,305 @@
+//! `pods/exec` over websockets, and `pods/log`.
+//!
+//! Each binary message begins with its channel: 0 standard input, 1 output, 2 errors,
+//! 3 the final `Status`, 4 terminal sizes (ignored), and in v5 255, which closes the
+//! channel named by the next byte.
+
+use std::{process::ExitStatus, time::Duration};
+
+use axum::{
+    extract::{
+        FromRequestParts,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+    },
+    response::{IntoResponse, Response},
+};
+use futures::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use http::request::Parts;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, ChildStdin},
+};
+
+use super::{
+    failure::Failure, http::Api, object::Object, request::Parameters, resource::PODS,
+    runtime::ExecError, write::Place,
+};
+
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+const ERROR: u8 = 3;
+const CLOSE: u8 = 255;
+
+/// How long output may still come after the program's end.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// The pod of a request and the container that it names or means.
+fn container(
+    api: &Api,
+    place: Place<'_>,
+    parameters: &Parameters,
+) -> Result<(std::sync::Arc<Value>, String), Failure> {
+    let pod = api.store.get(&PODS, place.namespace, place.name);
+    let pod = pod.ok_or_else(|| Failure::not_found(&PODS, place.name))?;
+    let names: Vec<_> = pod
+        .items("/spec/containers")
+        .iter()
+        .chain(pod.items("/spec/initContainers"))
+        .map(|container| container.text("/name").to_owned())
+        .collect();
+    let own = pod.items("/spec/containers").len();
+    let name = match parameters.text("container") {
+        "" if own == 1 => names[0].clone(),
+        "" => {
+            return Err(Failure::bad_request(format!(
+                "a container name must be specified for pod {}, choose one of: [{}]",
+                place.name,
+                names[..own].join(" ")
+            )));
+        }
+        name if names.iter().any(|known| known == name) => name.to_owned(),
+        name => {
+            let text = format!("container {name} is not valid for pod {}", place.name);
+            return Err(Failure::bad_request(text));
+        }
+    };
+    Ok((pod, name))
+}
+
+/// Answers an exec request: checks it, upgrades the connection and runs the program.
+///
+/// # Errors
+/// What can be known before the upgrade: no such pod or container, a pod that doesn't run.
+pub async fn upgrade(
+    api: &Api,
+    place: Place<'_>,
+    parameters: &Parameters,
+    parts: &mut Parts,
+) -> Result<Response, Failure> {
+    let (pod, container) = container(api, place, parameters)?;
+    let command = parameters.all("command").to_vec();
+    if command.is_empty() {
+        return Err(Failure::bad_request(
+            "you must specify at least one command for the container",
+        ));
+    }
+    if pod.text("/spec/nodeName").is_empty() {
+        let text = format!("pod {} does not have a host assigned", place.name);
+        return Err(Failure::bad_request(text));
+    }
+    let phase = pod.text("/status/phase");
+    if matches!(phase, "Succeeded" | "Failed") {
+        return Err(Failure::bad_request(format!(
+            "cannot exec into a container in a completed pod; current phase is {phase}"
+        )));
+    }
+    let runtime = api.runtime.clone();
+    let runtime = runtime.ok_or_else(|| Failure::internal("no kubelet runs this pod"))?;
+    let upgrade = WebSocketUpgrade::from_request_parts(parts, &())
+        .await
+        .map_err(|_| Failure::bad_request("Upgrade request required"))?;
+    let upgrade = upgrade.protocols(["v5.channel.k8s.io", "v4.channel.k8s.io"]);
+    if upgrade.selected_protocol().is_none() {
+        let text = "unable to upgrade: the subprotocols v5.channel.k8s.io and v4.channel.k8s.io \
+                    are spoken here";
+        return Err(Failure::bad_request(text));
+    }
+    let started = runtime.exec(&pod, &container, &command);
+    if let Err(error @ ExecError::NotRunning(_)) = &started {
+        return Err(Failure::internal(format!("unable to upgrade connection: {error}")));
+    }
+    let streams = Streams {
+        stdin: parameters.flag("stdin"),
+        stdout: parameters.flag("stdout"),
+        stderr: parameters.flag("stderr") && !parameters.flag("tty"),
+    };
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        match started {
+            Ok(child) => run(socket, child, streams, &command).await,
+            Err(error) => {
+                let (mut sink, _) = socket.split();
+                finish(&mut sink, &failed(&error)).await;
+            }
+        }
+    }))
+}
+
+#[derive(Clone, Copy)]
+struct Streams {
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+}
+
+/// Carries the streams between a websocket and a program until one of the two ends.
+async fn run(socket: WebSocket, mut child: Child, streams: Streams, command: &[String]) {
+    let (mut sink, mut stream) = socket.split();
+    let stdin = child.stdin.take().filter(|_| streams.stdin);
+    let status = tokio::select! {
+        () = input(&mut stream, stdin) => None,
+        status = output(&mut sink, &mut child, streams) => status,
+    };
+    match status {
+        Some(status) => finish(&mut sink, &ended(status, command)).await,
+        None => {
+            // The client is gone. The program may be gone already, which is no error.
+            let _ = child.start_kill();
+            let _ = child.wait().await;
+        }
+    }
+}
+
+/// Takes what the client sends, until it closes the connection.
+async fn input(stream: &mut SplitStream<WebSocket>, mut stdin: Option<ChildStdin>) {
+    while let Some(Ok(message)) = stream.next().await {
+        let data = match message {
+            Message::Binary(data) => data,
+            Message::Close(_) => return,
+            _ => continue,
+        };
+        match data.split_first() {
+            Some((&STDIN, data)) if !data.is_empty() => {
+                if let Some(pipe) = &mut stdin
+                    && pipe.write_all(data).await.is_err()
+                {
+                    // The program doesn't read any more; what it says is still wanted.
+                    stdin = None;
+                }
+            }
+            Some((&CLOSE, [STDIN])) => stdin = None,
+            _ => {}
+        }
+    }
+}
+
+/// Sends what the program writes, and says how it ended. `None` if the client is gone.
+async fn output(
+    sink: &mut SplitSink<WebSocket, Message>,
+    child: &mut Child,
+    streams: Streams,
+) -> Option<ExitStatus> {
+    let mut stdout = child.stdout.take();
+    let mut stderr = child.stderr.take();
+    let mut status = None;
+    let mut deadline = None;
+    let (mut first, mut second) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+    while status.is_none() || stdout.is_some() || stderr.is_some() {
+        let late = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            length = read(&mut stdout, &mut first) => match length {
+                0 => stdout = None,
+                length if streams.stdout => send(sink, STDOUT, &first[..length]).await?,
+                _ => {}
+            },
+            length = read(&mut stderr, &mut second) => match length {
+                0 => stderr = None,
+                length if streams.stderr => send(sink, STDERR, &second[..length]).await?,
+                _ => {}
+            },
+            ended = child.wait(), if status.is_none() => {
+                status = Some(ended.ok()?);
+                deadline = Some(tokio::time::Instant::now() + DRAIN);
+            }
+            () = late => break,
+        }
+    }
+    status
+}
+
+async fn read(pipe: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {
+    match pipe {
+        // A pipe that can't be read has ended.
+        Some(pipe) => pipe.read(buffer).await.unwrap_or(0),
+        None => std::future::pending().await,
+    }
+}
+
+async fn send(sink: &mut SplitSink<WebSocket, Message>, channel: u8, data: &[u8]) -> Option<()> {
+    let mut message = Vec::with_capacity(data.len() + 1);
+    message.push(channel);
+    message.extend_from_slice(data);
+    sink.send(Message::Binary(message.into())).await.ok()
+}
+
+/// Sends the status and closes the connection. A client that is gone doesn't mind.
+async fn finish(sink: &mut SplitSink<WebSocket, Message>, status: &Value) {
+    let close = Message::Close(Some(CloseFrame { code: 1000, reason: "".into() }));
+    if send(sink, ERROR, status.to_string().as_bytes()).await.is_some() {
+        let _ = tokio::time::timeout(DRAIN, sink.send(close)).await;
+    }
+}
+
+fn ended(status: ExitStatus, command: &[String]) -> Value {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255);
+    if code == 0 {
+        return json!({"metadata": {}, "status": "Success"});
+    }
+    json!({
+        "metadata": {},
+        "status": "Failure",
+        "message": format!(
+            "command terminated with non-zero exit code: error executing command {command:?}, exit \
+             code {code}"
+        ),
+        "reason": "NonZeroExitCode",
+        "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]},
+        "code": 500,
+    })
+}
+
+fn failed(error: &ExecError) -> Value {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    json!({
+        "metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500,
+        "message": format!("Internal error occurred: {message}"),
+    })
+}
+
+/// Answers a log request: what the container has written so far.
+///
+/// # Errors
+/// No such pod or container, or one that has not started.
+pub fn log(api: &Api, place: Place<'_>, parameters: &Parameters) -> Result<Response, Failure> {
+    let (pod, container) = container(api, place, parameters)?;
+    let lines = api
+        .runtime
+        .as_ref()
+        .and_then(|runtime| runtime.log(&pod, &container, parameters.flag("previous")));
+    let Some(lines) = lines else {
+        let (name, kind) = (place.name, "is waiting to start: ContainerCreating");
+        let text = format!("container \"{container}\" in pod \"{name}\" {kind}");
+        return Err(Failure::bad_request(text));
+    };
+    let since = parameters
+        .number::<i64>("sinceSeconds")?
+        .map(|seconds| jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds));
+    let tail = parameters.number::<usize>("tailLines")?.unwrap_or(usize::MAX);
+    let stamps = parameters.flag("timestamps");
+    let wanted: Vec<_> =
+        lines.iter().filter(|line| since.is_none_or(|since| line.time >= since)).collect();
+    let mut text = String::new();
+    for line in wanted.iter().skip(wanted.len().saturating_sub(tail)) {
+        if stamps {
+            text.push_str(&format!("{} ", line.time));
+        }
+        text.push_str(&line.text);
+        text.push('\n');
+    }
+    Ok(([("content-type", "text/plain")], text).into_response())
+}

@@ -1,0 +1,242 @@
+//! What the API answers when it refuses: a `Status` object with Kubernetes' own words.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::resource::Resource;
+
+/// A refusal, ready to be sent as a `Status`.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The HTTP status.
+    pub code: StatusCode,
+    /// `Status.reason`.
+    pub reason: &'static str,
+    /// `Status.message`.
+    pub message: String,
+    /// `Status.details`; null where there are none.
+    pub details: Value,
+}
+
+/// One thing that is wrong with an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// `FieldValueInvalid`, `FieldValueRequired` …
+    pub reason: &'static str,
+    /// Where: `spec.ingress[0].from[0]`.
+    pub field: String,
+    /// What: `Invalid value: 0: must be between 1 and 65535, inclusive`.
+    pub message: String,
+}
+
+impl Cause {
+    /// The value can't be accepted.
+    pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
+        let message = format!("Invalid value: {value}: {detail}");
+        Self { reason: "FieldValueInvalid", field: field.into(), message }
+    }
+
+    /// Something is missing.
+    pub fn required(field: impl Into<String>, detail: &str) -> Self {
+        let message = if detail.is_empty() {
+            "Required value".to_owned()
+        } else {
+            format!("Required value: {detail}")
+        };
+        Self { reason: "FieldValueRequired", field: field.into(), message }
+    }
+
+    /// The field must not be set here.
+    pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
+        let message = format!("Forbidden: {detail}");
+        Self { reason: "FieldValueForbidden", field: field.into(), message }
+    }
+
+    /// The value is none of those that are known.
+    pub fn not_supported(field: impl Into<String>, value: &Value, known: &[&str]) -> Self {
+        let known: Vec<_> = known.iter().map(|word| format!("\"{word}\"")).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", known.join(", "));
+        Self { reason: "FieldValueNotSupported", field: field.into(), message }
+    }
+
+    /// The value stands there twice.
+    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        let message = format!("Duplicate value: {value}");
+        Self { reason: "FieldValueDuplicate", field: field.into(), message }
+    }
+}
+
+impl Failure {
+    fn about(
+        code: StatusCode,
+        reason: &'static str,
+        resource: &Resource,
+        name: &str,
+        message: String,
+    ) -> Self {
+        let details = json!({"name": name, "group": resource.group, "kind": resource.plural});
+        Self { code, reason, message, details }
+    }
+
+    fn plain(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: Value::Null }
+    }
+
+    /// The object isn't there.
+    pub fn not_found(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} \"{name}\" not found", resource.qualified());
+        Self::about(StatusCode::NOT_FOUND, "NotFound", resource, name, message)
+    }
+
+    /// An object of this name is there already.
+    pub fn already_exists(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} \"{name}\" already exists", resource.qualified());
+        Self::about(StatusCode::CONFLICT, "AlreadyExists", resource, name, message)
+    }
+
+    /// The write was made for another state of the object.
+    pub fn conflict(resource: &Resource, name: &str, detail: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": {detail}",
+            resource.qualified()
+        );
+        Self::about(StatusCode::CONFLICT, "Conflict", resource, name, message)
+    }
+
+    /// The usual reason for a [`Self::conflict`].
+    pub fn modified(resource: &Resource, name: &str) -> Self {
+        Self::conflict(
+            resource,
+            name,
+            "the object has been modified; please apply your changes to the latest version and \
+             try again",
+        )
+    }
+
+    /// The write is not permitted, whoever asks.
+    pub fn forbidden(resource: &Resource, name: &str, detail: &str) -> Self {
+        let message = format!("{} \"{name}\" is forbidden: {detail}", resource.qualified());
+        Self::about(StatusCode::FORBIDDEN, "Forbidden", resource, name, message)
+    }
+
+    /// The namespace is going away and takes nothing new.
+    pub fn terminating(resource: &Resource, name: &str, namespace: &str) -> Self {
+        let detail = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        let mut failure = Self::forbidden(resource, name, &detail);
+        failure.details["causes"] = json!([{
+            "reason": "NamespaceTerminating",
+            "message": format!("namespace {namespace} is being terminated"),
+            "field": "metadata.namespace",
+        }]);
+        failure
+    }
+
+    /// The object breaks rules of its kind.
+    pub fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
+        let mut texts: Vec<_> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let text =
+            if texts.len() == 1 { texts.remove(0) } else { format!("[{}]", texts.join(", ")) };
+        let kind = if resource.group.is_empty() {
+            resource.kind.to_owned()
+        } else {
+            format!("{}.{}", resource.kind, resource.group)
+        };
+        let causes: Vec<_> = causes
+            .iter()
+            .map(|cause| {
+                json!({"reason": cause.reason, "message": cause.message, "field": cause.field})
+            })
+            .collect();
+        Self {
+            code: StatusCode::UNPROCESSABLE_ENTITY,
+            reason: "Invalid",
+            message: format!("{kind} \"{name}\" is invalid: {text}"),
+            details: json!({
+                "name": name, "group": resource.group, "kind": resource.kind, "causes": causes,
+            }),
+        }
+    }
+
+    /// The request makes no sense.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::plain(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// The request is well-formed, but can't be done (a JSON patch that doesn't fit).
+    pub fn unprocessable(message: impl Into<String>) -> Self {
+        Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+    }
+
+    /// No token, or a wrong one.
+    pub fn unauthorized() -> Self {
+        Self::plain(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
+    }
+
+    /// No such place in the API.
+    pub fn no_such_path() -> Self {
+        let mut failure = Self::plain(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the server could not find the requested resource",
+        );
+        failure.details = json!({});
+        failure
+    }
+
+    /// The place is there, the verb isn't.
+    pub fn method_not_allowed() -> Self {
+        Self::plain(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
+    }
+
+    /// The body is in a form that isn't read here.
+    pub fn unsupported_media_type(given: &str) -> Self {
+        Self::plain(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            format!("the body of the request was in an unknown format - {given}"),
+        )
+    }
+
+    /// The version asked for is older than what is remembered.
+    pub fn expired(asked: u64, oldest: u64) -> Self {
+        Self::plain(
+            StatusCode::GONE,
+            "Expired",
+            format!("too old resource version: {asked} ({oldest})"),
+        )
+    }
+
+    /// The server itself failed.
+    pub fn internal(message: impl std::fmt::Display) -> Self {
+        Self::plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+            format!("Internal error occurred: {message}"),
+        )
+    }
+
+    /// The `Status` object.
+    pub fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "code": self.code.as_u16(),
+        });
+        if !self.details.is_null() {
+            status["details"] = self.details.clone();
+        }
+        status
+    }
+}

@@ -1,0 +1,347 @@
+//! The API over HTTP: one handler that reads a request, asks the other modules, answers.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{CONTENT_TYPE, WARNING},
+    request::Parts,
+};
+use serde_json::{Value, json};
+
+use super::{
+    delete::{self, Deleted},
+    discovery, exec,
+    failure::Failure,
+    object::{Object, object_mut},
+    patch::PatchKind,
+    read,
+    request::{Parameters, Target},
+    resource::{NAMESPACES, PODS, Resource},
+    review,
+    runtime::Runtime,
+    store::Store,
+    watch,
+    write::{self, Part, Place, Written},
+    write_patch,
+};
+
+/// The largest body that is read, as in Kubernetes.
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// What the handler needs.
+#[derive(Clone)]
+pub struct Api {
+    /// The objects.
+    pub store: Arc<Store>,
+    /// The bearer token; `None` lets everybody in.
+    pub token: Option<String>,
+    /// Who runs the containers; `None` where nothing runs.
+    pub runtime: Option<Arc<dyn Runtime>>,
+}
+
+/// The API as a service.
+pub fn router(api: Api) -> Router {
+    Router::new().fallback(handle).with_state(api)
+}
+
+async fn handle(State(api): State<Api>, request: Request) -> Response {
+    match answer(&api, request).await {
+        Ok(response) => response,
+        Err(failure) => (failure.code, axum::Json(failure.status())).into_response(),
+    }
+}
+
+async fn answer(api: &Api, request: Request) -> Result<Response, Failure> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    if matches!(path.as_str(), "/healthz" | "/livez" | "/readyz") {
+        return Ok("ok".into_response());
+    }
+    if path != "/version"
+        && let Some(token) = &api.token
+        && !review::is_bearer(&parts.headers, token)
+    {
+        return Err(Failure::unauthorized());
+    }
+    if parts.method == Method::GET
+        && let Some(answer) = discovery::answer(&path)
+    {
+        return Ok(axum::Json(answer).into_response());
+    }
+    if parts.method == Method::POST && path.starts_with("/apis/authorization.k8s.io/") {
+        let review = read_body(&parts.headers, body).await?;
+        let answer = review::answer(&path, review).ok_or_else(Failure::no_such_path)?;
+        return Ok((StatusCode::CREATED, axum::Json(answer)).into_response());
+    }
+    let target = Target::parse(&path).ok_or_else(Failure::no_such_path)?;
+    let parameters = Parameters::of(&parts.uri);
+    if target.resource == &PODS
+        && let (Some(name), Some(subresource)) = (&target.name, &target.subresource)
+    {
+        let namespace = target.namespace.as_deref().unwrap_or_default();
+        let place = Place { resource: &PODS, namespace, name };
+        match subresource.as_str() {
+            "exec" => return exec::upgrade(api, place, &parameters, &mut parts).await,
+            "log" => return exec::log(api, place, &parameters),
+            _ => {}
+        }
+    }
+    match (&target.name, &target.subresource) {
+        (None, _) => collection(api, &target, &parameters, &parts, body).await,
+        (Some(name), None) => one(api, &target, name, &parameters, &parts, body).await,
+        (Some(name), Some(sub)) => part(api, &target, name, sub, &parameters, &parts, body).await,
+    }
+}
+
+async fn collection(
+    api: &Api,
+    target: &Target,
+    parameters: &Parameters,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Failure> {
+    let resource = target.resource;
+    match parts.method {
+        Method::GET if parameters.flag("watch") => stream(api, target, parameters),
+        Method::GET => Ok(axum::Json(read::list(&api.store, target, parameters)?).into_response()),
+        Method::POST => {
+            if resource.namespaced && target.namespace.is_none() {
+                return Err(Failure::method_not_allowed());
+            }
+            let namespace = target.namespace.as_deref().unwrap_or_default();
+            let options = parameters.write_options()?;
+            let object = read_body(&parts.headers, body).await?;
+            let written = write::create(&api.store, resource, namespace, object, &options)?;
+            Ok(respond(StatusCode::CREATED, &written))
+        }
+        Method::DELETE => {
+            if resource.namespaced && target.namespace.is_none() {
+                return Err(Failure::method_not_allowed());
+            }
+            let options = read_body(&parts.headers, body).await?;
+            let options = parameters.delete_options(&options)?;
+            let selection = read::Selection::of(target, parameters)?;
+            let (objects, version) = api.store.list(resource, target.namespace.as_deref());
+            let mut deleted = Vec::new();
+            for object in objects.iter().filter(|object| selection.matches(object)) {
+                let place = Place { resource, namespace: object.namespace(), name: object.name() };
+                match delete::delete(&api.store, place, &options) {
+                    Ok(done) => deleted.push(done.into_object()),
+                    Err(failure) if failure.code == StatusCode::NOT_FOUND => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+            Ok(axum::Json(read::envelope(resource, &deleted, version)).into_response())
+        }
+        _ => Err(Failure::method_not_allowed()),
+    }
+}
+
+fn stream(api: &Api, target: &Target, parameters: &Parameters) -> Result<Response, Failure> {
+    let lines = watch::watch(Arc::clone(&api.store), target, parameters)?;
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok((headers, Body::from_stream(lines)).into_response())
+}
+
+async fn one(
+    api: &Api,
+    target: &Target,
+    name: &str,
+    parameters: &Parameters,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Failure> {
+    let namespace = target.namespace.as_deref().unwrap_or_default();
+    let place = Place { resource: target.resource, namespace, name };
+    match parts.method {
+        Method::GET if parameters.flag("watch") => stream(api, target, parameters),
+        Method::GET => get(&api.store, place),
+        Method::PUT | Method::PATCH => {
+            change(api, place, Part::Main, parameters, parts, body).await
+        }
+        Method::DELETE => {
+            let options = read_body(&parts.headers, body).await?;
+            let options = parameters.delete_options(&options)?;
+            Ok(match delete::delete(&api.store, place, &options)? {
+                Deleted::Going(object) => axum::Json(&*object).into_response(),
+                Deleted::Gone(object) => {
+                    axum::Json(deletion_status(target.resource, &object)).into_response()
+                }
+            })
+        }
+        _ => Err(Failure::method_not_allowed()),
+    }
+}
+
+fn get(store: &Store, place: Place<'_>) -> Result<Response, Failure> {
+    let object = store.get(place.resource, place.namespace, place.name);
+    let object = object.ok_or_else(|| Failure::not_found(place.resource, place.name))?;
+    Ok(axum::Json(&*object).into_response())
+}
+
+fn deletion_status(resource: &Resource, object: &Value) -> Value {
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+        "details": {
+            "name": object.name(), "group": resource.group, "kind": resource.plural,
+            "uid": object.uid(),
+        },
+    })
+}
+
+async fn part(
+    api: &Api,
+    target: &Target,
+    name: &str,
+    subresource: &str,
+    parameters: &Parameters,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Failure> {
+    let namespace = target.namespace.as_deref().unwrap_or_default();
+    let place = Place { resource: target.resource, namespace, name };
+    match (subresource, &parts.method) {
+        ("status", &Method::GET) if target.resource.status => get(&api.store, place),
+        ("status", &Method::PUT | &Method::PATCH) if target.resource.status => {
+            change(api, place, Part::Status, parameters, parts, body).await
+        }
+        ("finalize", &Method::PUT) if target.resource == &NAMESPACES => {
+            let given = read_body(&parts.headers, body).await?;
+            let object = api.store.write(|writer| finalize(writer, place, &given))?;
+            Ok(axum::Json(&*object).into_response())
+        }
+        ("binding", &Method::POST) if target.resource == &PODS => {
+            let binding = read_body(&parts.headers, body).await?;
+            bind(&api.store, place, binding.text("/target/name"))?;
+            let status = json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+                "code": 201,
+            });
+            Ok((StatusCode::CREATED, axum::Json(status)).into_response())
+        }
+        ("status" | "finalize" | "binding", _) => Err(Failure::method_not_allowed()),
+        _ => Err(Failure::no_such_path()),
+    }
+}
+
+/// Takes the finalizers of a namespace's specification from a body.
+fn finalize(
+    writer: &mut super::store::Writer<'_>,
+    place: Place<'_>,
+    given: &Value,
+) -> Result<Arc<Value>, Failure> {
+    let before = writer.get(&NAMESPACES, "", place.name);
+    let before = before.ok_or_else(|| Failure::not_found(&NAMESPACES, place.name))?;
+    let mut object = Value::clone(&before);
+    let finalizers = given.items("/spec/finalizers").to_vec();
+    if finalizers.is_empty() {
+        object.section_mut("spec").remove("finalizers");
+    } else {
+        object.section_mut("spec").insert("finalizers".into(), finalizers.into());
+    }
+    Ok(delete::put(writer, &NAMESPACES, object))
+}
+
+/// Assigns a pod to a node, as schedulers do.
+///
+/// # Errors
+/// 404 for a pod that isn't there, 409 for one that is assigned already.
+pub fn bind(store: &Store, place: Place<'_>, node: &str) -> Result<(), Failure> {
+    store.write(|writer| {
+        let before = writer.get(&PODS, place.namespace, place.name);
+        let before = before.ok_or_else(|| Failure::not_found(&PODS, place.name))?;
+        let present = before.text("/spec/nodeName");
+        if !present.is_empty() {
+            let detail = format!("pod {} is already assigned to node \"{present}\"", place.name);
+            return Err(Failure::conflict(&PODS, place.name, &detail));
+        }
+        let mut pod = Value::clone(&before);
+        pod.section_mut("spec").insert("nodeName".into(), node.into());
+        super::conditions::set(&mut pod, "PodScheduled", true, "", "");
+        writer.put(&PODS, pod);
+        Ok(())
+    })
+}
+
+async fn change(
+    api: &Api,
+    place: Place<'_>,
+    part: Part,
+    parameters: &Parameters,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Failure> {
+    let options = parameters.write_options()?;
+    let given = read_body(&parts.headers, body).await?;
+    if parts.method == Method::PUT {
+        let written = write::update(&api.store, place, part, &options, |before| {
+            let mut after = given;
+            let named = object_mut(&mut after).contains_key("metadata");
+            if !named || after.name().is_empty() {
+                return Err(Failure::bad_request(
+                    "the name of the object () does not match the name on the URL",
+                ));
+            }
+            // A plain write neither takes nor gives up what was applied.
+            let applied = before.pointer("/metadata/managedFields").cloned();
+            let metadata = after.metadata_mut();
+            metadata.remove("managedFields");
+            if let Some(applied) = applied {
+                metadata.insert("managedFields".into(), applied);
+            }
+            Ok(after)
+        })?;
+        return Ok(respond(StatusCode::OK, &written));
+    }
+    let kind = PatchKind::of(content_type(&parts.headers))?;
+    let force = parameters.flag("force");
+    let (code, written) =
+        write_patch::patch(&api.store, place, part, &options, kind, given, force)?;
+    Ok(respond(code, &written))
+}
+
+fn respond(code: StatusCode, written: &Written) -> Response {
+    let mut response = (code, axum::Json(&*written.object)).into_response();
+    for warning in &written.warnings {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+    response
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The body as a value; null where there is none.
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Value, Failure> {
+    let bytes: Bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| Failure {
+        code: StatusCode::PAYLOAD_TOO_LARGE,
+        reason: "RequestEntityTooLarge",
+        message: format!("Request entity too large: limit is {BODY_LIMIT}"),
+        details: Value::Null,
+    })?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Value::Null);
+    }
+    let kind = content_type(headers);
+    if kind.contains("protobuf") || kind.contains("cbor") {
+        return Err(Failure::unsupported_media_type(kind));
+    }
+    if kind.contains("yaml") {
+        return serde_yaml::from_slice(&bytes)
+            .map_err(|error| Failure::bad_request(format!("error converting YAML: {error}")));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+    })
+}

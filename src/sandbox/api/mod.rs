@@ -1,0 +1,38 @@
+//! The part of the Kubernetes API that netproof and kubectl use.
+//!
+//! ```text
+//! listener ─▶ http ─▶ request ─▶ read, watch            ┐
+//!                             ─▶ write, patch, delete   ├─▶ store
+//!                             ─▶ exec, log ─▶ runtime   ┘
+//! ```
+//!
+//! Objects are JSON values all the way; [`resource`] is the table that says what is known
+//! of each kind, [`rules`] what is special about some.
+
+pub mod conditions;
+pub mod delete;
+mod discovery;
+mod exec;
+pub mod failure;
+mod http;
+mod listener;
+mod names;
+pub mod object;
+pub mod patch;
+mod read;
+mod request;
+pub mod resource;
+mod review;
+mod rules;
+pub mod runtime;
+pub mod sandbox;
+pub mod selector;
+pub mod store;
+mod tls;
+mod watch;
+pub mod write;
+mod write_patch;
+
+pub use http::{Api, bind, router};
+pub use listener::serve;
+pub use tls::{CONTEXT, Credentials, TlsError};

@@ -1,0 +1,171 @@
+use serde_json::{Value, json};
+
+use super::{ApplyConflict, PatchKind, apply, patched};
+
+fn pod() -> Value {
+    json!({
+        "metadata": {"name": "web", "labels": {"app": "web", "tier": "1"}},
+        "spec": {"containers": [
+            {"name": "a", "image": "a:1", "env": [{"name": "X", "value": "1"}]},
+            {"name": "b", "image": "b:1"},
+        ]},
+    })
+}
+
+#[test]
+fn patches_change_what_they_say() {
+    use PatchKind::{Json, Merge, Strategic};
+    for (message, kind, patch, pointer, expected) in [
+        (
+            "a merge sets",
+            Merge,
+            json!({"metadata": {"labels": {"x": "y"}}}),
+            "/metadata/labels/x",
+            json!("y"),
+        ),
+        (
+            "a merge removes by null",
+            Merge,
+            json!({"metadata": {"labels": {"tier": null}}}),
+            "/metadata/labels",
+            json!({"app": "web"}),
+        ),
+        (
+            "a merge replaces lists",
+            Merge,
+            json!({"spec": {"containers": [{"name": "c"}]}}),
+            "/spec/containers",
+            json!([{"name": "c"}]),
+        ),
+        (
+            "a strategic merge merges by name",
+            Strategic,
+            json!({"spec": {"containers": [{"name": "b", "image": "b:2"}]}}),
+            "/spec/containers/1",
+            json!({"name": "b", "image": "b:2"}),
+        ),
+        (
+            "and leaves the others",
+            Strategic,
+            json!({"spec": {"containers": [{"name": "b", "image": "b:2"}]}}),
+            "/spec/containers/0/image",
+            json!("a:1"),
+        ),
+        (
+            "and goes deep",
+            Strategic,
+            json!({"spec": {"containers": [{"name": "a", "env": [{"name": "Y", "value": "2"}]}]}}),
+            "/spec/containers/0/env",
+            json!([{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]),
+        ),
+        (
+            "and adds",
+            Strategic,
+            json!({"spec": {"containers": [{"name": "c"}]}}),
+            "/spec/containers/2",
+            json!({"name": "c"}),
+        ),
+        (
+            "and deletes",
+            Strategic,
+            json!({"spec": {"containers": [{"name": "a", "$patch": "delete"}]}}),
+            "/spec/containers/0/name",
+            json!("b"),
+        ),
+        (
+            "and replaces",
+            Strategic,
+            json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "c"}]}}),
+            "/spec/containers",
+            json!([{"name": "c"}]),
+        ),
+        (
+            "and orders",
+            Strategic,
+            json!({"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}}),
+            "/spec/containers/0/name",
+            json!("b"),
+        ),
+        (
+            "JSON patch",
+            Json,
+            json!([{"op": "replace", "path": "/spec/containers/0/image", "value": "a:2"}]),
+            "/spec/containers/0/image",
+            json!("a:2"),
+        ),
+    ] {
+        let after =
+            patched(kind, &pod(), patch).unwrap_or_else(|error| panic!("{message}: {error}"));
+        assert_eq!(after.pointer(pointer), Some(&expected), "{message}");
+    }
+}
+
+#[test]
+fn patches_that_do_not_fit_are_refused() {
+    for (kind, patch, code) in [
+        (PatchKind::Json, json!([{"op": "test", "path": "/metadata/name", "value": "x"}]), 422),
+        (PatchKind::Json, json!({"not": "a list"}), 400),
+        (PatchKind::Merge, json!(["no object"]), 400),
+        (PatchKind::Strategic, json!({"spec": {"containers": [{"image": "no name"}]}}), 400),
+    ] {
+        let failure = patched(kind, &pod(), patch.clone()).expect_err("must not fit");
+        assert_eq!(failure.code.as_u16(), code, "{patch}");
+    }
+}
+
+fn applied(before: Option<&Value>, manager: &str, data: Value) -> Result<Value, ApplyConflict> {
+    let wanted = json!({"metadata": {"name": "m"}, "data": data});
+    apply(before, &wanted, manager, "v1", false)
+}
+
+#[test]
+fn a_manager_that_stops_applying_a_field_takes_it_away() {
+    let first = applied(None, "one", json!({"a": "1", "b": "2"})).expect("new");
+    let second = applied(Some(&first), "one", json!({"a": "1"})).expect("fewer");
+    assert_eq!(second["data"], json!({"a": "1"}));
+}
+
+#[test]
+fn a_field_of_two_managers_stays_until_both_let_it_go() {
+    let first = applied(None, "one", json!({"a": "1", "b": "2"})).expect("new");
+    let both = applied(Some(&first), "two", json!({"b": "2"})).expect("the same value");
+    let one = applied(Some(&both), "one", json!({"a": "1"})).expect("fewer");
+    assert_eq!(one["data"], json!({"a": "1", "b": "2"}));
+    let none = applied(Some(&one), "two", json!({"c": "3"})).expect("another");
+    assert_eq!(none["data"], json!({"a": "1", "c": "3"}));
+}
+
+#[test]
+fn two_managers_that_want_different_values_are_in_conflict() {
+    let first = applied(None, "one", json!({"a": "1"})).expect("new");
+    let conflict = applied(Some(&first), "two", json!({"a": "2"})).expect_err("a conflict");
+    assert_eq!(conflict.fields, [("one".to_owned(), ".data.a".to_owned())]);
+    let wanted = json!({"metadata": {"name": "m"}, "data": {"a": "2"}});
+    let forced = apply(Some(&first), &wanted, "two", "v1", true).expect("forced");
+    assert_eq!(forced["data"], json!({"a": "2"}));
+    let again = applied(Some(&forced), "one", json!({"a": "1"})).expect_err("now two owns it");
+    assert_eq!(again.fields, [("two".to_owned(), ".data.a".to_owned())]);
+}
+
+#[test]
+fn lists_with_keys_are_applied_item_by_item() {
+    let containers =
+        |items: Value| json!({"metadata": {"name": "p"}, "spec": {"containers": items}});
+    let first = apply(
+        None,
+        &containers(json!([{"name": "a", "image": "a:1"}, {"name": "b", "image": "b:1"}])),
+        "one",
+        "v1",
+        false,
+    );
+    let first = first.expect("new");
+    let second = apply(
+        Some(&first),
+        &containers(json!([{"name": "a", "image": "a:2"}])),
+        "one",
+        "v1",
+        false,
+    );
+    let second = second.expect("fewer");
+    assert_eq!(second["spec"]["containers"], json!([{"name": "a", "image": "a:2"}]));
+}

@@ -1,0 +1,247 @@
+//! What a request asks for: a path and a query, read once into checked types.
+
+use std::collections::BTreeMap;
+
+use axum::extract::Query;
+use http::Uri;
+use serde_json::Value;
+
+use super::{
+    delete::{DeleteOptions, Propagation},
+    failure::Failure,
+    object::Object,
+    resource::Resource,
+    write::{FieldValidation, WriteOptions},
+};
+
+/// Where in the API a path leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The kind.
+    pub resource: &'static Resource,
+    /// The namespace, if the path names one; for namespaces themselves it is empty.
+    pub namespace: Option<String>,
+    /// The object, if the path names one.
+    pub name: Option<String>,
+    /// `status`, `exec` …
+    pub subresource: Option<String>,
+}
+
+impl Target {
+    /// Reads `/api/v1/namespaces/shop/pods/web/exec` and its like. `None` for every path
+    /// that doesn't lead to a known resource.
+    pub fn parse(path: &str) -> Option<Self> {
+        let mut parts = path.trim_matches('/').split('/');
+        let (group, version) = match parts.next()? {
+            "api" => ("", parts.next()?),
+            "apis" => (parts.next()?, parts.next()?),
+            _ => return None,
+        };
+        let rest: Vec<&str> = parts.collect();
+        let (namespace, rest) = match rest.as_slice() {
+            // `namespaces/shop/pods` is in a namespace, `namespaces/shop/status` isn't.
+            ["namespaces", namespace, plural, ..]
+                if Resource::find(group, version, plural).is_some_and(|row| row.namespaced) =>
+            {
+                (Some(*namespace), &rest[2..])
+            }
+            _ => (None, &rest[..]),
+        };
+        let (plural, rest) = rest.split_first()?;
+        let resource = Resource::find(group, version, plural)?;
+        if rest.len() > 2 || (resource.namespaced && namespace.is_none() && !rest.is_empty()) {
+            return None;
+        }
+        Some(Self {
+            resource,
+            namespace: namespace.map(unescape),
+            name: rest.first().map(|name| unescape(name)),
+            subresource: rest.get(1).map(|&name| name.to_owned()),
+        })
+    }
+}
+
+/// Undoes `%3A` and its like. Bytes that aren't UTF-8 afterwards are replaced.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let code = tail.get(..2).and_then(|code| std::str::from_utf8(code).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) if first == b'%' => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The query of a request. Keys may come several times.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters(BTreeMap<String, Vec<String>>);
+
+impl Parameters {
+    /// Reads a URI's query.
+    pub fn of(uri: &Uri) -> Self {
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri);
+        let mut map = BTreeMap::<String, Vec<String>>::new();
+        for (key, value) in pairs.map(|Query(pairs)| pairs).unwrap_or_default() {
+            map.entry(key).or_default().push(value);
+        }
+        Self(map)
+    }
+
+    /// The last value of a key, or an empty text.
+    pub fn text(&self, key: &str) -> &str {
+        self.0.get(key).and_then(|values| values.last()).map_or("", String::as_str)
+    }
+
+    /// All values of a key.
+    pub fn all(&self, key: &str) -> &[String] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a key says yes.
+    pub fn flag(&self, key: &str) -> bool {
+        matches!(self.text(key), "true" | "1" | "True" | "t")
+    }
+
+    /// A number.
+    ///
+    /// # Errors
+    /// 400 for what is no number.
+    pub fn number<N: std::str::FromStr>(&self, key: &str) -> Result<Option<N>, Failure> {
+        let text = self.text(key);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |_| Failure::bad_request(format!("invalid value {text:?} for {key}"));
+        text.parse().map(Some).map_err(wrong)
+    }
+
+    /// What is said about a write.
+    ///
+    /// # Errors
+    /// 400 or 422 for values that aren't known.
+    pub fn write_options(&self) -> Result<WriteOptions, Failure> {
+        Ok(WriteOptions {
+            dry_run: self.dry_run()?,
+            manager: self.text("fieldManager").to_owned(),
+            validation: match self.text("fieldValidation") {
+                "Ignore" => FieldValidation::Ignore,
+                "Strict" => FieldValidation::Strict,
+                "" | "Warn" => FieldValidation::Warn,
+                other => {
+                    return Err(Failure::unprocessable(format!(
+                        "fieldValidation: Unsupported value: \"{other}\": supported values: \
+                         \"Ignore\", \"Strict\", \"Warn\""
+                    )));
+                }
+            },
+        })
+    }
+
+    fn dry_run(&self) -> Result<bool, Failure> {
+        for value in self.all("dryRun") {
+            if value != "All" && !value.is_empty() {
+                return Err(Failure::unprocessable(format!(
+                    "dryRun: Unsupported value: \"{value}\": supported values: \"All\""
+                )));
+            }
+        }
+        Ok(self.text("dryRun") == "All")
+    }
+
+    /// How to delete, from the body where there is one, else from the query.
+    ///
+    /// # Errors
+    /// 400 for values that aren't known.
+    pub fn delete_options(&self, body: &Value) -> Result<DeleteOptions, Failure> {
+        let text = |pointer: &str| {
+            let text = body.text(pointer);
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        let stated = text("/propagationPolicy");
+        let stated = stated.as_deref().unwrap_or_else(|| self.text("propagationPolicy"));
+        let orphan = body["orphanDependents"] == true || self.flag("orphanDependents");
+        let propagation = match stated {
+            "" if orphan => Propagation::Orphan,
+            "" | "Background" => Propagation::Background,
+            "Foreground" => Propagation::Foreground,
+            "Orphan" => Propagation::Orphan,
+            other => {
+                return Err(Failure::unprocessable(format!(
+                    "propagationPolicy: Unsupported value: \"{other}\": supported values: \
+                     \"Background\", \"Foreground\", \"Orphan\""
+                )));
+            }
+        };
+        Ok(DeleteOptions {
+            grace: match body.get("gracePeriodSeconds").and_then(Value::as_i64) {
+                Some(grace) => Some(grace),
+                None => self.number("gracePeriodSeconds")?,
+            },
+            propagation,
+            uid: text("/preconditions/uid"),
+            resource_version: text("/preconditions/resourceVersion"),
+            dry_run: self.dry_run()? || body.items("/dryRun").iter().any(|value| value == "All"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::api::resource::{NAMESPACES, NETWORK_POLICIES, PODS};
+
+    #[test]
+    fn paths_lead_to_resources() {
+        let target = |resource, namespace: Option<&str>, name: Option<&str>, sub: Option<&str>| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            Some(Target {
+                resource,
+                namespace: owned(namespace),
+                name: owned(name),
+                subresource: owned(sub),
+            })
+        };
+        for (path, expected) in [
+            ("/api/v1/pods", target(&PODS, None, None, None)),
+            ("/api/v1/namespaces/shop/pods", target(&PODS, Some("shop"), None, None)),
+            (
+                "/api/v1/namespaces/shop/pods/web/exec",
+                target(&PODS, Some("shop"), Some("web"), Some("exec")),
+            ),
+            ("/api/v1/namespaces", target(&NAMESPACES, None, None, None)),
+            ("/api/v1/namespaces/shop", target(&NAMESPACES, None, Some("shop"), None)),
+            (
+                "/api/v1/namespaces/shop/finalize",
+                target(&NAMESPACES, None, Some("shop"), Some("finalize")),
+            ),
+            (
+                "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/a",
+                target(&NETWORK_POLICIES, Some("shop"), Some("a"), None),
+            ),
+            ("/api/v1/pods/web", None),
+            ("/api/v1/nothing", None),
+            ("/api/v2/pods", None),
+            ("/api", None),
+            ("/healthz", None),
+            ("/api/v1/namespaces/shop/pods/web/exec/more", None),
+        ] {
+            assert_eq!(Target::parse(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        for (given, expected) in [("a%3Ab", "a:b"), ("100%", "100%"), ("%zz", "%zz"), ("", "")] {
+            assert_eq!(unescape(given), expected, "{given}");
+        }
+    }
+}

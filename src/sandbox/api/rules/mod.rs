@@ -1,0 +1,14 @@
+//! What is special about a kind: defaults, validation, allocation, selectable fields.
+//!
+//! A row of the resource table points at one [`Rules`]; kinds without special rules have
+//! [`Rules::NONE`]. Defaults and validation see an object in canonical form.
+
+mod namespace;
+mod network_policy;
+mod pod;
+mod service;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use table::{Names, Rules};

@@ -1,0 +1,140 @@
+//! The rules of each kind that has some.
+
+use serde_json::Value;
+
+use super::{
+    super::{
+        failure::{Cause, Failure},
+        object::{Object, object_mut},
+        store::Writer,
+    },
+    namespace, network_policy, pod, service,
+};
+
+/// What is special about a kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Fills in what the object leaves open. Applied at every write.
+    pub default: fn(&mut Value),
+    /// Sets what a new object starts with, whatever its creator says: status, finalizers.
+    pub prepare: fn(&mut Value),
+    /// What is wrong with the object, given its state before the write.
+    pub validate: fn(&Value, Option<&Value>) -> Vec<Cause>,
+    /// The last step of a create or an update, which sees the store: allocations.
+    pub allocate: fn(&Writer<'_>, &mut Value, Option<&Value>) -> Result<(), Failure>,
+    /// Whether field selectors know a field, beside name and namespace.
+    pub selectable: fn(&str) -> bool,
+    /// The form that names have to have.
+    pub names: Names,
+}
+
+/// Forms of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// Lowercase words, joined by dashes and dots; at most 253 characters.
+    Subdomain,
+    /// Lowercase word with dashes; at most 63 characters.
+    Label,
+    /// Whatever can be a segment of a path (RBAC).
+    Segment,
+}
+
+impl Rules {
+    /// Nothing special.
+    pub const NONE: Self = Self {
+        default: |_| {},
+        prepare: |_| {},
+        validate: |_, _| Vec::new(),
+        allocate: |_, _, _| Ok(()),
+        selectable: |_| false,
+        names: Names::Subdomain,
+    };
+
+    /// Namespaces.
+    pub const NAMESPACE: Self = Self {
+        default: namespace::default,
+        prepare: namespace::prepare,
+        selectable: |field| field == "status.phase",
+        names: Names::Label,
+        ..Self::NONE
+    };
+
+    /// Pods.
+    pub const POD: Self = Self {
+        default: pod::default,
+        prepare: pod::prepare,
+        validate: pod::validate,
+        selectable: pod::selectable,
+        ..Self::NONE
+    };
+
+    /// Services.
+    pub const SERVICE: Self = Self {
+        default: service::default,
+        prepare: |service| {
+            object_mut(service).insert("status".into(), serde_json::json!({"loadBalancer": {}}));
+        },
+        validate: service::validate,
+        allocate: service::allocate,
+        selectable: |field| matches!(field, "spec.clusterIP" | "spec.type"),
+        names: Names::Label,
+    };
+
+    /// NetworkPolicies.
+    pub const NETWORK_POLICY: Self =
+        Self { default: network_policy::default, validate: network_policy::validate, ..Self::NONE };
+
+    /// Endpoint slices.
+    pub const ENDPOINT_SLICE: Self = Self { default: service::default_slice, ..Self::NONE };
+
+    /// Secrets.
+    pub const SECRET: Self = Self {
+        default: |secret| {
+            object_mut(secret).entry("type").or_insert_with(|| "Opaque".into());
+            // `stringData` is for writing only: it ends up in `data`.
+            let Some(Value::Object(plain)) = object_mut(secret).remove("stringData") else {
+                return;
+            };
+            let data = secret.section_mut("data");
+            for (key, value) in plain {
+                use base64::Engine;
+                let encoded = base64::engine::general_purpose::STANDARD
+                    .encode(value.as_str().unwrap_or_default());
+                data.insert(key, encoded.into());
+            }
+        },
+        selectable: |field| field == "type",
+        ..Self::NONE
+    };
+
+    /// External hosts.
+    pub const EXTERNAL_HOST: Self = Self { validate: external_host, ..Self::NONE };
+
+    /// Faults.
+    pub const FAULT: Self = Self { validate: fault, ..Self::NONE };
+}
+
+fn external_host(host: &Value, _: Option<&Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if host.items("/spec/addresses").is_empty() {
+        causes.push(Cause::required("spec.addresses", "a host has at least one address"));
+    }
+    causes
+}
+
+fn fault(fault: &Value, _: Option<&Value>) -> Vec<Cause> {
+    // The words are read where they are switched on; see the CNI controller.
+    let mut causes = Vec::new();
+    if fault.text("/spec/fault").is_empty() {
+        causes.push(Cause::required("spec.fault", "as on the command line: `loss=10%`"));
+    }
+    causes
+}
+
+/// Sets a field that is missing or null.
+pub(super) fn fill(map: &mut serde_json::Map<String, Value>, key: &str, value: impl Into<Value>) {
+    let place = map.entry(key).or_insert(Value::Null);
+    if place.is_null() {
+        *place = value.into();
+    }
+}

@@ -1,0 +1,44 @@
+//! What the API needs of whoever runs the containers.
+
+use serde_json::Value;
+use tokio::process::Child;
+
+/// Runs containers; the kubelet controller does.
+pub trait Runtime: Send + Sync {
+    /// Starts a program in a running container, with pipes for all three streams.
+    ///
+    /// # Errors
+    /// See [`ExecError`].
+    fn exec(&self, pod: &Value, container: &str, command: &[String]) -> Result<Child, ExecError>;
+
+    /// What a container has written so far, of this or the previous start, line by line
+    /// with its time; `None` if there is no such container.
+    fn log(&self, pod: &Value, container: &str, previous: bool) -> Option<Vec<LogLine>>;
+}
+
+/// A line that a container wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was read.
+    pub time: jiff::Timestamp,
+    /// Without its end.
+    pub text: String,
+}
+
+/// Why a program could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The container doesn't run.
+    #[error("container not found (\"{0}\")")]
+    NotRunning(String),
+    /// The image has no such program; it has the agent alone.
+    #[error(
+        "error executing command in container: failed to exec in container: OCI runtime exec \
+         failed: exec failed: unable to start container process: exec: \"{0}\": executable file \
+         not found in $PATH"
+    )]
+    NoSuchProgram(String),
+    /// The system refused.
+    #[error("error executing command in container")]
+    Start(#[source] std::io::Error),
+}

@@ -1,0 +1,386 @@
+//! Every object of the cluster, in memory, with a version for each write.
+//!
+//! One mutex guards everything; nothing under it waits. A write is a closure over a
+//! [`Writer`], so that checks, allocations and the write itself see one state. Each write
+//! makes an [`Event`], which goes to the watchers and into a ring of recent events, from
+//! which a watch may start late.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc};
+
+use super::{object::Object, resource::Resource};
+
+/// How many events are remembered for watches that start late.
+const RING: usize = 16_384;
+/// How many events a watcher may lag behind before it is cut off.
+const BUFFER: usize = 16_384;
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is new.
+    Added,
+    /// It is different.
+    Modified,
+    /// It is gone.
+    Deleted,
+}
+
+/// One write.
+#[derive(Debug)]
+pub struct Event {
+    /// The write's version, which the object carries.
+    pub version: u64,
+    /// The kind of the object.
+    pub resource: &'static Resource,
+    /// What happened.
+    pub change: Change,
+    /// The object after the write; of a deleted one its last state.
+    pub object: Arc<Value>,
+    /// The object before the write.
+    pub previous: Option<Arc<Value>>,
+}
+
+/// What happens from now on. It ends for a reader that lags too far behind.
+pub type Events = mpsc::Receiver<Arc<Event>>;
+
+/// A watch asked for a version that is no longer remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("version {asked} is older than {oldest}, the oldest that is remembered")]
+pub struct Expired {
+    /// What was asked for.
+    pub asked: u64,
+    /// From where on watches can start.
+    pub oldest: u64,
+}
+
+/// All objects.
+#[derive(Debug, Default)]
+pub struct Store {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    version: u64,
+    objects: BTreeMap<(&'static str, &'static str), Collection>,
+    ring: VecDeque<Arc<Event>>,
+    /// The version of the last event that fell out of the ring.
+    forgotten: u64,
+    watchers: Vec<Watcher>,
+}
+
+/// Namespace, then name. Cluster-scoped objects are in the namespace "".
+type Collection = BTreeMap<String, BTreeMap<String, Arc<Value>>>;
+
+#[derive(Debug)]
+enum Watcher {
+    Events { resource: &'static Resource, sender: mpsc::Sender<Arc<Event>> },
+    Signal { wanted: fn(&Event) -> bool, notify: std::sync::Weak<Notify> },
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Only a panic inside a write could poison it, and each write of the state is one
+        // call that can't be seen half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads and writes in one step that nobody else sees the middle of.
+    pub fn write<R>(&self, change: impl FnOnce(&mut Writer<'_>) -> R) -> R {
+        change(&mut Writer { state: self.lock() })
+    }
+
+    /// The version of the last write.
+    pub fn version(&self) -> u64 {
+        self.lock().version
+    }
+
+    /// One object.
+    pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.lock().get(resource, namespace, name)
+    }
+
+    /// All objects of a kind, or those in one namespace, in order of namespace and name;
+    /// with the version at which they stood so.
+    pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> (Vec<Arc<Value>>, u64) {
+        let state = self.lock();
+        (state.list(resource, namespace), state.version)
+    }
+
+    /// The objects of several kinds as they stand at one version.
+    pub fn snapshot<const N: usize>(
+        &self,
+        resources: [&Resource; N],
+    ) -> ([Vec<Arc<Value>>; N], u64) {
+        let state = self.lock();
+        (resources.map(|resource| state.list(resource, None)), state.version)
+    }
+
+    /// All objects of a kind, and every event after that.
+    pub fn list_and_watch(&self, resource: &'static Resource) -> (Vec<Arc<Value>>, u64, Events) {
+        let mut state = self.lock();
+        let receiver = state.subscribe(resource);
+        (state.list(resource, None), state.version, receiver)
+    }
+
+    /// The remembered events after a version, and every event after those.
+    ///
+    /// # Errors
+    /// [`Expired`], if an event after that version has been forgotten.
+    pub fn watch(
+        &self,
+        resource: &'static Resource,
+        after: u64,
+    ) -> Result<(Vec<Arc<Event>>, Events), Expired> {
+        let mut state = self.lock();
+        if after < state.forgotten {
+            return Err(Expired { asked: after, oldest: state.forgotten });
+        }
+        let start = state.ring.partition_point(|event| event.version <= after);
+        let missed =
+            state.ring.iter().skip(start).filter(|event| event.resource == resource).cloned();
+        let missed = missed.collect();
+        Ok((missed, state.subscribe(resource)))
+    }
+
+    /// A signal that is set whenever an event is wanted. Signals coalesce: who hears one
+    /// reads the store as it then is, and so misses nothing. Set from the beginning.
+    pub fn signal(&self, wanted: fn(&Event) -> bool) -> Arc<Notify> {
+        let notify = Arc::new(Notify::new());
+        notify.notify_one();
+        let watcher = Watcher::Signal { wanted, notify: Arc::downgrade(&notify) };
+        self.lock().watchers.push(watcher);
+        notify
+    }
+}
+
+impl State {
+    fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let collection = self.objects.get(&(resource.group, resource.plural))?;
+        collection.get(namespace)?.get(name).cloned()
+    }
+
+    fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Arc<Value>> {
+        let Some(collection) = self.objects.get(&(resource.group, resource.plural)) else {
+            return Vec::new();
+        };
+        match namespace {
+            Some(namespace) => {
+                collection.get(namespace).into_iter().flat_map(BTreeMap::values).cloned().collect()
+            }
+            None => collection.values().flat_map(BTreeMap::values).cloned().collect(),
+        }
+    }
+
+    fn subscribe(&mut self, resource: &'static Resource) -> Events {
+        let (sender, receiver) = mpsc::channel(BUFFER);
+        self.watchers.push(Watcher::Events { resource, sender });
+        receiver
+    }
+
+    fn publish(
+        &mut self,
+        resource: &'static Resource,
+        change: Change,
+        object: Arc<Value>,
+        previous: Option<Arc<Value>>,
+    ) {
+        let event = Arc::new(Event { version: self.version, resource, change, object, previous });
+        if self.ring.len() == RING
+            && let Some(oldest) = self.ring.pop_front()
+        {
+            self.forgotten = oldest.version;
+        }
+        self.ring.push_back(Arc::clone(&event));
+        // A watcher that is full or gone is dropped: its stream ends, and it lists anew.
+        self.watchers.retain(|watcher| match watcher {
+            Watcher::Events { resource, sender } => {
+                if *resource == event.resource {
+                    sender.try_send(Arc::clone(&event)).is_ok()
+                } else {
+                    !sender.is_closed()
+                }
+            }
+            Watcher::Signal { wanted, notify } => notify.upgrade().is_some_and(|notify| {
+                if wanted(&event) {
+                    notify.notify_one();
+                }
+                true
+            }),
+        });
+    }
+}
+
+/// The store while one writer holds it.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    state: MutexGuard<'a, State>,
+}
+
+impl Writer<'_> {
+    /// The version of the last write.
+    pub fn version(&self) -> u64 {
+        self.state.version
+    }
+
+    /// One object.
+    pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.state.get(resource, namespace, name)
+    }
+
+    /// All objects of a kind, or those in one namespace.
+    pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Arc<Value>> {
+        self.state.list(resource, namespace)
+    }
+
+    /// Puts an object in its place, gives it its version and tells the watchers. An object
+    /// that says nothing new is no write.
+    pub fn put(&mut self, resource: &'static Resource, mut object: Value) -> Arc<Value> {
+        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
+        let previous = self.get(resource, &namespace, &name);
+        if let Some(previous) = &previous {
+            let version = previous.resource_version().to_string();
+            object.metadata_mut().insert("resourceVersion".into(), version.into());
+            if **previous == object {
+                return Arc::clone(previous);
+            }
+        }
+        let state = &mut *self.state;
+        state.version += 1;
+        object.metadata_mut().insert("resourceVersion".into(), state.version.to_string().into());
+        let object = Arc::new(object);
+        state
+            .objects
+            .entry((resource.group, resource.plural))
+            .or_default()
+            .entry(namespace)
+            .or_default()
+            .insert(name, Arc::clone(&object));
+        let change = if previous.is_some() { Change::Modified } else { Change::Added };
+        state.publish(resource, change, Arc::clone(&object), previous);
+        object
+    }
+
+    /// Takes an object away and tells the watchers. Its last state carries the version of
+    /// its removal.
+    pub fn remove(
+        &mut self,
+        resource: &'static Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Value>> {
+        let state = &mut *self.state;
+        let collection = state.objects.get_mut(&(resource.group, resource.plural))?;
+        let space = collection.get_mut(namespace)?;
+        let previous = space.remove(name)?;
+        if space.is_empty() {
+            collection.remove(namespace);
+        }
+        state.version += 1;
+        let mut last = Value::clone(&previous);
+        last.metadata_mut().insert("resourceVersion".into(), state.version.to_string().into());
+        let last = Arc::new(last);
+        state.publish(resource, Change::Deleted, Arc::clone(&last), Some(previous));
+        Some(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sandbox::api::resource::{CONFIG_MAPS, PODS};
+
+    fn config_map(name: &str, value: &str) -> Value {
+        json!({"metadata": {"name": name, "namespace": "shop"}, "data": {"key": value}})
+    }
+
+    #[test]
+    fn a_watch_from_a_version_hears_what_came_after_it_and_nothing_else() {
+        let store = Store::new();
+        let first = store.write(|writer| writer.put(&CONFIG_MAPS, config_map("a", "1")));
+        store.write(|writer| writer.put(&PODS, json!({"metadata": {"name": "p"}})));
+        store.write(|writer| writer.put(&CONFIG_MAPS, config_map("a", "2")));
+        let (missed, mut later) =
+            store.watch(&CONFIG_MAPS, first.resource_version()).expect("remembered");
+        store.write(|writer| writer.remove(&CONFIG_MAPS, "shop", "a"));
+
+        let missed: Vec<_> = missed.iter().map(|event| (event.version, event.change)).collect();
+        assert_eq!(missed, [(3, Change::Modified)]);
+        let event = later.try_recv().expect("the removal");
+        assert_eq!((event.version, event.change), (4, Change::Deleted));
+        assert_eq!(event.object.resource_version(), 4, "a deleted object carries its removal");
+        assert!(later.try_recv().is_err(), "nothing more happened");
+    }
+
+    #[test]
+    fn a_write_that_changes_nothing_is_no_event() {
+        let store = Store::new();
+        let first = store.write(|writer| writer.put(&CONFIG_MAPS, config_map("a", "1")));
+        let second = store.write(|writer| writer.put(&CONFIG_MAPS, config_map("a", "1")));
+        assert_eq!(first, second);
+        assert_eq!(store.version(), 1);
+    }
+
+    #[test]
+    fn a_watch_from_a_forgotten_version_is_expired() {
+        let store = Store::new();
+        for round in 0..=RING {
+            store.write(|writer| writer.put(&CONFIG_MAPS, config_map("a", &round.to_string())));
+        }
+        let expired = store.watch(&CONFIG_MAPS, 0).err();
+        assert_eq!(expired, Some(Expired { asked: 0, oldest: 1 }));
+        assert!(store.watch(&CONFIG_MAPS, 1).is_ok(), "the event after version 1 is remembered");
+    }
+
+    #[test]
+    fn a_watcher_that_lags_is_cut_off() {
+        let store = Store::new();
+        let (_, _, mut events) = store.list_and_watch(&CONFIG_MAPS);
+        for round in 0..BUFFER + 1 {
+            store.write(|writer| writer.put(&CONFIG_MAPS, config_map("a", &round.to_string())));
+        }
+        let mut heard = 0;
+        while let Ok(event) = events.try_recv() {
+            heard += 1;
+            assert_eq!(event.version, heard);
+        }
+        assert_eq!(heard, BUFFER as u64);
+        assert!(events.is_closed(), "it must list anew instead of missing an event");
+    }
+
+    #[test]
+    fn a_signal_coalesces_and_is_set_at_first() {
+        let store = Store::new();
+        let signal = store.signal(|event| event.resource == &PODS);
+        let is_set = || {
+            let mut waiting = tokio_test_ready(signal.notified());
+            waiting.next().is_some()
+        };
+        assert!(is_set(), "set from the beginning");
+        store.write(|writer| writer.put(&CONFIG_MAPS, config_map("a", "1")));
+        assert!(!is_set(), "not wanted");
+        store.write(|writer| writer.put(&PODS, json!({"metadata": {"name": "p"}})));
+        store.write(|writer| writer.put(&PODS, json!({"metadata": {"name": "q"}})));
+        assert!(is_set(), "two events, one signal");
+        assert!(!is_set());
+    }
+
+    /// Yields once if the future is ready at its first poll.
+    fn tokio_test_ready(future: impl Future<Output = ()>) -> std::option::IntoIter<()> {
+        use futures::FutureExt;
+        future.now_or_never().into_iter()
+    }
+}

@@ -1,0 +1,103 @@
+//! Namespaces: those that every cluster has, what every namespace starts with, and how a
+//! namespace ends.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::reconcile::reconcile;
+use crate::sandbox::api::{
+    delete::{self, DeleteOptions},
+    object::Object,
+    resource::{ALL, CONFIG_MAPS, NAMESPACES, Resource, SERVICE_ACCOUNTS},
+    store::{Change, Event, Store, Writer},
+    write::{self, Place},
+};
+
+/// The namespaces that every cluster has.
+const STANDARD: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Makes the standard namespaces in an empty store.
+pub fn set_up(store: &Store) {
+    for name in STANDARD {
+        create(store, &NAMESPACES, "", json!({"metadata": {"name": name}}));
+    }
+}
+
+/// Creates an object of the system's own. That it exists already is fine.
+pub(super) fn create(
+    store: &Store,
+    resource: &'static Resource,
+    namespace: &str,
+    object: Value,
+) -> bool {
+    let name = object.name().to_owned();
+    match write::create(store, resource, namespace, object, &write::WriteOptions::default()) {
+        Ok(_) => true,
+        Err(failure) => {
+            if failure.reason != "AlreadyExists" {
+                tracing::warn!(%failure, resource = resource.plural, namespace, name, "create");
+            }
+            false
+        }
+    }
+}
+
+/// Furnishes new namespaces and empties those that are to go, until cancelled.
+pub async fn empty_namespaces(store: Arc<Store>, authority: String, cancel: CancellationToken) {
+    fn wanted(event: &Event) -> bool {
+        event.resource == &NAMESPACES
+            || (event.change == Change::Deleted && event.resource.namespaced)
+    }
+    let signal = store.signal(wanted);
+    reconcile(signal, cancel, || {
+        let (namespaces, _) = store.list(&NAMESPACES, None);
+        for namespace in namespaces {
+            if namespace.is_deleting() {
+                store.write(|writer| empty(writer, namespace.name()));
+            } else {
+                furnish(&store, namespace.name(), &authority);
+            }
+        }
+    })
+    .await;
+}
+
+/// What every namespace has: an account for its pods and the cluster's certificate.
+fn furnish(store: &Store, namespace: &str, authority: &str) {
+    if store.get(&SERVICE_ACCOUNTS, namespace, "default").is_none() {
+        let account = json!({"metadata": {"name": "default"}});
+        create(store, &SERVICE_ACCOUNTS, namespace, account);
+    }
+    if store.get(&CONFIG_MAPS, namespace, "kube-root-ca.crt").is_none() {
+        let map = json!({
+            "metadata": {"name": "kube-root-ca.crt"},
+            "data": {"ca.crt": authority},
+        });
+        create(store, &CONFIG_MAPS, namespace, map);
+    }
+}
+
+/// Deletes what is in a namespace, and lets the namespace go once nothing is.
+fn empty(writer: &mut Writer<'_>, namespace: &str) {
+    let mut left = 0;
+    for resource in ALL.iter().copied().filter(|resource| resource.namespaced) {
+        for object in writer.list(resource, Some(namespace)) {
+            if !object.is_deleting() {
+                let place = Place { resource, namespace, name: object.name() };
+                // It was there a line above, under the same lock.
+                let _ = delete::delete_in(writer, place, &DeleteOptions::default());
+            }
+        }
+        left += writer.list(resource, Some(namespace)).len();
+    }
+    if left > 0 {
+        return;
+    }
+    if let Some(object) = writer.get(&NAMESPACES, "", namespace) {
+        let mut object = Value::clone(&object);
+        object.section_mut("spec").remove("finalizers");
+        delete::put(writer, &NAMESPACES, object);
+    }
+}
