@@ -22,6 +22,7 @@ fn observation() -> impl Strategy<Value = Observation> {
         text().prop_map(|message| Observation::AgentFailed { message }),
         text().prop_map(|message| Observation::NotResolved { message }),
         text().prop_map(|message| Observation::NoDestination { message }),
+        text().prop_map(|message| Observation::NotAsPlanned { message }),
         answered_by().prop_map(|by| Observation::Connected { by }),
         Just(Observation::Refused),
         Just(Observation::TimedOut),
@@ -197,8 +198,8 @@ fn event() -> impl Strategy<Value = Event> {
             outcome: Box::new(outcome),
         }),
         Just(Event::Interrupted { by: Interruption::FailFast }),
-        (text(), option::of(text()))
-            .prop_map(|(message, remedy)| Event::Aborted { message, remedy }),
+        (text(), option::of(text()), any::<bool>())
+            .prop_map(|(message, remedy, touched)| { Event::Aborted { message, remedy, touched } }),
         (any::<usize>(), vec(text(), 0..3), any::<bool>())
             .prop_map(|(removed, left, kept)| Event::Swept { removed, left, kept }),
         any::<bool>().prop_map(|complete| Event::RunFinished { complete }),

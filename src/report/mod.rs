@@ -1,1 +1,30 @@
-//! The fold of all events, and a writer per format.
+//! What a run came to, and a writer per format.
+//!
+//! ```text
+//! runner ─ Event ─▶ EventSender ─ Record ─▶ fold ─▶ Report ─▶ exit code
+//!                                             └───▶ text, json, quiet, progress
+//! ```
+//!
+//! The fold is pure: the same records give the same report, live or read from a file.
+
+mod advice;
+mod block;
+mod enforcement;
+mod fanout;
+mod fold;
+mod json;
+mod layout;
+mod progress;
+mod quiet;
+#[cfg(test)]
+mod samples;
+mod summary;
+mod text;
+
+pub use enforcement::Enforcement;
+pub use fanout::{EventSender, Finished, Reporter, Writer, WriterError, channel};
+pub use fold::{Aborted, Counts, Head, Report, ReportedCase, Swept, Warning};
+pub use json::JsonWriter;
+pub use progress::ProgressWriter;
+pub use quiet::QuietWriter;
+pub use text::TextWriter;

@@ -1,0 +1,94 @@
+//! A line that lives, for whoever waits: what is being done, and how far it is.
+
+use std::{io, time::Duration};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Enforcement, Report, Writer, summary};
+use crate::event::{Event, Record, Stage};
+
+/// Draws on standard error where that is a terminal; elsewhere it is quiet.
+///
+/// It must be fed before any writer that writes to the same terminal, so that its line
+/// is gone when they write.
+pub struct ProgressWriter {
+    line: ProgressBar,
+}
+
+impl Default for ProgressWriter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ProgressWriter {
+    /// Shows nothing before the first record.
+    pub fn new() -> Self {
+        Self { line: ProgressBar::hidden() }
+    }
+
+    fn say(&mut self, text: String) {
+        if self.line.is_hidden() {
+            self.line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                self.line.set_style(style);
+            }
+            self.line.enable_steady_tick(Duration::from_millis(120));
+        }
+        self.line.set_message(text);
+    }
+}
+
+impl Writer for ProgressWriter {
+    fn name(&self) -> &str {
+        "progress"
+    }
+
+    fn record(&mut self, record: &Record, report: &Report) -> io::Result<()> {
+        let open = match report.enforcement() {
+            Enforcement::Not { .. } => " · the CNI does not enforce",
+            Enforcement::Partly { .. } => " · the CNI enforces only partly",
+            _ => "",
+        };
+        match &record.event {
+            Event::Progress { stage, suite, done, total } => {
+                let suite = suite.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+                self.say(format!("{suite}{} {done}/{total}{open}", doing(*stage)));
+            }
+            Event::Round { suite, step, number, as_expected, total, counted } => {
+                let step = if step == "base" { String::new() } else { format!(" {step}") };
+                let early = if *counted { "" } else { " · waiting for the change to arrive" };
+                self.say(format!(
+                    "{suite}{step}: round {number}, {as_expected}/{total} as expected{early}{open}"
+                ));
+            }
+            Event::Interrupted { .. } | Event::Aborted { .. } => {
+                let ending = summary::ending(report).unwrap_or_default();
+                self.say(format!("{ending}; removing what the run created"));
+            }
+            Event::RunFinished { .. } => self.line.finish_and_clear(),
+            Event::RunStarted { .. }
+            | Event::Warning { .. }
+            | Event::Canary { .. }
+            | Event::CaseJudged { .. }
+            | Event::Swept { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _report: &Report) -> io::Result<()> {
+        self.line.finish_and_clear();
+        Ok(())
+    }
+}
+
+fn doing(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Preflight => "looking at the cluster",
+        Stage::Create => "creating",
+        Stage::Ready => "pods ready",
+        Stage::Sessions => "sessions open",
+        Stage::Canary => "canaries decided",
+        Stage::Sweep => "removing",
+    }
+}

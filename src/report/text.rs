@@ -1,0 +1,322 @@
+//! `--output text`: for people, at the end of a run.
+//!
+//! The first line names context and server as soon as they are known. All else waits for
+//! the end, because whether the CNI enforces stands before everything else, and the
+//! table stands whole.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use anstyle::{AnsiColor, Style};
+
+use super::{
+    Enforcement, Report, ReportedCase, Writer, block,
+    enforcement::places,
+    layout::{Cell, paint, table, wrap},
+    summary::{self, duration},
+};
+use crate::{
+    event::{CanaryState, Event, Record},
+    verdict::{Reason, Verdict},
+};
+
+/// Paragraphs aren't wider than this, however wide the terminal is.
+const WIDEST_PARAGRAPH: usize = 100;
+
+/// Cases that get a block of their own; more than anybody reads.
+const MOST_BLOCKS: usize = 25;
+
+/// Writes the report for people.
+///
+/// It paints with ANSI styles; give it an `anstream` stream, which takes them off where
+/// they aren't wanted (`NO_COLOR`, pipes, files).
+pub struct TextWriter<W> {
+    out: W,
+    width: Option<usize>,
+}
+
+impl<W: Write> TextWriter<W> {
+    /// Writes to `out`. `width` is the terminal's; without one nothing is cut short.
+    pub fn new(out: W, width: Option<usize>) -> Self {
+        Self { out, width }
+    }
+}
+
+impl<W: Write> Writer for TextWriter<W> {
+    fn name(&self) -> &str {
+        "text"
+    }
+
+    fn record(&mut self, record: &Record, report: &Report) -> io::Result<()> {
+        if matches!(record.event, Event::RunStarted { .. }) {
+            writeln!(self.out, "{}", head(report))?;
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, report: &Report) -> io::Result<()> {
+        self.out.write_all(body(report, self.width).as_bytes())?;
+        self.out.flush()
+    }
+}
+
+pub(super) fn strong() -> Style {
+    Style::new().bold()
+}
+
+pub(super) fn verdict_style(verdict: Verdict) -> Style {
+    let color = |color: AnsiColor| Style::new().fg_color(Some(color.into()));
+    match verdict {
+        Verdict::Pass => color(AnsiColor::Green),
+        Verdict::Fail => color(AnsiColor::Red).bold(),
+        Verdict::Inconclusive => color(AnsiColor::Yellow).bold(),
+        Verdict::NotRun => color(AnsiColor::Yellow),
+    }
+}
+
+/// `netproof 0.1.0 · run abcdef · context kind-x · https://… · v1.36.0 · node-1, node-2`
+fn head(report: &Report) -> String {
+    let Some(head) = &report.head else { return "netproof: the run ended early".to_owned() };
+    let cluster = &head.cluster;
+    let mut parts = vec![
+        format!("netproof {}", head.netproof),
+        format!("context {}", cluster.context),
+        cluster.server.clone(),
+    ];
+    parts.extend((!cluster.version.is_empty()).then(|| cluster.version.clone()));
+    parts.push(format!("run {}", head.run));
+    parts.extend((!cluster.nodes.is_empty()).then(|| cluster.nodes.join(", ")));
+    parts.join(" · ")
+}
+
+/// Everything after the first line.
+fn body(report: &Report, width: Option<usize>) -> String {
+    let paragraph = width.unwrap_or(WIDEST_PARAGRAPH).clamp(20, WIDEST_PARAGRAPH);
+    let enforcement = report.enforcement();
+    let mut sections = vec![verdict_on_cni(&enforcement, paragraph)];
+    sections.extend(report.warnings.iter().map(|warning| {
+        notice("warning:", Verdict::NotRun, &warning.message, warning.remedy.as_deref(), paragraph)
+    }));
+    if !report.cases.is_empty() {
+        sections.push(cases(report, width.unwrap_or(usize::MAX)));
+    }
+    sections.extend(blocks(report, &enforcement, paragraph));
+    if let Some(aborted) = &report.aborted {
+        let remedy = aborted.remedy.as_deref();
+        sections.push(notice("stopped:", Verdict::Fail, &aborted.message, remedy, paragraph));
+    }
+    sections.push(left_behind(report, paragraph));
+    let mut end = String::new();
+    if let Some(latency) = slowest_latency(report) {
+        end.push_str(&latency);
+    }
+    if let Some(ending) = summary::ending(report) {
+        end.push_str(&format!("{}\n", paint(&ending, verdict_style(Verdict::Inconclusive))));
+    }
+    end.push_str(&format!("{}\n", paint(&summary::line(report), strong())));
+    sections.push(end);
+    sections.retain(|section| !section.is_empty());
+    format!("\n{}", sections.join("\n"))
+}
+
+/// What the canaries say, in plain words; it stands before everything else.
+fn verdict_on_cni(enforcement: &Enforcement, width: usize) -> String {
+    let loud = |headline: &str, text: &str| {
+        let headline = paint(headline, verdict_style(Verdict::Fail));
+        format!("{headline}\n{}\n", wrap(text, width).join("\n"))
+    };
+    match enforcement {
+        Enforcement::Not { nodes, open } => loud(
+            "THE CNI DOES NOT ENFORCE NETWORKPOLICY.",
+            &format!(
+                "On {} pods that a policy isolates were still reached{}: {}. The API server \
+                 accepts policies, and they change nothing. Nothing that passed below proves \
+                 anything.\nInstall a CNI that implements NetworkPolicy, or turn its policy \
+                 engine on, and run this again.",
+                nodes.join(", "),
+                tried(open),
+                places(open)
+            ),
+        ),
+        Enforcement::Partly { open } => loud(
+            "THE CNI ENFORCES NETWORKPOLICY ONLY PARTLY.",
+            &format!(
+                "Pods that a policy isolates were still reached{}: {}. Policies that rely on it \
+                 change nothing there; everything else was seen to be enforced.",
+                tried(open),
+                places(open)
+            ),
+        ),
+        Enforcement::NotProven { unreached } => {
+            let mut what = Vec::new();
+            for canary in unreached {
+                if let CanaryState::NeverReached { seen } = &canary.state
+                    && !what.contains(&seen.to_string())
+                {
+                    what.push(seen.to_string());
+                }
+            }
+            notice(
+                "not proven:",
+                Verdict::Inconclusive,
+                &format!(
+                    "whether the CNI enforces {}: its control pods were not reached before they \
+                     were isolated ({}).",
+                    places(unreached),
+                    what.join(", ")
+                ),
+                Some(
+                    "A cluster-wide policy may cover the control pods: exempt their namespace, or \
+                     name another one with --control-namespace.",
+                ),
+                width,
+            )
+        }
+        Enforcement::Proven { slowest } => {
+            format!(
+                "The CNI enforces: every canary was reached, then isolated within {}.\n",
+                duration(*slowest)
+            )
+        }
+        Enforcement::Untested => String::new(),
+    }
+}
+
+fn tried(open: &[crate::event::Canary]) -> String {
+    let longest = open.iter().filter_map(|canary| match canary.state {
+        CanaryState::StillOpen { tried } => Some(tried),
+        _ => None,
+    });
+    longest.max().map(|tried| format!(" after {}", duration(tried))).unwrap_or_default()
+}
+
+fn notice(label: &str, like: Verdict, message: &str, remedy: Option<&str>, width: usize) -> String {
+    let text = match remedy {
+        Some(remedy) => format!("{label} {message}\n{remedy}"),
+        None => format!("{label} {message}"),
+    };
+    let text = wrap(&text, width).join("\n");
+    let rest = text.strip_prefix(label).unwrap_or(&text);
+    format!("{}{rest}\n", paint(label, verdict_style(like)))
+}
+
+/// The table of all cases, one heading per suite where there are several.
+fn cases(report: &Report, width: usize) -> String {
+    let hollow = report.proves_nothing();
+    let several = report.cases.iter().any(|case| case.info.suite != report.cases[0].info.suite);
+    let families = report.cases.iter().any(|case| case.info.family != report.cases[0].info.family);
+    let header = ["case", "from", "to", "port", "expected", "observed", "verdict", "time"];
+    let dim = Style::new().dimmed();
+    let mut rows: Vec<Vec<Cell>> =
+        vec![header.map(|word| Cell { text: word.to_owned(), style: dim }).into()];
+    for case in &report.cases {
+        let info = &case.info;
+        let outcome = case.outcome.as_ref();
+        let name =
+            if several { format!("{}/{}", info.suite, info.name) } else { info.name.clone() };
+        let port =
+            if families { format!("{} {}", info.port, info.family) } else { info.port.to_string() };
+        let seen = outcome.and_then(|outcome| outcome.seen.as_ref());
+        rows.push(vec![
+            name.into(),
+            info.from.as_str().into(),
+            info.to.as_str().into(),
+            port.into(),
+            info.expect.to_string().into(),
+            seen.map_or_else(|| "-".to_owned(), ToString::to_string).into(),
+            verdict(case, hollow),
+            outcome.map_or_else(|| "-".to_owned(), |outcome| duration(outcome.took)).into(),
+        ]);
+    }
+    table(&rows, &[0, 1, 2], width)
+}
+
+/// A verdict's cell; a pass that proves less than a pass says so.
+fn verdict(case: &ReportedCase, hollow: bool) -> Cell {
+    let verdict = case.verdict();
+    let outcome = case.outcome.as_ref().filter(|_| verdict == Verdict::Pass);
+    let weak = match outcome {
+        Some(outcome) if hollow || outcome.proves_nothing => Some("proves nothing"),
+        Some(outcome) if matches!(outcome.judgement.reason, Reason::CauseUnproven { .. }) => {
+            Some("pass, unproven")
+        }
+        _ => None,
+    };
+    match weak {
+        Some(text) => Cell { text: text.to_owned(), style: verdict_style(Verdict::NotRun) },
+        None => Cell { text: verdict.to_string(), style: verdict_style(verdict) },
+    }
+}
+
+/// A block for everything that isn't a pass: failures first, then what could not be told.
+fn blocks(report: &Report, enforcement: &Enforcement, width: usize) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut more = 0;
+    let mut groups: BTreeMap<(Verdict, String), Vec<&str>> = BTreeMap::new();
+    for wanted in [Verdict::Fail, Verdict::Inconclusive, Verdict::NotRun] {
+        for case in report.cases.iter().filter(|case| case.verdict() == wanted) {
+            match shared_reason(case, enforcement) {
+                Some(reason) => groups.entry((wanted, reason)).or_default().push(&case.info.id.0),
+                None if blocks.len() == MOST_BLOCKS => more += 1,
+                None => {
+                    let Some(outcome) = &case.outcome else { continue };
+                    blocks.push(block::case(case, outcome, enforcement, width));
+                }
+            }
+        }
+    }
+    if more > 0 {
+        blocks.push(format!(
+            "and {more} more that did not pass; the table has them, and --output json all about \
+             them\n"
+        ));
+    }
+    let groups = groups.iter().rev();
+    blocks
+        .extend(groups.map(|((verdict, reason), ids)| block::group(*verdict, reason, ids, width)));
+    blocks
+}
+
+/// The reason of a case about which there is no more to say than that.
+fn shared_reason(case: &ReportedCase, enforcement: &Enforcement) -> Option<String> {
+    let Some(outcome) = &case.outcome else {
+        return Some("the run ended before it was judged".to_owned());
+    };
+    match (&outcome.judgement.reason, enforcement) {
+        (reason @ (Reason::NotSettled { .. } | Reason::NotAsked { .. }), _) => {
+            Some(reason.to_string())
+        }
+        (Reason::Connected { .. }, Enforcement::Not { .. }) => {
+            Some("connected, as it must where the CNI enforces nothing".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// What of the run's objects is still in the cluster.
+fn left_behind(report: &Report, width: usize) -> String {
+    let Some(swept) = report.swept.as_ref().filter(|swept| !swept.left.is_empty()) else {
+        return String::new();
+    };
+    let list = swept.left.join(", ");
+    if swept.kept {
+        notice("kept:", Verdict::NotRun, &list, Some("`netproof cleanup` removes it."), width)
+    } else {
+        let remedy = "`netproof cleanup` tries again.";
+        notice("left behind:", Verdict::Inconclusive, &list, Some(remedy), width)
+    }
+}
+
+/// The longest time that the cluster took to comply, if any change was seen to arrive.
+fn slowest_latency(report: &Report) -> Option<String> {
+    let cases = report.cases.iter().filter(|case| case.verdict() == Verdict::Pass);
+    let latencies = cases.filter_map(|case| Some((case.outcome.as_ref()?.latency?, case)));
+    let (latency, case) = latencies.max_by_key(|(latency, _)| *latency)?;
+    Some(format!("slowest to comply: {} after {}\n", case.info.id, duration(latency)))
+}
+
+#[cfg(test)]
+mod tests;
