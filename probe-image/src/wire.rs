@@ -26,8 +26,8 @@ pub const BINARY: &str = "netproof-probe";
 /// loopback, the heartbeats of its own sessions. Outside [`SOURCE_PORTS`].
 pub const CONTROL_PORT: u16 = 61_000;
 
-/// The source ports that dials are made from: one every 7.5 ms, so that none repeats
-/// for a destination within 300 s however often a session is made anew.
+/// The source ports that dials are made from: one every 8 ms, so that none repeats for a
+/// destination within 300 s however often a session is made anew.
 pub const SOURCE_PORTS: std::ops::Range<u16> = 20_000..60_000;
 
 /// A line from the runner to the agent.
@@ -225,8 +225,8 @@ pub enum Resolution {
 pub struct Dial {
     /// The address.
     pub address: IpAddr,
-    /// The most telling outcome of all attempts: connected before prohibited, refused,
-    /// reset, no route, failed, timed out.
+    /// The most telling outcome of all attempts: connected before reset (a handshake was
+    /// completed), prohibited, refused, no route, failed, timed out.
     pub outcome: Outcome,
     /// Every attempt in order of its begin.
     pub attempts: Vec<Attempt>,

@@ -1,0 +1,221 @@
+//! The attempts of one dial: staggered over its window, each from a source port of its own.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use socket2::Socket;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Call, Dialer, failure::Failure};
+use crate::{
+    clock,
+    wire::{Attempt, AttemptOutcome, Dial, Outcome},
+};
+
+/// So many rejections with nothing else between them end a race: a fourth would say no more.
+const REJECTIONS: usize = 3;
+
+/// What becomes of an attempt once its socket is on its way.
+pub type Flight<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
+
+/// Attempts of one dial.
+pub struct Race<'a, T, F> {
+    dialer: &'a Dialer,
+    call: &'a Call,
+    udp: bool,
+    /// How long after the window an answer still counts.
+    grace: Duration,
+    fly: F,
+    begun: Instant,
+    attempts: Vec<Attempt>,
+    failures: Vec<Failure>,
+    flights: FuturesUnordered<Flying<T>>,
+}
+
+/// An attempt under way, by its place in the list of attempts.
+struct Flying<T> {
+    index: usize,
+    flight: Flight<T>,
+}
+
+impl<T> Future for Flying<T> {
+    type Output = (usize, Result<T, Failure>);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let index = self.index;
+        self.flight.as_mut().poll(context).map(|result| (index, result))
+    }
+}
+
+impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
+    /// A race that hasn't begun. `fly` makes of a connecting socket what is waited for.
+    pub fn new(dialer: &'a Dialer, call: &'a Call, udp: bool, grace: Duration, fly: F) -> Self {
+        Self {
+            dialer,
+            call,
+            udp,
+            grace,
+            fly,
+            begun: Instant::now(),
+            attempts: Vec::new(),
+            failures: Vec::new(),
+            flights: FuturesUnordered::new(),
+        }
+    }
+
+    /// Goes on until an attempt lands well, which is returned, or until all is lost.
+    pub async fn next(&mut self) -> Option<(usize, T)> {
+        loop {
+            if self.is_rejected() {
+                return None;
+            }
+            let launch = self.next_launch();
+            if launch.is_some_and(|due| due <= Instant::now()) {
+                self.launch();
+            }
+            let launch = self.next_launch();
+            let wake = launch.unwrap_or(self.end());
+            tokio::select! {
+                biased;
+                Some(landing) = self.flights.next(), if !self.flights.is_empty() => {
+                    if let Some(landed) = self.land(landing) {
+                        return Some(landed);
+                    }
+                }
+                () = sleep_until(wake) => match launch {
+                    Some(_) => self.launch(),
+                    None => return self.last_look().await,
+                },
+            }
+        }
+    }
+
+    /// One attempt more, outside the schedule, while the window lasts.
+    pub async fn once_more(&mut self) -> Option<(usize, T)> {
+        if Instant::now() >= self.window_end() {
+            return None;
+        }
+        self.launch();
+        let end = self.end();
+        loop {
+            tokio::select! {
+                biased;
+                landing = self.flights.next() => {
+                    let landed = self.land(landing?);
+                    if landed.is_some() {
+                        return landed;
+                    }
+                }
+                () = sleep_until(end) => return self.last_look().await,
+            }
+        }
+    }
+
+    /// Gives up all attempts that are still under way.
+    pub fn abandon(&mut self) {
+        self.close(AttemptOutcome::Abandoned);
+    }
+
+    /// The connection of an attempt was reset after its handshake.
+    pub fn reset(&mut self, index: usize) {
+        if let Some(attempt) = self.attempts.get_mut(index) {
+            attempt.outcome = AttemptOutcome::Reset;
+            attempt.took = clock::now().saturating_sub(attempt.at);
+        }
+    }
+
+    /// What came of it all: `outcome`, or the most telling failure.
+    pub fn end_with(mut self, outcome: Option<Outcome>) -> Dial {
+        self.close(AttemptOutcome::TimedOut);
+        let failure = self.failures.into_iter().max_by_key(Failure::rank);
+        let outcome = outcome.or(failure.map(Failure::outcome)).unwrap_or(Outcome::TimedOut);
+        Dial { address: self.call.address.ip(), outcome, attempts: self.attempts }
+    }
+
+    fn window_end(&self) -> Instant {
+        self.begun + self.call.window
+    }
+
+    fn end(&self) -> Instant {
+        self.window_end() + self.grace
+    }
+
+    /// When the next attempt is due; `None` after the last one.
+    fn next_launch(&self) -> Option<Instant> {
+        let made = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        let due = self.begun + self.call.window * made / self.call.attempts.max(1);
+        (made < self.call.attempts).then_some(due)
+    }
+
+    fn launch(&mut self) {
+        if self.attempts.is_empty() {
+            self.begun = Instant::now();
+        }
+        let index = self.attempts.len();
+        let at = clock::now();
+        let (port, socket) = self.dialer.open(self.call.address, self.udp);
+        self.attempts.push(Attempt { at, took: 0, port, outcome: AttemptOutcome::TimedOut });
+        match socket {
+            Ok(socket) => {
+                let flight = (self.fly)(socket);
+                self.flights.push(Flying { index, flight });
+            }
+            Err(failure) => {
+                self.land((index, Err(failure)));
+            }
+        }
+    }
+
+    fn land(&mut self, (index, result): (usize, Result<T, Failure>)) -> Option<(usize, T)> {
+        let attempt = self.attempts.get_mut(index)?;
+        attempt.took = clock::now().saturating_sub(attempt.at);
+        match result {
+            Ok(landed) => {
+                attempt.outcome = AttemptOutcome::Connected;
+                Some((index, landed))
+            }
+            Err(failure) => {
+                attempt.outcome = failure.attempt();
+                self.failures.push(failure);
+                None
+            }
+        }
+    }
+
+    /// A busy agent may be late to see what the kernel saw in time.
+    async fn last_look(&mut self) -> Option<(usize, T)> {
+        tokio::task::yield_now().await;
+        while let Some(Some(landing)) = self.flights.next().now_or_never() {
+            let landed = self.land(landing);
+            if landed.is_some() {
+                return landed;
+            }
+        }
+        None
+    }
+
+    /// Silent attempts keep a race going: a rejection may be that of one path among many.
+    fn is_rejected(&self) -> bool {
+        let last = self.failures.iter().rev().take(REJECTIONS);
+        self.failures.len() >= REJECTIONS
+            && self.failures.len() == self.attempts.len()
+            && last.clone().all(Failure::is_rejection)
+    }
+
+    /// Closes what is under way; an attempt that took no time is one that hasn't landed.
+    fn close(&mut self, outcome: AttemptOutcome) {
+        let now = clock::now();
+        self.flights = FuturesUnordered::new();
+        for attempt in &mut self.attempts {
+            if attempt.took == 0 && attempt.outcome == AttemptOutcome::TimedOut {
+                attempt.outcome = outcome;
+                attempt.took = now.saturating_sub(attempt.at);
+            }
+        }
+    }
+}

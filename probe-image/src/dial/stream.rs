@@ -1,0 +1,129 @@
+//! Dials over TCP: the handshake decides, then the question has its own wait.
+
+use std::{io, time::Duration};
+
+use socket2::Socket;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    Call, Dialer, Said, Saying,
+    failure::Failure,
+    http,
+    race::{Flight, Race},
+    summary::summary,
+};
+use crate::{
+    question::{Key, KeyedAnswer, Nonce},
+    wire::{Answer, AttemptOutcome, Dial, Protocol},
+};
+
+/// How long a foreign server may take to greet.
+const BANNER: Duration = Duration::from_millis(150);
+
+/// Longer than any answer.
+const ANSWER_LIMIT: usize = 1_024;
+
+/// Dials one address.
+pub async fn dial(dialer: &Dialer, call: &Call) -> Dial {
+    let mut race = Race::new(dialer, call, false, Duration::ZERO, handshake);
+    let Some((index, stream)) = race.next().await else { return race.end_with(None) };
+    race.abandon();
+    let mut said = converse(call, stream).await;
+    if said == Said::Reset {
+        race.reset(index);
+    }
+    // Who says nothing of use may be a proxy that was not ready, or a stale backend.
+    let disappointing = match &call.saying {
+        Saying::Keyed(..) => !said.is_agent(),
+        Saying::Bare => said == Said::Reset,
+    };
+    if disappointing && let Some((index, stream)) = race.once_more().await {
+        let again = converse(call, stream).await;
+        if again == Said::Reset {
+            race.reset(index);
+        }
+        said = said.or(again);
+    }
+    race.end_with(Some(said.outcome()))
+}
+
+/// Waits for the handshake.
+fn handshake(socket: Socket) -> Flight<TcpStream> {
+    Box::pin(async move {
+        let stream =
+            TcpStream::from_std(socket.into()).map_err(|error| Failure::from_errno(&error))?;
+        let ready = stream.writable().await;
+        match ready.and_then(|()| stream.take_error().map(|error| error.map_or(Ok(()), Err))?) {
+            Ok(()) => Ok(stream),
+            // A reset that comes this early answers the SYN all the same.
+            Err(error) => match Failure::read(&stream, &error) {
+                Failure::Reset => Err(Failure::Refused),
+                failure => Err(failure),
+            },
+        }
+    })
+}
+
+async fn converse(call: &Call, stream: TcpStream) -> Said {
+    match (call.protocol, &call.saying) {
+        (Protocol::Http, _) => http::converse(call, stream).await,
+        (_, Saying::Keyed(key, nonce)) => ask(stream, key, *nonce, call.reply).await,
+        (_, Saying::Bare) => listen(stream, BANNER.min(call.reply)).await,
+    }
+}
+
+/// Asks an agent's question.
+async fn ask(mut stream: TcpStream, key: &Key, nonce: Nonce, reply: Duration) -> Said {
+    let mut bytes = Vec::new();
+    let line = key.question(nonce).line();
+    let exchange = async {
+        stream.write_all(line.as_bytes()).await?;
+        read_line(&mut stream, &mut bytes).await
+    };
+    let result = timeout(reply, exchange).await;
+    let agent = KeyedAnswer::parse(&bytes).filter(|answer| key.answered(nonce, answer));
+    match agent {
+        Some(KeyedAnswer { identity, saw, .. }) => Said::Answer(Answer::Agent { identity, saw }),
+        None => other(&bytes, result.unwrap_or(Ok(()))),
+    }
+}
+
+/// Waits for a foreign server's greeting.
+async fn listen(mut stream: TcpStream, wait: Duration) -> Said {
+    let mut bytes = Vec::new();
+    let result = timeout(wait, read_line(&mut stream, &mut bytes)).await;
+    other(&bytes, result.unwrap_or(Ok(())))
+}
+
+/// Reads until the end of a line, of the stream, or of all reason.
+async fn read_line(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {
+    while !bytes.contains(&b'\n') && bytes.len() < ANSWER_LIMIT {
+        if stream.read_buf(bytes).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What was said on a connection that no agent answered.
+fn other(bytes: &[u8], result: io::Result<()>) -> Said {
+    match result {
+        _ if !bytes.is_empty() => {
+            Said::Answer(Answer::Application { status: None, summary: summary(bytes) })
+        }
+        Err(error) => broken(&error),
+        Ok(()) => Said::Answer(Answer::HandshakeOnly),
+    }
+}
+
+/// What an error after the handshake means.
+pub fn broken(error: &io::Error) -> Said {
+    match Failure::from_errno(error).attempt() {
+        AttemptOutcome::Reset | AttemptOutcome::Refused => Said::Reset,
+        _ => Said::Answer(Answer::HandshakeOnly),
+    }
+}

@@ -1,0 +1,195 @@
+//! Names, as the pod itself would resolve them: its resolv.conf, search list and ndots.
+//!
+//! Nothing is cached and no hosts file is read. A name that doesn't exist and a resolver
+//! that doesn't answer are told apart: only the first is a fact about the name.
+
+use std::{net::IpAddr, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{
+    TokioResolver,
+    config::{ResolveHosts, ResolverConfig, ResolverOpts},
+    net::{NetError, runtime::TokioRuntimeProvider},
+    system_conf::read_system_conf,
+};
+use nix::ifaddrs::getifaddrs;
+use tokio::time::{sleep, timeout};
+
+use crate::wire::Resolution;
+
+/// Queries for one name and type, one after the other: as with dials, loss must not
+/// decide. At 10 % loss each way fewer than one in 500,000 loses all.
+const TRIES: u32 = 8;
+
+/// Time between two tries.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// How long a name server may take.
+const SERVER_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long a name may take with its whole search list.
+const NAME_LIMIT: Duration = Duration::from_secs(10);
+
+/// Resolves names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resolver;
+
+/// Why a name has no addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Missing {
+    NoSuchName(String),
+    Failed(String),
+}
+
+impl Resolver {
+    /// Resolves a name. The resolver's settings are read anew, as a pod's may change.
+    pub async fn resolve(&self, name: &str) -> Resolution {
+        let settings = match read_system_conf() {
+            Ok(settings) => settings,
+            Err(error) => {
+                return Resolution::Failed { message: format!("read /etc/resolv.conf: {error}") };
+            }
+        };
+        resolve(name, settings).await
+    }
+}
+
+async fn resolve(name: &str, (config, options): (ResolverConfig, ResolverOpts)) -> Resolution {
+    let candidates = match candidates(name, options.ndots, config.search()) {
+        Ok(candidates) => candidates,
+        Err(message) => return Resolution::NoSuchName { message },
+    };
+    let resolver = match build(config, options) {
+        Ok(resolver) => resolver,
+        Err(error) => return Resolution::Failed { message: error.to_string() },
+    };
+    let limit = format!("no answer within {} s", NAME_LIMIT.as_secs());
+    match timeout(NAME_LIMIT, search(&resolver, candidates)).await {
+        Ok(Ok(addresses)) => Resolution::Resolved { addresses },
+        Ok(Err(Missing::NoSuchName(message))) => Resolution::NoSuchName { message },
+        Ok(Err(Missing::Failed(message))) => Resolution::Failed { message },
+        Err(_) => Resolution::Failed { message: limit },
+    }
+}
+
+fn build(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolver, NetError> {
+    let provider = TokioRuntimeProvider::default();
+    let mut builder = TokioResolver::builder_with_config(config, provider);
+    *builder.options_mut() = options;
+    let options = builder.options_mut();
+    // Tries are ours.
+    options.attempts = 0;
+    options.timeout = SERVER_LIMIT;
+    options.cache_size = 0;
+    options.use_hosts_file = ResolveHosts::Never;
+    builder.build()
+}
+
+/// The names to try, in order, as resolv.conf(5) has it.
+fn candidates(name: &str, ndots: usize, search: &[Name]) -> Result<Vec<Name>, String> {
+    let broken = |error| format!("`{name}` is no host name: {error}");
+    let mut absolute = Name::from_str_relaxed(name).map_err(broken)?;
+    if absolute.is_fqdn() {
+        return Ok(vec![absolute]);
+    }
+    let dots = name.matches('.').count();
+    let mut names: Vec<Name> =
+        search.iter().filter_map(|domain| absolute.clone().append_domain(domain).ok()).collect();
+    absolute.set_fqdn(true);
+    let place = if dots >= ndots { 0 } else { names.len() };
+    names.insert(place, absolute);
+    Ok(names)
+}
+
+/// The first name that has addresses.
+async fn search(resolver: &TokioResolver, names: Vec<Name>) -> Result<Vec<IpAddr>, Missing> {
+    let mut missing = Missing::NoSuchName("no name to try".into());
+    for name in names {
+        match addresses(resolver, &name).await {
+            Ok(addresses) => return Ok(addresses),
+            // A silent resolver is silent for the next name too.
+            Err(failed @ Missing::Failed(_)) => return Err(failed),
+            Err(absent) => missing = absent,
+        }
+    }
+    Err(missing)
+}
+
+/// All addresses of one name, of the families that the pod has.
+async fn addresses(resolver: &TokioResolver, name: &Name) -> Result<Vec<IpAddr>, Missing> {
+    let v4 = persist(resolver, name, RecordType::A);
+    let v6 = async {
+        if has_v6() { Some(persist(resolver, name, RecordType::AAAA).await) } else { None }
+    };
+    let (v4, v6) = tokio::join!(v4, v6);
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for result in [Some(v4), v6].into_iter().flatten() {
+        match result {
+            Ok(addresses) => found.extend(addresses),
+            Err(why) => missing.push(why),
+        }
+    }
+    // One family's silence would hide addresses that the name may have.
+    let failed = missing.iter().find(|why| matches!(why, Missing::Failed(_)));
+    match (failed, missing.first()) {
+        (Some(why), _) => Err(why.clone()),
+        (None, Some(why)) if found.is_empty() => Err(why.clone()),
+        _ => {
+            let mut seen = std::collections::HashSet::new();
+            found.retain(|address| seen.insert(*address));
+            Ok(found)
+        }
+    }
+}
+
+/// Asks until there is an answer, each time anew while the earlier questions stand.
+async fn persist(
+    resolver: &TokioResolver,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Vec<IpAddr>, Missing> {
+    let mut questions: FuturesUnordered<_> = (0..TRIES)
+        .map(|turn| async move {
+            sleep(STAGGER * turn).await;
+            resolver.lookup(name.clone(), kind).await
+        })
+        .collect();
+    let mut last = String::from("no answer");
+    while let Some(result) = questions.next().await {
+        match result {
+            Ok(lookup) => {
+                let found: Vec<_> = lookup
+                    .answers()
+                    .iter()
+                    .filter_map(|record| match &record.data {
+                        RData::A(address) => Some(IpAddr::V4(address.0)),
+                        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+                        _ => None,
+                    })
+                    .collect();
+                if found.is_empty() {
+                    return Err(Missing::NoSuchName(format!("{name} has no addresses")));
+                }
+                return Ok(found);
+            }
+            Err(error) if error.is_nx_domain() => {
+                return Err(Missing::NoSuchName(format!("{name} does not exist")));
+            }
+            Err(error) if error.is_no_records_found() => {
+                return Err(Missing::NoSuchName(format!("{name} has no {kind} record")));
+            }
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(Missing::Failed(format!("{name}: {last}")))
+}
+
+/// Whether the pod has an IPv6 address that reaches further than its own link.
+fn has_v6() -> bool {
+    let Ok(interfaces) = getifaddrs() else { return false };
+    interfaces
+        .filter_map(|interface| Some(interface.address?.as_sockaddr_in6()?.ip()))
+        .any(|address| !address.is_loopback() && !address.is_unicast_link_local())
+}

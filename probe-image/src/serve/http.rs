@@ -1,0 +1,55 @@
+//! The answer to a question in HTTP headers.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
+
+use http_body_util::Full;
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::{CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::Answerer;
+use crate::question::{KeyedQuestion, NONCE_HEADER, TAG_HEADER};
+
+/// Answers one request: 200 with the answer, or 404 with nothing.
+pub async fn answer(
+    answerer: Arc<Answerer>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> io::Result<()> {
+    let service = service_fn(|request: Request<Incoming>| {
+        let response = respond(&answerer, &request, peer);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    http1::Builder::new()
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .map_err(io::Error::other)
+}
+
+fn respond<B>(
+    answerer: &Answerer,
+    request: &Request<B>,
+    peer: SocketAddr,
+) -> Response<Full<Bytes>> {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let question = header(NONCE_HEADER)
+        .zip(header(TAG_HEADER))
+        .and_then(|(nonce, tag)| KeyedQuestion::from_headers(nonce, tag))
+        .filter(|question| answerer.key.asked(question));
+    let Some(question) = question else {
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return response;
+    };
+    let answer = answerer.key.answer(question.nonce, &answerer.identity, peer).json();
+    let mut response = Response::new(Full::from(answer));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,85 @@
+//! Accepting streams, and the answer to a question that is one line.
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::{Answerer, CONNECTION_DEADLINE, CONNECTIONS};
+use crate::question::KeyedQuestion;
+
+/// Longer than any question.
+const QUESTION_LIMIT: usize = 256;
+
+/// How long to wait where the kernel gives no connection for want of memory or files.
+const EXHAUSTED: Duration = Duration::from_millis(20);
+
+/// Accepts until it is dropped, as many at a time as [`CONNECTIONS`].
+pub async fn serve<H, F>(listener: TcpListener, handle: H)
+where
+    H: Fn(TcpStream, SocketAddr) -> F,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    // The semaphore is never closed.
+    while let Ok(place) = places.clone().acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                let answer = timeout(CONNECTION_DEADLINE, handle(stream, peer));
+                connections.spawn(async move {
+                    // Whoever hung up or was too slow gets no answer.
+                    let _ = answer.await;
+                    drop(place);
+                });
+            }
+            Err(_) => tokio::time::sleep(EXHAUSTED).await,
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Answers one line, or closes the connection.
+pub async fn answer(
+    answerer: Arc<Answerer>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+) -> io::Result<()> {
+    if let Some(question) = question(&answerer, &mut stream).await? {
+        say(&answerer, &question, &mut stream, peer).await?;
+    }
+    Ok(())
+}
+
+/// Reads a question; `None` if it isn't one of this run's.
+pub async fn question(
+    answerer: &Answerer,
+    stream: &mut TcpStream,
+) -> io::Result<Option<KeyedQuestion>> {
+    let mut line = Vec::new();
+    while !line.contains(&b'\n') && line.len() < QUESTION_LIMIT {
+        if stream.read_buf(&mut line).await? == 0 {
+            return Ok(None);
+        }
+    }
+    Ok(KeyedQuestion::parse(&line).filter(|question| answerer.key.asked(question)))
+}
+
+/// Writes the answer and ends the stream.
+pub async fn say(
+    answerer: &Answerer,
+    question: &KeyedQuestion,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+) -> io::Result<()> {
+    let mut answer = answerer.key.answer(question.nonce, &answerer.identity, peer).json();
+    answer.push('\n');
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
+}
