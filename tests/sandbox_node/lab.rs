@@ -138,7 +138,9 @@ impl Lab {
 
     /// Puts the policies of a YAML text, and the Services and faults, on all nodes.
     pub async fn apply(&mut self, policies: &str) -> Result<(), String> {
+        // An empty document would be an empty policy, which isolates.
         self.snapshot.policies = serde_yaml::Deserializer::from_str(policies)
+            .filter(|_| !policies.is_empty())
             .map(|document| {
                 let mut policy = NetworkPolicy::deserialize(document).map_err(text)?;
                 policy.metadata.namespace.get_or_insert_with(|| "shop".to_owned());

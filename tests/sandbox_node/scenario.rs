@@ -35,7 +35,8 @@ scenarios! {
         fifty_pods_are_wired_quickly;
     policies:
         policies_decide_on_the_wire,
-        replies_pass_and_established_connections_stay,
+        established_connections_stay,
+        loss_takes_its_share_each_way,
         faults_break_what_they_say,
         services_translate_and_preserve_the_source;
 }

@@ -74,10 +74,7 @@ impl Network {
     pub async fn create(nodes: &[NodeSpec]) -> Result<Self, Error> {
         let (fabric, ready) = Namespace::create(|_| {
             forward()?;
-            netlink(
-                "wire the fabric",
-                &[wiring::up(LOOPBACK), wiring::address(LOOPBACK, FABRIC_GATEWAY)],
-            )
+            netlink("wire the fabric", &[wiring::up(LOOPBACK), wiring::gateway(FABRIC_GATEWAY)])
         })
         .await
         .map_err(|source| {
@@ -264,7 +261,7 @@ impl Inner {
                 forward()?;
                 netlink(
                     &format!("wire node {}", inside.name),
-                    &[wiring::address(LOOPBACK, POD_GATEWAY), wiring::unreachable(inside.pod_cidr)],
+                    &[wiring::gateway(POD_GATEWAY), wiring::unreachable(inside.pod_cidr)],
                 )
             })
             .await

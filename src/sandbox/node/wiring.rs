@@ -17,6 +17,7 @@ use rtnetlink::{
     },
     packet_route::{
         RouteNetlinkMessage,
+        address::AddressScope,
         link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkHeader},
         route::{RouteScope, RouteType},
     },
@@ -87,10 +88,21 @@ pub(super) fn delete_link(index: u32) -> Request {
 
 /// Gives a link an address.
 pub(super) fn address(index: u32, address: Ipv4Addr) -> Request {
-    let message = AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(address, 32);
+    new_address(index, address, AddressScope::Universe)
+}
+
+/// Makes a namespace answer to a gateway's address, from which it speaks to nobody itself.
+pub(super) fn gateway(address: Ipv4Addr) -> Request {
+    new_address(LOOPBACK, address, AddressScope::Link)
+}
+
+fn new_address(index: u32, address: Ipv4Addr, scope: AddressScope) -> Request {
+    let builder = AddressMessageBuilder::<Ipv4Addr>::new().index(index);
+    let mut message = builder.address(address, 32).build();
+    message.header.scope = scope;
     request(
         format!("add address {address}"),
-        RouteNetlinkMessage::NewAddress(message.build()),
+        RouteNetlinkMessage::NewAddress(message),
         NLM_F_CREATE | NLM_F_REPLACE,
     )
 }
