@@ -23,8 +23,10 @@ use serde::Deserialize as _;
 
 use crate::scenario::{chain, text};
 
-/// Nothing on this machine takes this long but a dropped packet.
-const SILENCE: Duration = Duration::from_millis(400);
+/// How long to wait for an answer that is expected; a loaded machine may be slow.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait where silence is expected. Answers take microseconds.
+const SILENCE: Duration = Duration::from_millis(200);
 pub const NODES: [&str; 2] = ["one", "two"];
 pub const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 
@@ -154,23 +156,38 @@ impl Lab {
         self.network.apply_fabric(&self.faults).await.map_err(chain)
     }
 
+    /// Dials and waits as long as an answer may take.
     pub async fn tcp(&self, from: &str, to: Ipv4Addr, port: u16) -> Seen {
-        let to = SocketAddr::from((to, port));
+        self.dial_tcp(from, (to, port).into(), PATIENCE).await
+    }
+
+    /// Dials and waits as long as an answer may take.
+    pub async fn udp(&self, from: &str, to: Ipv4Addr, port: u16) -> Seen {
+        self.dial_udp(from, (to, port).into(), PATIENCE).await
+    }
+
+    /// Dials, and gives up sooner where silence is expected.
+    pub async fn expect(&self, from: &str, to: SocketAddr, udp: bool, expected: &Seen) -> Seen {
+        let wait = if *expected == Seen::Silence { SILENCE } else { PATIENCE };
+        if udp { self.dial_udp(from, to, wait).await } else { self.dial_tcp(from, to, wait).await }
+    }
+
+    async fn dial_tcp(&self, from: &str, to: SocketAddr, wait: Duration) -> Seen {
         self.dial(from, move || {
             let mut answer = String::new();
-            let mut stream = TcpStream::connect_timeout(&to, SILENCE)?;
-            stream.set_read_timeout(Some(SILENCE))?;
+            let mut stream = TcpStream::connect_timeout(&to, wait)?;
+            stream.set_read_timeout(Some(wait))?;
             stream.read_to_string(&mut answer)?;
             Ok(answer)
         })
         .await
     }
 
-    pub async fn udp(&self, from: &str, to: Ipv4Addr, port: u16) -> Seen {
+    async fn dial_udp(&self, from: &str, to: SocketAddr, wait: Duration) -> Seen {
         self.dial(from, move || {
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-            socket.set_read_timeout(Some(SILENCE))?;
-            socket.connect((to, port))?;
+            socket.set_read_timeout(Some(wait))?;
+            socket.connect(to)?;
             socket.send(b"?")?;
             let mut answer = [0; 64];
             let length = socket.recv(&mut answer)?;
@@ -242,6 +259,11 @@ pub fn is_agent() -> bool {
 
 /// Says what a program inside a pod finds.
 pub fn agent() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("sleep") {
+        loop {
+            thread::park();
+        }
+    }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     for line in status.lines() {
         if line.starts_with("Cap") || line.starts_with("NoNewPrivs") {

@@ -21,6 +21,9 @@ fn main() -> ExitCode {
     if lab::is_agent() {
         return lab::agent();
     }
+    if processes::is_parent() {
+        return processes::parent();
+    }
     let arguments = Arguments::from_args();
     let scenarios = scenario::all()
         .into_iter()

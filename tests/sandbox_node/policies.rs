@@ -37,16 +37,11 @@ fn parse(claim: &str) -> (&str, &str, u16, bool) {
 async fn violated(lab: &Lab, claims: &str, expected: impl Fn(&str, bool) -> Seen) -> Vec<String> {
     let dials = claims.split_whitespace().map(async |claim| {
         let (from, to, port, udp) = parse(claim);
-        let address = lab.address(to);
-        let seen = if udp {
-            lab.udp(from, address, port).await
-        } else {
-            lab.tcp(from, address, port).await
-        };
         let wanted = match expected(to, udp) {
             Seen::Answer(by, _) => Seen::Answer(by, lab.address(from)),
             other => other,
         };
+        let seen = lab.expect(from, (lab.address(to), port).into(), udp, &wanted).await;
         (seen != wanted).then(|| format!("{claim} was {seen}, expected {wanted}"))
     });
     join_all(dials).await.into_iter().flatten().collect()
@@ -480,7 +475,7 @@ spec:
     if seen != Seen::Answer("db".to_owned(), web) {
         wrong.push(format!("policy sees the pod's port, not the Service's: {seen}"));
     }
-    let seen = lab.tcp("api", address(1), 80).await;
+    let seen = lab.expect("api", (address(1), 80).into(), false, &Seen::Silence).await;
     if seen != Seen::Silence {
         wrong.push(format!("a denied pod through a Service: {seen}"));
     }

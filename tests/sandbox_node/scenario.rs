@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
 };
 
+use crate::processes;
 use netproof::sandbox::process::{self, Options, Sandbox};
 
 pub type Outcome = Result<(), String>;
@@ -64,22 +65,29 @@ fn ask(address: &str, name: &str) -> Outcome {
 }
 
 /// The child's side. In place of a kubeconfig it announces where it listens.
-pub fn serve(listener: TcpListener, _: Options) -> io::Result<()> {
+pub fn serve(listener: TcpListener, options: Options) -> Result<(), ServeError> {
+    if options.nodes == 0 {
+        return Err(ServeError(io::Error::other("as asked")));
+    }
+    obey(&listener).map_err(ServeError)
+}
+
+/// An error with a source, to see both arrive.
+#[derive(Debug, thiserror::Error)]
+#[error("no nodes")]
+pub struct ServeError(#[source] io::Error);
+
+fn obey(listener: &TcpListener) -> io::Result<()> {
     process::announce(&listener.local_addr()?.to_string());
     let (mut stream, _) = listener.accept()?;
     let mut name = String::new();
     BufReader::new(stream.try_clone()?).read_line(&mut name)?;
-    if name.trim() == "wait" {
-        // Until the pipe closes.
-        loop {
-            std::thread::park();
-        }
-    }
-    let scenario = all().into_iter().find(|(known, _)| *known == name.trim());
     let runtime = tokio::runtime::Runtime::new()?;
-    let outcome = match scenario {
-        Some((_, scenario)) => runtime.block_on(scenario()),
-        None => Err("no such scenario".to_owned()),
+    let scenario = all().into_iter().find(|(known, _)| *known == name.trim());
+    let outcome = match (scenario, name.trim().strip_prefix("processes::wait ")) {
+        (Some((_, scenario)), _) => runtime.block_on(scenario()),
+        (None, Some(mark)) => runtime.block_on(processes::wait(mark, &mut stream)),
+        (None, None) => Err("no such scenario".to_owned()),
     };
     match outcome {
         Ok(()) => write!(stream, "passed"),
