@@ -1,11 +1,22 @@
 //! From a kubeconfig to a client that says where it is connected to.
 
-use std::path::PathBuf;
+use std::{error::Error as StdError, future::Future, path::PathBuf, time::Duration};
+
+use kube::config::{Config, KubeConfigOptions, Kubeconfig as Written, KubeconfigError};
+
+use super::Error;
+
+/// How long a single call may take. Admission webhooks are given up to 30 s by the
+/// server, so that a shorter wait would leave objects behind that nobody knows of.
+const CALL: Duration = Duration::from_secs(40);
+
+/// How long the TCP and TLS handshakes with the server may take.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// A cluster and the way to it.
 #[derive(Clone)]
 pub struct Cluster {
-    pub(crate) client: kube::Client,
+    pub(super) client: kube::Client,
     context: String,
     server: String,
 }
@@ -29,10 +40,14 @@ pub struct ConnectError {
     what: String,
     remedy: Option<String>,
     #[source]
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl ConnectError {
+    fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: Some(remedy.into()), source: None }
+    }
+
     /// What to do about it, where that can be said.
     pub fn remedy(&self) -> Option<&str> {
         self.remedy.as_deref()
@@ -44,8 +59,19 @@ impl Cluster {
     ///
     /// # Errors
     /// [`ConnectError`] names the file or context that is missing or broken.
-    pub async fn connect(_from: &Kubeconfig, _context: Option<&str>) -> Result<Self, ConnectError> {
-        Err(ConnectError { what: String::new(), remedy: None, source: None })
+    pub async fn connect(from: &Kubeconfig, context: Option<&str>) -> Result<Self, ConnectError> {
+        let (mut config, context) = match read(from)? {
+            Some(written) => from_written(written, context).await?,
+            None => (in_cluster(context)?, "in-cluster".to_owned()),
+        };
+        config.connect_timeout = Some(CONNECT);
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let client = kube::Client::try_from(config).map_err(|error| ConnectError {
+            what: format!("context `{context}`: {error}"),
+            remedy: Some("check the certificates and credentials in the kubeconfig".into()),
+            source: None,
+        })?;
+        Ok(Self { client, context, server })
     }
 
     /// The context's name; `in-cluster` for a pod's service account.
@@ -56,5 +82,163 @@ impl Cluster {
     /// The API server's URL.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// Sends a request and gives its answer a deadline; `what` is the verb and the object.
+    pub(super) async fn call<T>(
+        what: impl Into<String>,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(CALL, request).await {
+            Ok(answer) => answer.map_err(|error| Error::from_kube(what, error)),
+            Err(_) => Err(Error::deadline(what)),
+        }
+    }
+}
+
+/// The kubeconfig; none where there is none and the service account of a pod is to be used.
+fn read(from: &Kubeconfig) -> Result<Option<Written>, ConnectError> {
+    match from {
+        Kubeconfig::File(path) => {
+            Written::read_from(path).map(Some).map_err(|error| unreadable(&error))
+        }
+        Kubeconfig::Text(text) => {
+            Written::from_yaml(text).map(Some).map_err(|error| unreadable(&error))
+        }
+        Kubeconfig::Default => match Written::read() {
+            Ok(written) => Ok(Some(written)),
+            Err(error) if is_absent(&error) && std::env::var_os("KUBECONFIG").is_none() => {
+                if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+                    return Ok(None);
+                }
+                Err(ConnectError::new(
+                    "no kubeconfig: neither $KUBECONFIG nor ~/.kube/config exists",
+                    "pass --kubeconfig FILE, or try --sandbox, which needs no cluster",
+                ))
+            }
+            Err(error) => Err(unreadable(&error)),
+        },
+    }
+}
+
+fn is_absent(error: &KubeconfigError) -> bool {
+    match error {
+        KubeconfigError::FindPath => true,
+        KubeconfigError::ReadConfig(source, _) => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// kube's sentence already contains its source.
+fn unreadable(error: &KubeconfigError) -> ConnectError {
+    let what = match error {
+        KubeconfigError::ReadConfig(source, path) => {
+            format!("read kubeconfig {}: {source}", path.display())
+        }
+        other => format!("read kubeconfig: {other}"),
+    };
+    ConnectError::new(what, "check --kubeconfig and $KUBECONFIG")
+}
+
+async fn from_written(
+    written: Written,
+    context: Option<&str>,
+) -> Result<(Config, String), ConnectError> {
+    let known: Vec<String> = written.contexts.iter().map(|named| named.name.clone()).collect();
+    let Some(name) = context.map(str::to_owned).or_else(|| written.current_context.clone()) else {
+        return Err(ConnectError::new(
+            "the kubeconfig names no current context",
+            format!("pass --context with one of: {}", known.join(", ")),
+        ));
+    };
+    if !known.contains(&name) {
+        return Err(ConnectError::new(
+            format!("the kubeconfig has no context `{name}`"),
+            if known.is_empty() {
+                "it has no contexts at all".to_owned()
+            } else {
+                format!("it has: {}", known.join(", "))
+            },
+        ));
+    }
+    let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
+    let config = Config::from_custom_kubeconfig(written, &options).await.map_err(|error| {
+        ConnectError::new(
+            format!("context `{name}`: {error}"),
+            "check the context's cluster and user in the kubeconfig",
+        )
+    })?;
+    Ok((config, name))
+}
+
+fn in_cluster(context: Option<&str>) -> Result<Config, ConnectError> {
+    if let Some(context) = context {
+        return Err(ConnectError::new(
+            format!("no kubeconfig, so no context `{context}`"),
+            "leave --context out to use this pod's own service account",
+        ));
+    }
+    Config::incluster().map_err(|error| ConnectError {
+        what: "use this pod's service account".into(),
+        remedy: Some("mount a service account's token, or pass --kubeconfig FILE".into()),
+        source: Some(Box::new(error)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = r"
+apiVersion: v1
+kind: Config
+current-context: kind
+contexts:
+- {name: kind, context: {cluster: kind, user: kind}}
+- {name: staging, context: {cluster: staging, user: kind}}
+- {name: broken, context: {cluster: nowhere, user: kind}}
+clusters:
+- {name: kind, cluster: {server: 'https://127.0.0.1:6443/'}}
+- {name: staging, cluster: {server: 'https://staging.example:443'}}
+users:
+- {name: kind, user: {token: t}}
+";
+
+    async fn connect(text: &str, context: Option<&str>) -> Result<(String, String), String> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        match Cluster::connect(&Kubeconfig::Text(text.into()), context).await {
+            Ok(cluster) => Ok((cluster.context().into(), cluster.server().into())),
+            Err(error) => Err(format!("{error}; {}", error.remedy().unwrap_or("no remedy"))),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_context_decides_and_its_absence_is_explained() {
+        let found = |context: &str, server: &str| Ok((context.to_owned(), server.to_owned()));
+        for (context, expected) in [
+            (None, found("kind", "https://127.0.0.1:6443")),
+            (Some("staging"), found("staging", "https://staging.example:443")),
+            (
+                Some("prod"),
+                Err("the kubeconfig has no context `prod`; it has: kind, staging, broken".into()),
+            ),
+        ] {
+            assert_eq!(connect(TWO, context).await, expected, "context {context:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_kubeconfig_is_an_error_with_a_remedy() {
+        for (what, text, context) in [
+            ("no context at all", "apiVersion: v1\nkind: Config\n", None),
+            ("not YAML", "{", None),
+            ("a context whose cluster is missing", TWO, Some("broken")),
+        ] {
+            let error = connect(text, context).await.unwrap_err();
+            assert!(!error.contains("no remedy"), "{what}: {error}");
+        }
+        let missing = Kubeconfig::File("/does/not/exist".into());
+        let error = Cluster::connect(&missing, None).await.err().unwrap();
+        assert!(error.to_string().starts_with("read kubeconfig /does/not/exist: "), "{error}");
     }
 }

@@ -6,6 +6,8 @@
 
 use std::error::Error as StdError;
 
+use kube::client::UpgradeConnectionError;
+
 /// A call to Kubernetes failed: `create pod shop/np-abcdef-web-0: quota exceeded`.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {message}")]
@@ -34,15 +36,13 @@ pub enum ErrorKind {
     Unreachable,
     /// The deadline passed.
     Deadline,
-    /// The run was cancelled.
-    Cancelled,
     /// Anything else.
     Other,
 }
 
 impl Error {
     /// An error of netproof's own making.
-    pub(crate) fn new(
+    pub(super) fn new(
         what: impl Into<String>,
         kind: ErrorKind,
         message: impl Into<String>,
@@ -51,63 +51,46 @@ impl Error {
     }
 
     /// The wait for `what` took too long.
-    pub(crate) fn deadline(what: impl Into<String>) -> Self {
+    pub(super) fn deadline(what: impl Into<String>) -> Self {
         Self::new(what, ErrorKind::Deadline, "no answer before the deadline")
     }
 
+    /// Nothing was heard of the server.
+    pub(super) fn unreachable(what: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(what, ErrorKind::Unreachable, message)
+    }
+
     /// kube's error, with the call that it came from: a verb and an object.
-    pub(crate) fn from_kube(what: impl Into<String>, error: kube::Error) -> Self {
-        let what = what.into();
-        match error {
-            kube::Error::Api(status) => {
-                let kind = kind_of(&status);
-                let message = message_of(&status);
-                Self { what, message, kind, source: None }
-            }
+    pub(super) fn from_kube(what: impl Into<String>, error: kube::Error) -> Self {
+        let below = |message: &str, kind, source: Box<dyn StdError + Send + Sync>| {
+            (message.to_owned(), kind, Some(source))
+        };
+        let (message, kind, source) = match error {
+            kube::Error::Api(status) => (message_of(&status), kind_of(&status), None),
             kube::Error::Service(source) => {
-                // A timeout of the client is an answer that never came, just as a refused
-                // connection is.
-                Self {
-                    what,
-                    message: "the API server does not answer".into(),
-                    kind: ErrorKind::Unreachable,
-                    source: Some(source),
-                }
+                below("the API server does not answer", ErrorKind::Unreachable, source)
             }
-            kube::Error::HyperError(source) => Self {
-                what,
-                message: "the connection to the API server broke".into(),
-                kind: ErrorKind::Unreachable,
-                source: Some(Box::new(source)),
-            },
-            kube::Error::ReadEvents(source) => Self {
-                what,
-                message: "the connection to the API server broke".into(),
-                kind: ErrorKind::Unreachable,
-                source: Some(Box::new(source)),
-            },
-            kube::Error::SerdeError(source) => Self {
-                what,
-                message: "the API server's answer can't be read".into(),
-                kind: ErrorKind::Other,
-                source: Some(Box::new(source)),
-            },
-            kube::Error::UpgradeConnection(
-                kube::client::UpgradeConnectionError::ProtocolSwitch(status),
-            ) => {
+            kube::Error::HyperError(source) => {
+                below("the connection broke", ErrorKind::Unreachable, source.into())
+            }
+            kube::Error::ReadEvents(source) => {
+                below("the connection broke", ErrorKind::Unreachable, source.into())
+            }
+            kube::Error::SerdeError(source) => {
+                below("the answer is not what Kubernetes says", ErrorKind::Other, source.into())
+            }
+            kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => {
                 let kind = match status.as_u16() {
-                    403 => ErrorKind::Forbidden,
+                    401 | 403 => ErrorKind::Forbidden,
                     404 => ErrorKind::NotFound,
                     _ => ErrorKind::Other,
                 };
-                let message = format!("the API server answers {status}, not a websocket");
-                Self { what, message, kind, source: None }
+                (format!("the API server answers {status} and no websocket"), kind, None)
             }
-            // The rest prints its source itself; it is not repeated.
-            other => {
-                Self { what, message: other.to_string(), kind: ErrorKind::Other, source: None }
-            }
-        }
+            // The rest says its source itself.
+            other => (other.to_string(), ErrorKind::Other, None),
+        };
+        Self { what: what.into(), message, kind, source }
     }
 
     /// What kind of failure it is.
@@ -115,18 +98,32 @@ impl Error {
         self.kind
     }
 
+    /// The same error, found on the way to something larger.
+    pub(super) fn during(mut self, what: &str) -> Self {
+        self.what = format!("{what}: {}", self.what);
+        self
+    }
+
     /// What to do about it, where that can be said.
     pub fn remedy(&self) -> Option<String> {
-        match self.kind {
-            ErrorKind::Forbidden => Some(
-                "ask for that permission, or use a context that has it (`kubectl auth can-i --list`)"
-                    .into(),
-            ),
-            ErrorKind::Unreachable => {
-                Some("check that the cluster is up and that --context names the right one".into())
+        let message = &self.message;
+        Some(match self.kind {
+            ErrorKind::Forbidden if message.contains("exceeded quota") => {
+                "raise the namespace's ResourceQuota, or choose another namespace".into()
             }
-            _ => None,
-        }
+            ErrorKind::Forbidden if message.contains("violates PodSecurity") => {
+                "probe pods meet the `restricted` level; a sysctl for ports below 1024 needs \
+                 Kubernetes 1.29: choose ports above 1023"
+                    .into()
+            }
+            ErrorKind::Forbidden => "ask for that permission, or use a context that has it \
+                                     (`kubectl auth can-i --list` shows what this one may)"
+                .into(),
+            ErrorKind::Unreachable => {
+                "check that the cluster is up and that --context names the right one".into()
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -149,5 +146,62 @@ fn message_of(status: &kube::core::Status) -> String {
         ("", "") => format!("HTTP status {}", status.code),
         ("", reason) => reason.to_owned(),
         (message, _) => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_becomes_one_sentence_with_its_kind() {
+        for (reason, code, message, expected, kind) in [
+            (
+                "Forbidden",
+                403,
+                "pods \"web\" is forbidden: exceeded quota: q",
+                "create pod shop/web: pods \"web\" is forbidden: exceeded quota: q",
+                ErrorKind::Forbidden,
+            ),
+            ("", 404, "", "create pod shop/web: HTTP status 404", ErrorKind::NotFound),
+            (
+                "AlreadyExists",
+                409,
+                "",
+                "create pod shop/web: AlreadyExists",
+                ErrorKind::AlreadyExists,
+            ),
+            ("Conflict", 409, "changed", "create pod shop/web: changed", ErrorKind::Conflict),
+            ("", 422, "bad", "create pod shop/web: bad", ErrorKind::Invalid),
+        ] {
+            let status = Status::failure(message, reason).with_code(code);
+            let error = Error::from_kube("create pod shop/web", kube::Error::Api(status.boxed()));
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(error.kind(), kind, "{expected}");
+        }
+    }
+
+    #[test]
+    fn a_forbidden_names_the_right_remedy() {
+        for (message, remedy) in [
+            ("exceeded quota: pods", "ResourceQuota"),
+            ("violates PodSecurity \"restricted:v1.28\"", "ports above 1023"),
+            ("User \"u\" cannot create resource \"pods\"", "kubectl auth can-i"),
+        ] {
+            let status = Status::failure(message, "Forbidden").with_code(403);
+            let error = Error::from_kube("create pod", kube::Error::Api(status.boxed()));
+            assert!(error.remedy().unwrap().contains(remedy), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_chain_says_nothing_twice() {
+        let below = Box::new(std::io::Error::other("connection refused"));
+        let error = Error::from_kube("list nodes", kube::Error::Service(below));
+        let source = error.source().unwrap().to_string();
+        assert_eq!(error.to_string(), "list nodes: the API server does not answer");
+        assert_eq!(source, "connection refused");
     }
 }

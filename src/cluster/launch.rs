@@ -1,9 +1,23 @@
 //! Making namespaces, owners and probe pods.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, time::Duration, time::Instant};
 
-use super::{Error, RunContext};
+use k8s_openapi::{
+    api::core::v1::{ConfigMap, Namespace, Pod},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+use kube::Api;
+
+use super::{
+    Cluster, Error, ErrorKind, RunContext, marks,
+    pod_spec::{self, Guest},
+    run_context,
+};
 use crate::{model::Labels, plan::PlannedPod};
+
+/// How long a new namespace may take to get its `default` service account, without which
+/// no pod is admitted.
+const SERVICE_ACCOUNT: Duration = Duration::from_secs(20);
 
 /// A probe pod as the API server took it.
 #[derive(Clone, Debug)]
@@ -21,19 +35,49 @@ impl RunContext {
     /// It exists already, or may not be created.
     pub async fn create_namespace(
         &self,
-        _name: &str,
-        _labels: &Labels,
-        _annotations: &BTreeMap<String, String>,
+        name: &str,
+        labels: &Labels,
+        annotations: &BTreeMap<String, String>,
     ) -> Result<Instant, Error> {
-        Err(Error::deadline("create namespace"))
+        let mut metadata = self.metadata(name);
+        metadata.labels.get_or_insert_default().extend(labels.clone());
+        // The suite's labels may not hide whose it is.
+        metadata
+            .labels
+            .get_or_insert_default()
+            .extend(self.metadata(name).labels.unwrap_or_default());
+        metadata.annotations = Some(annotations.clone());
+        let namespaces: Api<Namespace> = Api::all(self.client());
+        let what = format!("create namespace {name}");
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        let created =
+            Cluster::call(&what, namespaces.create(&run_context::writing(), &namespace)).await;
+        match created {
+            Ok(_) => Ok(Instant::now()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let found =
+                    Cluster::call(format!("get namespace {name}"), namespaces.get(name)).await?;
+                if marks::run_of(&found.metadata).as_ref() == Some(self.run()) {
+                    return Ok(Instant::now());
+                }
+                let message = "it exists already, and a namespace that the run did not make is \
+                               never taken over";
+                Err(Error::new(what, ErrorKind::AlreadyExists, message))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Creates the control namespace, at the `restricted` Pod Security level.
     ///
     /// # Errors
     /// As [`Self::create_namespace`].
-    pub async fn create_control_namespace(&self, _name: &str) -> Result<Instant, Error> {
-        Err(Error::deadline("create namespace"))
+    pub async fn create_control_namespace(&self, name: &str) -> Result<Instant, Error> {
+        let labels = Labels::from([(
+            "pod-security.kubernetes.io/enforce".to_owned(),
+            "restricted".to_owned(),
+        )]);
+        self.create_namespace(name, &labels, &BTreeMap::new()).await
     }
 
     /// Creates the ConfigMap `np-<run>` that owns the run's objects in a namespace that
@@ -41,8 +85,43 @@ impl RunContext {
     ///
     /// # Errors
     /// It may not be created.
-    pub async fn create_owner(&self, _namespace: &str) -> Result<(), Error> {
-        Err(Error::deadline("create configmap"))
+    pub async fn create_owner(&self, namespace: &str) -> Result<(), Error> {
+        let name = marks::run_object(self.run());
+        let configmaps: Api<ConfigMap> = Api::namespaced(self.client(), namespace);
+        let configmap = ConfigMap {
+            metadata: self.metadata(&name),
+            data: Some(BTreeMap::from([(
+                "README".to_owned(),
+                format!(
+                    "Owner of all that netproof's run {} has put into this namespace.\n\
+                     Deleting it removes all of that; so does `netproof cleanup`.\n",
+                    self.run()
+                ),
+            )])),
+            ..ConfigMap::default()
+        };
+        let what = format!("create configmap {namespace}/{name}");
+        let created = match Cluster::call(
+            &what,
+            configmaps.create(&run_context::writing(), &configmap),
+        )
+        .await
+        {
+            // The name holds the run's id: it is ours.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Cluster::call(what, configmaps.get(&name)).await?
+            }
+            created => created?,
+        };
+        let owner = OwnerReference {
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+            name,
+            uid: created.metadata.uid.unwrap_or_default(),
+            ..OwnerReference::default()
+        };
+        self.memory().owners.insert(namespace.to_owned(), owner);
+        Ok(())
     }
 
     /// Creates a probe pod. With `gate` it stays out of every Service; with `controller`
@@ -52,10 +131,56 @@ impl RunContext {
     /// The pod is refused, or exists already.
     pub async fn create_pod(
         &self,
-        _pod: &PlannedPod,
-        _gate: bool,
-        _controller: bool,
+        planned: &PlannedPod,
+        gate: bool,
+        controller: bool,
     ) -> Result<CreatedPod, Error> {
-        Err(Error::deadline("create pod"))
+        let (namespace, name) = (&planned.namespace, &planned.name);
+        if controller && self.owner(namespace).is_none() {
+            self.create_owner(namespace).await?;
+        }
+        let owner = self
+            .owner(namespace)
+            .map(|owner| OwnerReference { controller: controller.then_some(true), ..owner });
+        let guest = Guest { run: self.run(), agent: self.agent(), owner, gate };
+        let pod = pod_spec::manifest(planned, guest);
+        self.memory()
+            .control_ports
+            .insert((namespace.clone(), name.clone()), pod_spec::control_port(planned));
+
+        let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
+        let what = format!("create pod {namespace}/{name}");
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(50);
+        let created = loop {
+            match Cluster::call(&what, pods.create(&run_context::writing(), &pod)).await {
+                // The service account of a new namespace is made by a controller. Watching
+                // for it would need a permission that nothing else here needs.
+                Err(error) if lacks_account(&error) && begun.elapsed() < SERVICE_ACCOUNT => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    let found =
+                        Cluster::call(format!("get pod {namespace}/{name}"), pods.get(name))
+                            .await?;
+                    if marks::run_of(&found.metadata).as_ref() == Some(self.run()) {
+                        break found;
+                    }
+                    return Err(error);
+                }
+                created => break created?,
+            }
+        };
+        let uid = created.metadata.uid.unwrap_or_default();
+        Ok(CreatedPod { uid, written: Instant::now() })
     }
+}
+
+/// `error looking up service account shop/default: serviceaccount "default" not found`.
+fn lacks_account(error: &Error) -> bool {
+    let message = error.to_string();
+    error.kind() == ErrorKind::Forbidden
+        && message.contains("serviceaccount")
+        && message.contains("not found")
 }

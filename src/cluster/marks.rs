@@ -4,7 +4,11 @@
 //! annotation and owner, because a label that differs in each run costs some CNIs a new
 //! security identity. All other objects carry their run as a label.
 
-/// The label of everything but probe pods: the run's id.
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::model::RunId;
+
+/// The run's id: a label of everything but probe pods, an annotation of these.
 pub const RUN: &str = "netproof.dev/run";
 
 /// The one label that netproof adds to a probe pod; its value is empty.
@@ -18,3 +22,20 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// The value of [`MANAGED_BY`], and the field manager of all writes.
 pub const MANAGER: &str = "netproof";
+
+/// The name of a run's ConfigMap and Lease.
+pub fn run_object(run: &RunId) -> String {
+    format!("np-{run}")
+}
+
+/// The run that an object belongs to, by its label or annotation.
+pub fn run_of(metadata: &ObjectMeta) -> Option<RunId> {
+    let label = metadata.labels.as_ref().and_then(|labels| labels.get(RUN));
+    let annotation = || metadata.annotations.as_ref().and_then(|notes| notes.get(RUN));
+    label.or_else(annotation)?.parse().ok()
+}
+
+/// The label selector for a run's objects other than pods.
+pub fn selector(run: &RunId) -> String {
+    format!("{RUN}={run}")
+}

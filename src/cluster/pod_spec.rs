@@ -1,1 +1,307 @@
-//! A probe pod's manifest.
+//! A probe pod's manifest: a guest that takes no part in the life of the application whose
+//! labels it wears, and that meets the `restricted` Pod Security level.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::{
+    api::core::v1::{
+        Affinity, Capabilities, Container, ContainerPort, NodeAffinity, NodeSelector,
+        NodeSelectorRequirement, NodeSelectorTerm, Pod, PodReadinessGate, PodSecurityContext,
+        PodSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Sysctl,
+        TCPSocketAction,
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ObjectMeta, OwnerReference},
+        util::intstr::IntOrString,
+    },
+};
+use netproof_probe::wire;
+
+use super::{AgentSettings, marks};
+use crate::{
+    model::{RunId, Transport},
+    plan::PlannedPod,
+};
+
+/// The name of the container that the agent runs in.
+pub const AGENT_CONTAINER: &str = "netproof-probe";
+
+/// The control port's name in the pod.
+const CONTROL_NAME: &str = "np-control";
+
+/// What of a probe pod the plan doesn't decide.
+pub(super) struct Guest<'a> {
+    pub(super) run: &'a RunId,
+    pub(super) agent: &'a AgentSettings,
+    /// None in a namespace that goes with the run.
+    pub(super) owner: Option<OwnerReference>,
+    /// Out of every Service.
+    pub(super) gate: bool,
+}
+
+/// The pod as it is sent.
+pub(super) fn manifest(planned: &PlannedPod, guest: Guest<'_>) -> Pod {
+    let mut labels = planned.labels.clone();
+    labels.insert(marks::PROBE.to_owned(), String::new());
+    let mut annotations = planned.annotations.clone();
+    annotations.insert(marks::RUN.to_owned(), guest.run.to_string());
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(planned.name.clone()),
+            namespace: Some(planned.namespace.clone()),
+            labels: Some(labels),
+            annotations: Some(annotations),
+            owner_references: guest.owner.map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PodSpec {
+            containers: vec![container(planned, guest.agent)],
+            affinity: Some(placement(&planned.node)),
+            service_account_name: planned.service_account.clone(),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            // A dead agent is a finding; one that the kubelet revives would hide it.
+            restart_policy: Some("Never".into()),
+            // The agent ends at once on SIGTERM.
+            termination_grace_period_seconds: Some(1),
+            active_deadline_seconds: Some(seconds(guest.agent.active_deadline)),
+            readiness_gates: guest
+                .gate
+                .then(|| vec![PodReadinessGate { condition_type: marks::GUEST_GATE.into() }]),
+            security_context: Some(pod_security(planned)),
+            ..PodSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The port for the kubelet's readiness probe: the usual one, unless the pod is to listen
+/// there itself.
+pub(super) fn control_port(planned: &PlannedPod) -> u16 {
+    let taken: BTreeSet<u16> = planned.ports.values().map(|port| port.number).collect();
+    // Ephemeral source ports end below the usual port, so that nothing above it is theirs.
+    (wire::CONTROL_PORT..=u16::MAX).find(|port| !taken.contains(port)).unwrap_or(wire::CONTROL_PORT)
+}
+
+fn container(planned: &PlannedPod, agent: &AgentSettings) -> Container {
+    let control = control_port(planned);
+    let mut args = vec![
+        "serve".to_owned(),
+        "--identity".to_owned(),
+        planned.name.clone(),
+        "--key".to_owned(),
+        agent.key.clone(),
+        "--control-port".to_owned(),
+        control.to_string(),
+        "--idle-limit".to_owned(),
+        format!("{}s", agent.idle_limit.as_secs()),
+    ];
+    for (name, port) in &planned.ports {
+        args.push("--listen".to_owned());
+        args.push(format!("{name}={port}"));
+    }
+    Container {
+        name: AGENT_CONTAINER.into(),
+        image: Some(agent.image.clone()),
+        image_pull_policy: agent.pull_policy.clone(),
+        command: Some(vec![format!("/{}", wire::BINARY)]),
+        args: Some(args),
+        ports: Some(container_ports(planned, control)),
+        readiness_probe: Some(Probe {
+            tcp_socket: Some(TCPSocketAction {
+                port: IntOrString::Int(i32::from(control)),
+                host: None,
+            }),
+            period_seconds: Some(1),
+            timeout_seconds: Some(1),
+            failure_threshold: Some(1),
+            ..Probe::default()
+        }),
+        resources: Some(ResourceRequirements {
+            requests: Some(quantities(&[("cpu", "5m"), ("memory", "16Mi")])),
+            // 1,500 probes with ten sockets each are 15,000 sockets, for which the kernel
+            // alone charges some 75 MB to the pod.
+            limits: Some(quantities(&[("memory", "256Mi")])),
+            ..ResourceRequirements::default()
+        }),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            ..SecurityContext::default()
+        }),
+        // The last lines of a failed agent, without having to fetch its log.
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        ..Container::default()
+    }
+}
+
+fn container_ports(planned: &PlannedPod, control: u16) -> Vec<ContainerPort> {
+    let mut ports: Vec<ContainerPort> = planned
+        .ports
+        .iter()
+        .map(|(name, port)| ContainerPort {
+            name: is_port_name(name).then(|| name.clone()),
+            container_port: i32::from(port.number),
+            protocol: Some(port.protocol.transport().name().into()),
+            ..ContainerPort::default()
+        })
+        .collect();
+    ports.push(ContainerPort {
+        name: (!planned.ports.contains_key(CONTROL_NAME)).then(|| CONTROL_NAME.into()),
+        container_port: i32::from(control),
+        protocol: Some(Transport::Tcp.name().into()),
+        ..ContainerPort::default()
+    });
+    ports
+}
+
+/// Kubernetes takes no other names for ports; a suite's port may be called `8080`.
+fn is_port_name(name: &str) -> bool {
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    name.len() <= 15
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && !name.contains("--")
+        && bytes.iter().any(u8::is_ascii_lowercase)
+        && bytes.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+/// By the node's name, as DaemonSets place theirs: the label `kubernetes.io/hostname` may
+/// differ from it. Not by `nodeName`, which goes past the scheduler and its checks.
+fn placement(node: &str) -> Affinity {
+    let one_of = |key: &str, values: &[&str]| NodeSelectorRequirement {
+        key: key.into(),
+        operator: "In".into(),
+        values: Some(values.iter().map(|&value| value.into()).collect()),
+    };
+    Affinity {
+        node_affinity: Some(NodeAffinity {
+            required_during_scheduling_ignored_during_execution: Some(NodeSelector {
+                node_selector_terms: vec![NodeSelectorTerm {
+                    match_fields: Some(vec![one_of("metadata.name", &[node])]),
+                    match_expressions: Some(vec![
+                        one_of("kubernetes.io/os", &["linux"]),
+                        one_of("kubernetes.io/arch", &["amd64", "arm64"]),
+                    ]),
+                }],
+            }),
+            ..NodeAffinity::default()
+        }),
+        ..Affinity::default()
+    }
+}
+
+fn pod_security(planned: &PlannedPod) -> PodSecurityContext {
+    let privileged = planned.ports.values().any(|port| port.number < 1024);
+    PodSecurityContext {
+        // The user is the image's: a fixed one is refused where each namespace has a range.
+        run_as_non_root: Some(true),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".into(),
+            localhost_profile: None,
+        }),
+        sysctls: privileged.then(|| {
+            vec![Sysctl { name: "net.ipv4.ip_unprivileged_port_start".into(), value: "0".into() }]
+        }),
+        ..PodSecurityContext::default()
+    }
+}
+
+fn quantities(pairs: &[(&str, &str)]) -> BTreeMap<String, Quantity> {
+    pairs.iter().map(|&(name, value)| (name.into(), Quantity(value.into()))).collect()
+}
+
+fn seconds(duration: std::time::Duration) -> i64 {
+    // The API takes no more than an i32 here.
+    duration.as_secs().clamp(1, i32::MAX as u64).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{model::Port, plan::Role};
+
+    fn planned(ports: &[(&str, &str)]) -> PlannedPod {
+        PlannedPod {
+            name: "np-abcdef-web-0".into(),
+            namespace: "shop".into(),
+            namespace_created: false,
+            labels: BTreeMap::from([("app".into(), "web".into())]),
+            annotations: BTreeMap::from([("note".into(), "mine".into())]),
+            service_account: Some("web".into()),
+            ports: ports
+                .iter()
+                .map(|&(name, port)| (name.to_owned(), port.parse::<Port>().unwrap()))
+                .collect(),
+            node: "node-1".into(),
+            role: Role::Peer { names: vec!["web".into()] },
+        }
+    }
+
+    fn agent() -> AgentSettings {
+        AgentSettings {
+            image: "netproof-probe:test".into(),
+            pull_policy: Some("Never".into()),
+            key: "00ff".into(),
+            idle_limit: Duration::from_mins(10),
+            active_deadline: Duration::from_hours(1),
+        }
+    }
+
+    #[test]
+    fn a_guest_in_somebody_elses_namespace() {
+        let run: RunId = "abcdef".parse().unwrap();
+        let owner = OwnerReference {
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+            name: "np-abcdef".into(),
+            uid: "1-2-3".into(),
+            ..OwnerReference::default()
+        };
+        let guest = Guest { run: &run, agent: &agent(), owner: Some(owner), gate: true };
+        let pod = manifest(&planned(&[("main", "8080/http"), ("dns", "53/udp")]), guest);
+        insta::assert_json_snapshot!(pod);
+    }
+
+    #[test]
+    fn a_peer_in_the_runs_own_namespace_has_no_gate_and_no_sysctl() {
+        let run: RunId = "abcdef".parse().unwrap();
+        let guest = Guest { run: &run, agent: &agent(), owner: None, gate: false };
+        let spec = manifest(&planned(&[("main", "8080/tcp")]), guest).spec.unwrap();
+        assert_eq!(spec.readiness_gates, None);
+        assert_eq!(spec.security_context.unwrap().sysctls, None);
+    }
+
+    #[test]
+    fn the_control_port_gives_way() {
+        for (ports, expected) in [
+            (&[("main", "8080/tcp")][..], 61_000),
+            (&[("main", "61000/tcp")], 61_001),
+            (&[("main", "61000/tcp"), ("other", "61001/udp")], 61_002),
+        ] {
+            assert_eq!(control_port(&planned(ports)), expected, "{ports:?}");
+        }
+    }
+
+    #[test]
+    fn only_names_that_kubernetes_takes_are_port_names() {
+        for (name, expected) in [
+            ("main", true),
+            ("http-1", true),
+            ("8080", false),
+            ("Main", false),
+            ("a--b", false),
+            ("-a", false),
+            ("a-name-too-long-x", false),
+            ("", false),
+        ] {
+            assert_eq!(is_port_name(name), expected, "{name:?}");
+        }
+    }
+}

@@ -1,14 +1,16 @@
-//! What every call of one run has in common.
+//! What every call of one run has in common, and what the run has learned of the cluster.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::PostParams;
+use netproof_probe::wire;
 
-use super::Cluster;
+use super::{Cluster, kinds::Kinds, manifests::Created, marks};
 use crate::model::RunId;
 
 /// A run in a cluster. Clones are cheap and share what they have learned.
@@ -17,12 +19,24 @@ pub struct RunContext {
     cluster: Cluster,
     run: RunId,
     agent: Arc<AgentSettings>,
-    /// The run's ConfigMap in each namespace that the run did not create.
-    pub(crate) owners: Arc<Mutex<BTreeMap<String, OwnerReference>>>,
+    memory: Arc<Mutex<Memory>>,
+    /// The cluster's kinds, as far as they were asked for.
+    pub(super) kinds: Kinds,
+}
+
+/// What a run has learned of the cluster and left in it.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// The run's ConfigMap in each namespace that has one.
+    pub(super) owners: BTreeMap<String, OwnerReference>,
+    /// Control ports that differ from the usual one, by namespace and pod.
+    pub(super) control_ports: HashMap<(String, String), u16>,
+    /// Objects of manifests that were created, in order.
+    pub(super) applied: Vec<Created>,
 }
 
 /// How the agents of a run are started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AgentSettings {
     /// The probe image.
     pub image: String,
@@ -39,7 +53,8 @@ pub struct AgentSettings {
 impl RunContext {
     /// A run's view of a cluster.
     pub fn new(cluster: Cluster, run: RunId, agent: AgentSettings) -> Self {
-        Self { cluster, run, agent: Arc::new(agent), owners: Arc::default() }
+        let kinds = Kinds::new(cluster.client.clone());
+        Self { cluster, run, agent: Arc::new(agent), memory: Arc::default(), kinds }
     }
 
     /// The cluster.
@@ -56,4 +71,42 @@ impl RunContext {
     pub fn agent(&self) -> &AgentSettings {
         &self.agent
     }
+
+    pub(super) fn client(&self) -> kube::Client {
+        self.cluster.client.clone()
+    }
+
+    /// What the run has learned. A panic elsewhere doesn't make it worthless: the sweep
+    /// needs it then more than ever.
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The owner of the run's objects in a namespace, if it has one there.
+    pub(super) fn owner(&self, namespace: &str) -> Option<OwnerReference> {
+        self.memory().owners.get(namespace).cloned()
+    }
+
+    /// The port on which a pod's agent takes the kubelet's and its sessions' calls.
+    pub(super) fn control_port(&self, namespace: &str, pod: &str) -> u16 {
+        let key = (namespace.to_owned(), pod.to_owned());
+        self.memory().control_ports.get(&key).copied().unwrap_or(wire::CONTROL_PORT)
+    }
+
+    /// Metadata of an object of the run's own.
+    pub(super) fn metadata(&self, name: &str) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(BTreeMap::from([
+                (marks::RUN.to_owned(), self.run.to_string()),
+                (marks::MANAGED_BY.to_owned(), marks::MANAGER.to_owned()),
+            ])),
+            ..ObjectMeta::default()
+        }
+    }
+}
+
+/// The parameters of every write.
+pub(super) fn writing() -> PostParams {
+    PostParams { field_manager: Some(marks::MANAGER.to_owned()), ..PostParams::default() }
 }
