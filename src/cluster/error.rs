@@ -98,6 +98,11 @@ impl Error {
         self.kind
     }
 
+    /// The sentence without stage and object.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The same error, found on the way to something larger.
     pub(super) fn during(mut self, what: &str) -> Self {
         self.what = format!("{what}: {}", self.what);

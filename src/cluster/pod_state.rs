@@ -1,11 +1,47 @@
-//! What is known of a probe pod, kept over time.
+//! What is known of a probe pod, and for how long it has been so.
 
-use std::{net::IpAddr, time::Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
+use k8s_openapi::{
+    api::core::v1::{ContainerStatus, Pod, PodStatus},
+    jiff::Timestamp,
+};
+
+use super::{AGENT_CONTAINER, marks};
 use crate::{model::Labels, plan::PlannedPod};
 
+/// Stretches of readiness that are kept for each pod.
+const SPANS: usize = 256;
+
+/// How late the kubelet notices a dead interface: it tries once a second, waits a second
+/// for the answer, and has to tell the API server.
+const NOTICE: Duration = Duration::from_millis(2_500);
+
+/// Containers that take connections in the application's place.
+const PROXIES: [&str; 7] = [
+    "istio-proxy",
+    "linkerd-proxy",
+    "kuma-sidecar",
+    "consul-dataplane",
+    "envoy-sidecar",
+    "osm-envoy",
+    "envoy",
+];
+
+/// Labels that the API server itself copies from the node to every pod, so that they are no
+/// sign of anybody's interference.
+const COPIED_FROM_NODE: [&str; 2] =
+    ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
+
+/// Waiting for one of these to pass is in vain.
+const LASTING: [&str; 4] =
+    ["ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "RunContainerError"];
+
 /// A probe pod as it stands, with the history of its readiness.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodState {
     /// Its uid.
     pub uid: String,
@@ -15,7 +51,9 @@ pub struct PodState {
     pub node: Option<String>,
     /// Its labels as the server has them.
     pub labels: Labels,
-    /// Names of its containers, init containers that keep running included.
+    /// Its service account as the server has it.
+    pub service_account: Option<String>,
+    /// Names of its containers, init containers included.
     pub containers: Vec<String>,
     /// `Pending`, `Running`, `Succeeded`, `Failed`.
     pub phase: String,
@@ -25,6 +63,9 @@ pub struct PodState {
     pub containers_ready_since: Option<Instant>,
     /// What keeps it from being ready: the scheduler's message, waiting reasons, exits.
     pub problems: Vec<ContainerProblem>,
+    /// A mesh takes its traffic without a container in the pod.
+    ambient: bool,
+    readiness: Readiness,
 }
 
 /// Something that keeps a pod from being ready.
@@ -38,19 +79,250 @@ pub struct ContainerProblem {
     pub lasting: bool,
 }
 
+/// When a pod was reported.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Report {
+    /// When the report came.
+    pub(super) at: Instant,
+    /// Until when the state before it is known to have held; earlier than `at` where the
+    /// watch was broken.
+    pub(super) known: Instant,
+    /// The wall clock at `at`, to compare with the server's times.
+    pub(super) clock: Timestamp,
+}
+
+/// When ContainersReady held, as far as that was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Readiness {
+    /// From, and until; the last one may be open.
+    spans: Vec<(Instant, Option<Instant>)>,
+    /// The condition's own time of its last change.
+    transition: Option<Timestamp>,
+}
+
 impl PodState {
-    /// True if ContainersReady held in the whole interval.
-    pub fn was_ready(&self, _from: Instant, _to: Instant) -> bool {
-        false
+    /// The state after a report.
+    pub(super) fn seen(pod: &Pod, before: Option<&Self>, report: Report) -> Self {
+        let metadata = &pod.metadata;
+        let uid = metadata.uid.clone().unwrap_or_default();
+        let spec = pod.spec.clone().unwrap_or_default();
+        let status = pod.status.clone().unwrap_or_default();
+        let deleted = metadata.deletion_timestamp.is_some();
+
+        let mut readiness = before
+            .filter(|before| before.uid == uid)
+            .map(|before| before.readiness.clone())
+            .unwrap_or_default();
+        let condition = status
+            .conditions
+            .iter()
+            .flatten()
+            .find(|condition| condition.type_ == "ContainersReady");
+        let ready = !deleted && condition.is_some_and(|condition| condition.status == "True");
+        let transition = condition
+            .and_then(|condition| condition.last_transition_time.as_ref())
+            .map(|time| time.0);
+        readiness.report(ready, transition, report);
+
+        let init = spec.init_containers.iter().flatten();
+        Self {
+            uid,
+            addresses: addresses(&status),
+            node: spec.node_name,
+            labels: metadata.labels.clone().unwrap_or_default(),
+            service_account: spec.service_account_name,
+            containers: spec.containers.iter().chain(init).map(|one| one.name.clone()).collect(),
+            phase: status.phase.clone().unwrap_or_else(|| "Pending".into()),
+            deleted,
+            containers_ready_since: readiness.since(),
+            problems: if ready { Vec::new() } else { problems(&status) },
+            ambient: metadata
+                .annotations
+                .iter()
+                .flatten()
+                .any(|(key, value)| key == "ambient.istio.io/redirection" && value == "enabled"),
+            readiness,
+        }
     }
 
-    /// How the pod differs from what was sent, in sentences; empty if it doesn't.
-    pub fn differs_from(&self, _planned: &PlannedPod) -> Vec<String> {
-        Vec::new()
+    /// The pod is gone; until `known` it was seen to be there.
+    pub(super) fn gone(&mut self, known: Instant) {
+        self.deleted = true;
+        self.readiness.end(known);
+        self.containers_ready_since = None;
     }
 
-    /// True where a service mesh's proxy sits beside the agent.
+    /// True if ContainersReady was seen to hold in the whole interval.
+    ///
+    /// An interface that died inside the interval shows up to 2.5 s later: who needs proof
+    /// asks then. Until it is asked for that late, the answer may still turn to false.
+    pub fn was_ready(&self, from: Instant, to: Instant) -> bool {
+        self.readiness
+            .spans
+            .iter()
+            .any(|&(begin, end)| begin <= from && end.is_none_or(|end| to <= end))
+    }
+
+    /// How the pod differs from what was sent, in sentences; empty if it doesn't. A policy
+    /// sees the pod as it stands, so that a difference spoils every claim about it.
+    pub fn differs_from(&self, planned: &PlannedPod) -> Vec<String> {
+        let mut expected = planned.labels.clone();
+        expected.insert(marks::PROBE.to_owned(), String::new());
+        let mut differences = Vec::new();
+        for (key, value) in &self.labels {
+            match expected.get(key) {
+                Some(sent) if sent == value => {}
+                Some(sent) => {
+                    differences.push(format!("its label {key} is `{value}`, not `{sent}`"));
+                }
+                None if COPIED_FROM_NODE.contains(&key.as_str()) => {}
+                None => differences.push(format!("the label {key}=`{value}` was added to it")),
+            }
+        }
+        for (key, value) in expected.iter().filter(|(key, _)| !self.labels.contains_key(*key)) {
+            differences.push(format!("its label {key}=`{value}` is gone"));
+        }
+        for container in self.containers.iter().filter(|name| *name != AGENT_CONTAINER) {
+            differences.push(format!("the container `{container}` was added to it"));
+        }
+        let account = |name: &Option<String>| {
+            name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| "default".into())
+        };
+        let (has, sent) = (account(&self.service_account), account(&planned.service_account));
+        if has != sent {
+            differences.push(format!("its service account is `{has}`, not `{sent}`"));
+        }
+        if let Some(node) = self.node.as_ref().filter(|node| **node != planned.node) {
+            differences.push(format!("it runs on node {node}, not on {}", planned.node));
+        }
+        differences
+    }
+
+    /// True where a service mesh stands between the agent and its peers: a handshake then
+    /// proves nothing about them.
     pub fn meshed(&self) -> bool {
-        false
+        self.ambient || self.containers.iter().any(|name| PROXIES.contains(&name.as_str()))
     }
 }
+
+impl Readiness {
+    fn report(&mut self, ready: bool, transition: Option<Timestamp>, report: Report) {
+        // What the server has known for a while comes late after a break of the watch. A
+        // cluster's clock that runs ahead of ours makes this no worse than without.
+        let age = transition
+            .and_then(|time| Duration::try_from(report.clock.duration_since(time)).ok())
+            .unwrap_or_default();
+        let changed = report.at.checked_sub(age).unwrap_or(report.at).min(report.known);
+        match (self.since(), ready) {
+            // It was unready in between, unseen.
+            (Some(_), true) if transition != self.transition => {
+                self.end(changed);
+                self.spans.push((report.at, None));
+            }
+            (Some(_), true) | (None, false) => {}
+            (Some(_), false) => self.end(changed),
+            (None, true) => self.spans.push((report.at, None)),
+        }
+        if self.spans.len() > SPANS {
+            self.spans.remove(0);
+        }
+        self.transition = transition;
+    }
+
+    /// Ends the open span: at `known` the last try that could have failed had not yet been
+    /// given up.
+    fn end(&mut self, known: Instant) {
+        if let Some((begin, end @ None)) = self.spans.last_mut() {
+            *end = Some(known.checked_sub(NOTICE).map_or(*begin, |sure| sure.max(*begin)));
+        }
+    }
+
+    fn since(&self) -> Option<Instant> {
+        self.spans.last().filter(|(_, end)| end.is_none()).map(|(begin, _)| *begin)
+    }
+}
+
+fn addresses(status: &PodStatus) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = status
+        .pod_ips
+        .iter()
+        .flatten()
+        .map(|one| one.ip.as_str())
+        .chain(status.pod_ip.as_deref())
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    let mut seen = Vec::new();
+    addresses.retain(|address| {
+        let new = !seen.contains(address);
+        seen.push(*address);
+        new
+    });
+    addresses
+}
+
+fn problems(status: &PodStatus) -> Vec<ContainerProblem> {
+    let ended = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+    let mut problems = Vec::new();
+    for condition in status.conditions.iter().flatten() {
+        if condition.type_ == "PodScheduled" && condition.status != "True" {
+            problems.push(ContainerProblem {
+                reason: condition.reason.clone().unwrap_or_else(|| "not scheduled".into()),
+                message: condition.message.clone().unwrap_or_default(),
+                lasting: false,
+            });
+        }
+    }
+    if let Some(reason) = &status.reason {
+        let message = status.message.clone().unwrap_or_default();
+        problems.push(ContainerProblem { reason: reason.clone(), message, lasting: ended });
+    }
+    let init = status.init_container_statuses.iter().flatten();
+    problems.extend(init.chain(status.container_statuses.iter().flatten()).filter_map(problem));
+    if ended && problems.is_empty() {
+        let reason = status.phase.clone().unwrap_or_default();
+        problems.push(ContainerProblem {
+            reason,
+            message: "the agent ended".into(),
+            lasting: true,
+        });
+    }
+    problems
+}
+
+fn problem(status: &ContainerStatus) -> Option<ContainerProblem> {
+    let state = status.state.as_ref()?;
+    if let Some(waiting) = &state.waiting {
+        let reason = waiting.reason.clone().unwrap_or_else(|| "waiting".into());
+        // Every container begins so.
+        if matches!(reason.as_str(), "ContainerCreating" | "PodInitializing")
+            && waiting.message.is_none()
+        {
+            return None;
+        }
+        return Some(ContainerProblem {
+            lasting: LASTING.contains(&reason.as_str()),
+            message: waiting.message.clone().unwrap_or_default(),
+            reason,
+        });
+    }
+    let ended = state.terminated.as_ref()?;
+    // An init container that has done its work.
+    if ended.exit_code == 0 && status.name != AGENT_CONTAINER {
+        return None;
+    }
+    let last_words = ended.message.clone().unwrap_or_default();
+    Some(ContainerProblem {
+        reason: format!(
+            "container {} exited with code {}{}",
+            status.name,
+            ended.exit_code,
+            ended.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
+        ),
+        message: last_words.trim().to_owned(),
+        lasting: status.name == AGENT_CONTAINER,
+    })
+}
+
+#[cfg(test)]
+#[path = "pod_state/tests.rs"]
+mod tests;
