@@ -36,7 +36,7 @@ Exit status: 0 ended by a signal or by the idle limit, 1 a port could not be tak
     /// Dials: reads requests from standard input, writes what it saw to standard output.
     ///
     /// Both are JSON, one object a line. The first request must be an `open`; the session
-    /// ends at the end of standard input, or when no line has come for 60 s.
+    /// ends at the end of standard input, or when no line has come for the silence limit.
     #[command(after_help = r#"Example:
   {"type":"open","version":1,"key":"…64 hex digits…"}
   {"type":"batch","batch":1,"probes":[{"id":1,"target":{"address":"10.0.0.7"},"port":80,
@@ -73,6 +73,9 @@ pub struct Dial {
     /// The control port of this pod's `serve`, to which heartbeats are passed on.
     #[arg(long, value_name = "PORT", default_value_t = CONTROL_PORT)]
     pub control_port: u16,
+    /// How long to wait for the next line.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub silence_limit: Duration,
 }
 
 /// How a listener speaks.

@@ -25,8 +25,8 @@ const TRIES: u32 = 8;
 /// Time between two tries.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// How long a name server may take.
-const SERVER_LIMIT: Duration = Duration::from_secs(3);
+/// How long the name servers may take for one name and type, all tries together.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 /// How long a name may take with its whole search list.
 const NAME_LIMIT: Duration = Duration::from_secs(10);
@@ -80,7 +80,7 @@ fn build(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolver,
     let options = builder.options_mut();
     // Tries are ours.
     options.attempts = 0;
-    options.timeout = SERVER_LIMIT;
+    options.timeout = ANSWER_LIMIT;
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
     builder.build()
@@ -118,10 +118,9 @@ async fn search(resolver: &TokioResolver, names: Vec<Name>) -> Result<Vec<IpAddr
 
 /// All addresses of one name, of the families that the pod has.
 async fn addresses(resolver: &TokioResolver, name: &Name) -> Result<Vec<IpAddr>, Missing> {
-    let v4 = persist(resolver, name, RecordType::A);
-    let v6 = async {
-        if has_v6() { Some(persist(resolver, name, RecordType::AAAA).await) } else { None }
-    };
+    let v4 = ask(resolver, name, RecordType::A);
+    let v6 =
+        async { if has_v6() { Some(ask(resolver, name, RecordType::AAAA).await) } else { None } };
     let (v4, v6) = tokio::join!(v4, v6);
     let mut found = Vec::new();
     let mut missing = Vec::new();
@@ -142,6 +141,17 @@ async fn addresses(resolver: &TokioResolver, name: &Name) -> Result<Vec<IpAddr>,
             Ok(found)
         }
     }
+}
+
+async fn ask(
+    resolver: &TokioResolver,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Vec<IpAddr>, Missing> {
+    timeout(ANSWER_LIMIT, persist(resolver, name, kind)).await.unwrap_or_else(|_| {
+        let limit = ANSWER_LIMIT.as_secs();
+        Err(Missing::Failed(format!("{name}: no name server answered within {limit} s")))
+    })
 }
 
 /// Asks until there is an answer, each time anew while the earlier questions stand.

@@ -47,7 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Dial(arguments) => {
                 let input = BufReader::new(tokio::io::stdin());
                 let output = tokio::io::stdout();
-                match session::run(input, output, sockets, arguments.control_port).await {
+                match session::run(input, output, sockets, arguments).await {
                     End::Done => ExitCode::SUCCESS,
                     End::Lost => ExitCode::from(FAILED),
                     End::Refused => ExitCode::from(MISUSED),

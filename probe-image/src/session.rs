@@ -7,24 +7,20 @@
 
 use std::{collections::HashMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use tokio::sync::oneshot;
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::{JoinHandle, JoinSet},
     time::timeout,
 };
 
 use crate::{
-    clock,
+    arguments, clock,
     dial::{self, Dialer},
     question::{Key, Nonce},
     wire::{Probe, Request, Response, VERSION},
 };
-
-/// A session without a line for so long has no runner any more.
-pub const SILENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of the longest request: some hundred thousand probes.
 const LINE_LIMIT: u64 = 64 << 20;
@@ -52,20 +48,21 @@ pub enum End {
     Refused,
 }
 
-/// Runs a session to its end.
-pub async fn run<R, W>(input: R, output: W, sockets: usize, control_port: u16) -> End
+/// Runs a session to its end, with at most `sockets` dials' sockets open at once.
+pub async fn run<R, W>(input: R, output: W, sockets: usize, arguments: arguments::Dial) -> End
 where
     R: AsyncBufRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
 {
     let (responses, queue) = mpsc::channel(BACKLOG);
     let writer = tokio::spawn(write(output, queue));
-    let end = match open(input, &responses).await {
+    let lines = Lines { input, silence_limit: arguments.silence_limit };
+    let end = match open(lines, &responses).await {
         Ok((lines, key)) => {
             let dialer = Arc::new(Dialer::new(key.clone(), sockets));
             let session = Session {
                 dialer,
-                heart: Heart { key, control_port, under_way: None },
+                heart: Heart { key, control_port: arguments.control_port, under_way: None },
                 responses,
                 batches: HashMap::new(),
             };
@@ -85,16 +82,18 @@ where
 }
 
 /// Takes the first line, and greets.
-async fn open<R>(input: R, responses: &mpsc::Sender<Response>) -> Result<(Lines<R>, Key), String>
+async fn open<R>(
+    mut lines: Lines<R>,
+    responses: &mpsc::Sender<Response>,
+) -> Result<(Lines<R>, Key), String>
 where
     R: AsyncBufRead + Unpin,
 {
-    let mut lines = Lines { input };
     let request = match lines.next().await {
         Line::Request(request) => request,
         Line::Bad(message) => return Err(format!("the first line must be an open: {message}")),
         Line::End => return Err("the input ended before an open".into()),
-        Line::Silence => return Err(format!("no open within {} s", SILENCE.as_secs())),
+        Line::Silence => return Err(format!("no open within {}", lines.limit())),
     };
     let Request::Open { version, key } = request else {
         return Err("the first line must be an open".into());
@@ -138,7 +137,7 @@ impl Session {
             let response = match line {
                 Line::End => break End::Done,
                 Line::Silence => {
-                    let message = format!("no line for {} s", SILENCE.as_secs());
+                    let message = format!("no line for {}", lines.limit());
                     let _ = self.responses.try_send(Response::Error { message });
                     break End::Lost;
                 }
@@ -260,13 +259,21 @@ enum Line {
 
 struct Lines<R> {
     input: R,
+    /// A session without a line for so long has no runner any more.
+    silence_limit: Duration,
+}
+
+impl<R> Lines<R> {
+    fn limit(&self) -> humantime::FormattedDuration {
+        humantime::format_duration(self.silence_limit)
+    }
 }
 
 impl<R: AsyncBufRead + Unpin> Lines<R> {
     async fn next(&mut self) -> Line {
         let mut input = (&mut self.input).take(LINE_LIMIT);
         let mut line = Vec::new();
-        match timeout(SILENCE, input.read_until(b'\n', &mut line)).await {
+        match timeout(self.silence_limit, input.read_until(b'\n', &mut line)).await {
             Err(_) => return Line::Silence,
             Ok(Err(_)) => return Line::End,
             Ok(Ok(_)) => {}

@@ -75,6 +75,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         /// Steps of any length, asked for singly and in bursts, over several turns of the
         /// whole range.
         #[test]

@@ -65,11 +65,6 @@ impl Failure {
         }
     }
 
-    /// An answer of the network or the peer that says no: asking again soon is no use.
-    pub fn is_rejection(&self) -> bool {
-        matches!(self, Self::Refused | Self::Prohibited(..))
-    }
-
     /// Takes the first ICMP error from a socket's queue, or else the errno.
     pub fn read(socket: &impl AsRawFd, error: &io::Error) -> Self {
         queued(socket).unwrap_or_else(|| Self::from_errno(error))

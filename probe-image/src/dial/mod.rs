@@ -10,6 +10,7 @@ mod datagram;
 mod failure;
 mod http;
 mod race;
+mod schedule;
 mod socket;
 mod stream;
 mod summary;

@@ -11,14 +11,15 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use socket2::Socket;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Call, Dialer, failure::Failure};
+use super::{
+    Call, Dialer,
+    failure::Failure,
+    schedule::{self, Schedule},
+};
 use crate::{
     clock,
     wire::{Attempt, AttemptOutcome, Dial, Outcome},
 };
-
-/// So many rejections with nothing else between them end a race: a fourth would say no more.
-const REJECTIONS: usize = 3;
 
 /// What becomes of an attempt once its socket is on its way.
 pub type Flight<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
@@ -31,7 +32,9 @@ pub struct Race<'a, T, F> {
     /// How long after the window an answer still counts.
     grace: Duration,
     fly: F,
+    schedule: Schedule,
     begun: Instant,
+    launched: Instant,
     attempts: Vec<Attempt>,
     failures: Vec<Failure>,
     flights: FuturesUnordered<Flying<T>>,
@@ -61,7 +64,9 @@ impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
             udp,
             grace,
             fly,
+            schedule: Schedule { window: call.window, attempts: call.attempts },
             begun: Instant::now(),
+            launched: Instant::now(),
             attempts: Vec::new(),
             failures: Vec::new(),
             flights: FuturesUnordered::new(),
@@ -71,33 +76,38 @@ impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
     /// Goes on until an attempt lands well, which is returned, or until all is lost.
     pub async fn next(&mut self) -> Option<(usize, T)> {
         loop {
-            if self.is_rejected() {
+            if schedule::is_rejected(self.outcomes()) {
                 return None;
             }
             let launch = self.next_launch();
             if launch.is_some_and(|due| due <= Instant::now()) {
                 self.launch();
+                continue;
             }
-            let launch = self.next_launch();
+            if launch.is_none() && self.flights.is_empty() {
+                return None;
+            }
             let wake = launch.unwrap_or(self.end());
             tokio::select! {
                 biased;
                 Some(landing) = self.flights.next(), if !self.flights.is_empty() => {
-                    if let Some(landed) = self.land(landing) {
-                        return Some(landed);
+                    let landed = self.land(landing);
+                    if landed.is_some() {
+                        return landed;
                     }
                 }
-                () = sleep_until(wake) => match launch {
-                    Some(_) => self.launch(),
-                    None => return self.last_look().await,
-                },
+                () = sleep_until(wake) => {
+                    if launch.is_none() {
+                        return self.last_look().await;
+                    }
+                }
             }
         }
     }
 
     /// One attempt more, outside the schedule, while the window lasts.
     pub async fn once_more(&mut self) -> Option<(usize, T)> {
-        if Instant::now() >= self.window_end() {
+        if Instant::now() >= self.begun + self.schedule.window {
             return None;
         }
         self.launch();
@@ -125,7 +135,7 @@ impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
     pub fn reset(&mut self, index: usize) {
         if let Some(attempt) = self.attempts.get_mut(index) {
             attempt.outcome = AttemptOutcome::Reset;
-            attempt.took = clock::now().saturating_sub(attempt.at);
+            attempt.took = clock::now().saturating_sub(attempt.at).max(1);
         }
     }
 
@@ -137,24 +147,26 @@ impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
         Dial { address: self.call.address.ip(), outcome, attempts: self.attempts }
     }
 
-    fn window_end(&self) -> Instant {
-        self.begun + self.call.window
-    }
-
+    /// When silence counts as timed out. An agent that was late to launch its last attempt
+    /// still gives it its time.
     fn end(&self) -> Instant {
-        self.window_end() + self.grace
+        let window = self.begun + self.schedule.window;
+        window.max(self.launched + self.schedule.step()) + self.grace
     }
 
-    /// When the next attempt is due; `None` after the last one.
     fn next_launch(&self) -> Option<Instant> {
-        let made = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
-        let due = self.begun + self.call.window * made / self.call.attempts.max(1);
-        (made < self.call.attempts).then_some(due)
+        Some(self.begun + self.schedule.due(self.attempts.len())?)
+    }
+
+    /// The attempts in order; `None` is one under way.
+    fn outcomes(&self) -> impl DoubleEndedIterator<Item = Option<AttemptOutcome>> {
+        self.attempts.iter().map(|attempt| (!is_under_way(attempt)).then_some(attempt.outcome))
     }
 
     fn launch(&mut self) {
+        self.launched = Instant::now();
         if self.attempts.is_empty() {
-            self.begun = Instant::now();
+            self.begun = self.launched;
         }
         let index = self.attempts.len();
         let at = clock::now();
@@ -173,7 +185,7 @@ impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
 
     fn land(&mut self, (index, result): (usize, Result<T, Failure>)) -> Option<(usize, T)> {
         let attempt = self.attempts.get_mut(index)?;
-        attempt.took = clock::now().saturating_sub(attempt.at);
+        attempt.took = clock::now().saturating_sub(attempt.at).max(1);
         match result {
             Ok(landed) => {
                 attempt.outcome = AttemptOutcome::Connected;
@@ -199,23 +211,17 @@ impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
         None
     }
 
-    /// Silent attempts keep a race going: a rejection may be that of one path among many.
-    fn is_rejected(&self) -> bool {
-        let last = self.failures.iter().rev().take(REJECTIONS);
-        self.failures.len() >= REJECTIONS
-            && self.failures.len() == self.attempts.len()
-            && last.clone().all(Failure::is_rejection)
-    }
-
-    /// Closes what is under way; an attempt that took no time is one that hasn't landed.
     fn close(&mut self, outcome: AttemptOutcome) {
         let now = clock::now();
         self.flights = FuturesUnordered::new();
-        for attempt in &mut self.attempts {
-            if attempt.took == 0 && attempt.outcome == AttemptOutcome::TimedOut {
-                attempt.outcome = outcome;
-                attempt.took = now.saturating_sub(attempt.at);
-            }
+        for attempt in self.attempts.iter_mut().filter(|attempt| is_under_way(attempt)) {
+            attempt.outcome = outcome;
+            attempt.took = now.saturating_sub(attempt.at).max(1);
         }
     }
+}
+
+/// An attempt that has taken no time yet hasn't landed.
+fn is_under_way(attempt: &Attempt) -> bool {
+    attempt.took == 0
 }

@@ -27,41 +27,59 @@ const BANNER: Duration = Duration::from_millis(150);
 /// Longer than any answer.
 const ANSWER_LIMIT: usize = 1_024;
 
+/// A handshake that was completed.
+enum Shaken {
+    Open(TcpStream),
+    /// It was reset before anybody looked.
+    Reset,
+}
+
 /// Dials one address.
 pub async fn dial(dialer: &Dialer, call: &Call) -> Dial {
     let mut race = Race::new(dialer, call, false, Duration::ZERO, handshake);
-    let Some((index, stream)) = race.next().await else { return race.end_with(None) };
+    let Some(landed) = race.next().await else { return race.end_with(None) };
     race.abandon();
-    let mut said = converse(call, stream).await;
-    if said == Said::Reset {
-        race.reset(index);
-    }
+    let mut said = hear(call, &mut race, landed).await;
     // Who says nothing of use may be a proxy that was not ready, or a stale backend.
     let disappointing = match &call.saying {
         Saying::Keyed(..) => !said.is_agent(),
         Saying::Bare => said == Said::Reset,
     };
-    if disappointing && let Some((index, stream)) = race.once_more().await {
-        let again = converse(call, stream).await;
-        if again == Said::Reset {
-            race.reset(index);
-        }
-        said = said.or(again);
+    if disappointing && let Some(landed) = race.once_more().await {
+        said = said.or(hear(call, &mut race, landed).await);
     }
     race.end_with(Some(said.outcome()))
 }
 
+async fn hear<F>(
+    call: &Call,
+    race: &mut Race<'_, Shaken, F>,
+    (index, shaken): (usize, Shaken),
+) -> Said
+where
+    F: Fn(Socket) -> Flight<Shaken>,
+{
+    let said = match shaken {
+        Shaken::Open(stream) => converse(call, stream).await,
+        Shaken::Reset => Said::Reset,
+    };
+    if said == Said::Reset {
+        race.reset(index);
+    }
+    said
+}
+
 /// Waits for the handshake.
-fn handshake(socket: Socket) -> Flight<TcpStream> {
+fn handshake(socket: Socket) -> Flight<Shaken> {
     Box::pin(async move {
-        let stream =
-            TcpStream::from_std(socket.into()).map_err(|error| Failure::from_errno(&error))?;
-        let ready = stream.writable().await;
-        match ready.and_then(|()| stream.take_error().map(|error| error.map_or(Ok(()), Err))?) {
-            Ok(()) => Ok(stream),
-            // A reset that comes this early answers the SYN all the same.
-            Err(error) => match Failure::read(&stream, &error) {
-                Failure::Reset => Err(Failure::Refused),
+        let errno = |error| Failure::from_errno(&error);
+        let stream = TcpStream::from_std(socket.into()).map_err(errno)?;
+        stream.writable().await.map_err(errno)?;
+        match stream.take_error().map_err(errno)? {
+            None => Ok(Shaken::Open(stream)),
+            // A reset that answers the SYN is told apart by the kernel.
+            Some(error) => match Failure::read(&stream, &error) {
+                Failure::Reset => Ok(Shaken::Reset),
                 failure => Err(failure),
             },
         }
