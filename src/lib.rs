@@ -1,4 +1,28 @@
 //! netproof proves that a Kubernetes cluster's CNI really enforces NetworkPolicy.
+//!
+//! A run, from left to right; what stands above the line thinks and touches nothing,
+//! what stands below it acts:
+//!
+//! ```text
+//!   suite ──▶ plan ─────────────┐        verdict ◀── observation, controls
+//!   YAML, checked  pods, cases  │           │  ▲
+//!  ─────────────────────────────┼───────────┼──┼──────────────────────────────
+//!   cli ──▶ cluster ──▶ run: launch, rounds, settle ──▶ event ──▶ report
+//!     │       ▲                  │
+//!     │       │ kubeconfig       └─ sessions to the agents (netproof-probe)
+//!     └──▶ sandbox: API, nodes, pods, firewall
+//! ```
+//!
+//! - [`model`]: the shared words: port, protocol, family, connectivity.
+//! - [`suite`]: YAML to a checked suite, with diagnostics at their place.
+//! - [`plan`]: who is launched where, what is asked, which controls back it.
+//! - [`verdict`]: the judge, and when a step has settled.
+//! - [`event`]: what happened, as owned facts.
+//! - [`report`]: the fold of all facts, and a writer per format.
+//! - [`cluster`]: every call to Kubernetes.
+//! - [`run`]: rounds, settling, cancelling.
+//! - [`sandbox`]: a cluster in a process, which the runner meets as a kubeconfig.
+//! - [`cli`]: a file per subcommand.
 
 pub mod cli;
 pub mod cluster;

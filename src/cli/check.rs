@@ -6,7 +6,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anstream::AutoStream;
 
-use crate::suite::{self, Suite};
+use crate::suite::{self, Mistakes, Suite};
 
 /// Bad input, before anything was touched.
 const BAD_INPUT: u8 = 2;
@@ -32,12 +32,17 @@ impl CheckCommand {
                 ExitCode::SUCCESS
             }
             Err(mistakes) => {
-                let colour = AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-                let _ = write!(anstream::stderr(), "{}\n{mistakes}\n", mistakes.render(colour));
+                print(&mistakes);
                 ExitCode::from(BAD_INPUT)
             }
         }
     }
+}
+
+/// Says on standard error all that is wrong.
+pub(super) fn print(mistakes: &Mistakes) {
+    let colour = AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let _ = write!(anstream::stderr(), "{}\n{mistakes}\n", mistakes.render(colour));
 }
 
 fn summary(suite: &Suite) -> String {

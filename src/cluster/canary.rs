@@ -6,7 +6,7 @@ use k8s_openapi::{
     api::networking::v1::{NetworkPolicy, NetworkPolicySpec},
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
-use kube::Api;
+use kube::{Api, api::DeleteParams};
 
 use super::{Cluster, Error, ErrorKind, RunContext, marks, run_context};
 use crate::{
@@ -32,13 +32,41 @@ impl RunContext {
         Ok(one?.max(other?))
     }
 
+    /// Deletes both, so that the canaries open again.
+    ///
+    /// Returns when the server's answer to the later write came.
+    ///
+    /// # Errors
+    /// A policy may not be deleted.
+    pub async fn delete_canary_policies(&self, plan: &Plan) -> Result<Instant, Error> {
+        let namespace = &plan.control_namespace.name;
+        let policies: Api<NetworkPolicy> = Api::namespaced(self.client(), namespace);
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let name = self.canary_policy(direction);
+            let what = format!("delete networkpolicy {namespace}/{name}");
+            let settings = DeleteParams::default();
+            match Cluster::call(&what, policies.delete(&name, &settings)).await {
+                // Gone is what it should be.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                answer => {
+                    answer?;
+                }
+            }
+        }
+        Ok(Instant::now())
+    }
+
+    fn canary_policy(&self, direction: Direction) -> String {
+        format!("np-{}-canary-{}", self.run(), direction)
+    }
+
     async fn create_canary_policy(
         &self,
         plan: &Plan,
         direction: Direction,
     ) -> Result<Instant, Error> {
         let namespace = &plan.control_namespace.name;
-        let name = format!("np-{}-canary-{direction}", self.run());
+        let name = self.canary_policy(direction);
         let what = format!("create networkpolicy {namespace}/{name}");
         let selector = selector(plan, direction).ok_or_else(|| {
             let message = "the canaries' labels also select other control pods";

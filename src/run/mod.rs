@@ -1,1 +1,22 @@
-//! The runner: rounds, settling, cancelling.
+//! The runner: launches what the plan says, asks in rounds until the step has settled,
+//! lets the judge decide, and leaves nothing behind.
+//!
+//! ```text
+//! runner ─▶ create, ready, sessions ─▶ marker (canaries) ─▶ step: round, round, … ─▶ sweep
+//!                                                            │
+//!                                     listeners, dials + controls, listeners
+//! ```
+
+mod controls;
+mod dial;
+mod live;
+mod marker;
+mod options;
+mod round;
+mod runner;
+mod step;
+mod stop;
+
+pub use options::Options;
+pub use runner::{RunError, run};
+pub use stop::Stop;

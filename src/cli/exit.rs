@@ -1,0 +1,80 @@
+//! Exit codes, and how an error is put to a person.
+
+use std::process::ExitCode;
+
+use anstream::eprintln;
+use anstyle::{AnsiColor, Style};
+
+use crate::report::Report;
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: all passed.
+    Passed,
+    /// 1: a claim failed.
+    Failed,
+    /// 2: bad input, or refused with nothing touched.
+    BadInput,
+    /// 3: could not tell, or incomplete.
+    Undecided,
+    /// 4: the CNI does not enforce.
+    NotEnforced,
+    /// 130: interrupted.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Failed => 1,
+            Self::BadInput => 2,
+            Self::Undecided => 3,
+            Self::NotEnforced => 4,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl Exit {
+    /// The end of a run, as its report has it.
+    pub fn of(report: &Report) -> Self {
+        let known =
+            [Self::Passed, Self::Failed, Self::BadInput, Self::NotEnforced, Self::Interrupted];
+        let code = report.exit_code();
+        known.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Undecided)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Says on standard error what went wrong and what to do about it.
+pub(super) fn complain(message: &str, remedy: Option<&str>) {
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let bold = Style::new().bold();
+    eprintln!("{red}error{red:#}: {message}");
+    if let Some(remedy) = remedy {
+        eprintln!("  {bold}try{bold:#}: {remedy}");
+    }
+}
+
+/// An error and its sources on one line, each said once.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,278 @@
+//! `netproof run`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use rand::RngExt;
+
+use super::{
+    Exit, check,
+    exit::{chain, complain},
+    sandbox, signals,
+};
+use crate::{
+    cluster::{AgentSettings, Cluster, Kubeconfig, RunContext},
+    event::{ClusterInfo, Interruption},
+    model::{Family, RunId},
+    plan::{self, Filter, Inputs, Pattern, Plan},
+    report::{self, JsonWriter, ProgressWriter, QuietWriter, TextWriter, Writer},
+    run::{self, Options, Stop},
+    sandbox::{fault::Fault, process::Sandbox},
+    suite::{self, Suite},
+};
+
+/// Ask a suite's questions and judge the answers.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netproof run --sandbox suites/shop.yaml
+  netproof run --sandbox --fault ignore-egress suites/shop.yaml
+  netproof run --context staging --filter 'shop/*/database*' suites/shop.yaml
+  netproof run --output json suites/shop.yaml | jq 'select(.type == \"caseJudged\")'")]
+pub(super) struct RunCommand {
+    /// Suites; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Run in a sandbox of its own instead of a cluster.
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context"])]
+    sandbox: bool,
+    /// Break the sandbox on purpose: enforce-nothing, ignore-ingress, ignore-egress,
+    /// delay=8s, loss=10%, dead-path, reject. May be given several times.
+    #[arg(long = "fault", value_name = "FAULT", requires = "sandbox")]
+    faults: Vec<Fault>,
+
+    /// The kubeconfig; else $KUBECONFIG, ~/.kube/config, or the pod's own account.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context; else its current one.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Put control pods into this existing namespace instead of a new one.
+    #[arg(long, value_name = "NAMESPACE")]
+    control_namespace: Option<String>,
+    /// The probe image, as `netproof image save` names it.
+    #[arg(long, value_name = "REFERENCE", default_value = DEFAULT_IMAGE)]
+    image: String,
+    /// When the cluster pulls the probe image.
+    #[arg(long, value_name = "POLICY", value_enum, default_value = "if-not-present")]
+    image_pull_policy: PullPolicy,
+
+    /// Only cases whose id contains this text, or matches it with `*`; `!` leaves out.
+    /// May be given several times.
+    #[arg(long = "filter", value_name = "PATTERN")]
+    filters: Vec<Pattern>,
+    /// End after the first failed case.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Leave everything in place, for a look; `netproof cleanup` removes it.
+    #[arg(long, conflicts_with = "sandbox")]
+    keep: bool,
+    /// End the run after this time; what isn't judged by then counts as not run.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    deadline: Option<Duration>,
+    /// How long the CNI may take to isolate netproof's own canaries.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    canary_within: Duration,
+    /// How long probe pods may take to become ready.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "2m")]
+    launch_within: Duration,
+    /// New connections a second on each node, at most; 0 is no limit
+    /// [default: 2000, in the sandbox 0].
+    #[arg(long, value_name = "CONNECTIONS")]
+    rate: Option<u32>,
+
+    /// What to print on standard output.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+/// What stands on standard output.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// A table and what a person needs to know.
+    Text,
+    /// Every event as a line of JSON.
+    Json,
+    /// The last line only.
+    Quiet,
+}
+
+/// `imagePullPolicy`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PullPolicy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+/// The image that `netproof image save` writes.
+const DEFAULT_IMAGE: &str = concat!("netproof-probe:", env!("CARGO_PKG_VERSION"));
+
+/// The kubelet ends a forgotten pod after this, and the agent itself after less.
+const ACTIVE_DEADLINE: Duration = Duration::from_secs(4 * 3600);
+const IDLE_LIMIT: Duration = Duration::from_secs(600);
+
+/// Nodes that pods are spread over.
+const NODES: usize = 2;
+
+fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text)
+}
+
+impl RunCommand {
+    pub async fn run(self: Box<Self>) -> Exit {
+        let suites = match suite::load(&self.files) {
+            Ok(suites) => suites,
+            Err(mistakes) => {
+                check::print(&mistakes);
+                return Exit::BadInput;
+            }
+        };
+        let stop = Stop::new();
+        if let Err(error) = signals::watch(stop.clone()) {
+            complain(&format!("listen for signals: {error}"), None);
+            return Exit::Undecided;
+        }
+        if let Some(deadline) = self.deadline {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(deadline).await;
+                stop.stop(Interruption::Deadline);
+            });
+        }
+        let sandbox = if self.sandbox {
+            let Some(sandbox) = sandbox::start(self.faults.clone()).await else {
+                return Exit::Undecided;
+            };
+            Some(sandbox)
+        } else {
+            None
+        };
+        let exit = self.on_cluster(&suites, sandbox.as_ref(), &stop).await;
+        if let Some(sandbox) = sandbox {
+            sandbox.stop().await;
+        }
+        exit
+    }
+
+    async fn on_cluster(&self, suites: &[Suite], sandbox: Option<&Sandbox>, stop: &Stop) -> Exit {
+        let from = match (sandbox, &self.kubeconfig) {
+            (Some(sandbox), _) => Kubeconfig::Text(sandbox.kubeconfig().to_owned()),
+            (None, Some(file)) => Kubeconfig::File(file.clone()),
+            (None, None) => Kubeconfig::Default,
+        };
+        let cluster = match Cluster::connect(&from, self.context.as_deref()).await {
+            Ok(cluster) => cluster,
+            Err(error) => {
+                complain(&chain(&error), error.remedy());
+                return Exit::BadInput;
+            }
+        };
+        let (version, nodes) = match tokio::try_join!(cluster.version(), cluster.nodes()) {
+            Ok(answers) => answers,
+            Err(error) => {
+                let whom = format!("context {} at {}", cluster.context(), cluster.server());
+                complain(&format!("{whom}: {}", chain(&error)), error.remedy().as_deref());
+                return Exit::Undecided;
+            }
+        };
+        let nodes = nodes
+            .into_iter()
+            .map(|node| plan::Node { name: node.name, labels: node.labels })
+            .collect();
+        let plan = match self.plan(suites, nodes) {
+            Ok(plan) => plan,
+            Err(error) => {
+                complain(&chain(&error), None);
+                return Exit::BadInput;
+            }
+        };
+        if plan.cases().next().is_none() {
+            let message = format!("no case matches the filter; {} are left out", plan.filtered_out);
+            complain(&message, Some("`netproof check` counts the cases of a suite"));
+            return Exit::BadInput;
+        }
+        let info = ClusterInfo {
+            context: cluster.context().to_owned(),
+            server: cluster.server().to_owned(),
+            version,
+            nodes: plan.nodes.clone(),
+        };
+        let (events, reporting) = report::channel(self.writers());
+        let context = RunContext::new(cluster, plan.run.clone(), self.agent());
+        run::run(&context, &plan, info, &self.options(), &events, stop).await;
+        drop(events);
+        match reporting.finish().await {
+            Ok(finished) => {
+                for error in &finished.errors {
+                    complain(&chain(error), None);
+                }
+                Exit::of(&finished.report)
+            }
+            Err(error) => {
+                complain(&format!("write the report: {error}"), None);
+                Exit::Undecided
+            }
+        }
+    }
+
+    fn plan(&self, suites: &[Suite], nodes: Vec<plan::Node>) -> Result<Plan, plan::PlanError> {
+        let inputs = Inputs {
+            run: RunId::from_random(rand::rng().random()),
+            nodes,
+            families: vec![Family::Ipv4],
+            control_namespace: self.control_namespace.clone(),
+            filter: Filter::from(self.filters.clone()),
+            max_nodes: NODES,
+        };
+        plan::build(suites, &inputs)
+    }
+
+    fn agent(&self) -> AgentSettings {
+        let key: [u8; 32] = rand::rng().random();
+        let policy = match self.image_pull_policy {
+            PullPolicy::Always => "Always",
+            PullPolicy::IfNotPresent => "IfNotPresent",
+            PullPolicy::Never => "Never",
+        };
+        AgentSettings {
+            image: self.image.clone(),
+            pull_policy: Some(policy.to_owned()),
+            key: key.iter().map(|byte| format!("{byte:02x}")).collect(),
+            idle_limit: IDLE_LIMIT,
+            active_deadline: ACTIVE_DEADLINE,
+        }
+    }
+
+    fn options(&self) -> Options {
+        let base = if self.sandbox { Options::for_sandbox() } else { Options::for_cluster() };
+        let rate = match self.rate {
+            None => base.rate,
+            Some(0) => None,
+            Some(rate) => Some(rate),
+        };
+        Options {
+            canary_within: self.canary_within,
+            launch_within: self.launch_within,
+            rate,
+            fail_fast: self.fail_fast,
+            keep: self.keep,
+            ..base
+        }
+    }
+
+    fn writers(&self) -> Vec<Box<dyn Writer + Send>> {
+        let mut writers: Vec<Box<dyn Writer + Send>> = Vec::new();
+        match self.output {
+            Output::Text => {
+                let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+                writers.push(Box::new(ProgressWriter::new()));
+                writers.push(Box::new(TextWriter::new(anstream::stdout(), width)));
+            }
+            Output::Json => writers.push(Box::new(JsonWriter::new(std::io::stdout()))),
+            Output::Quiet => writers.push(Box::new(QuietWriter::new(std::io::stdout()))),
+        }
+        writers
+    }
+}

@@ -1,0 +1,110 @@
+//! One question to the network, and what came back, in the judge's words.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+
+use netproof_probe::wire::{self, AttemptOutcome, ProbeResult, Question, Resolution};
+
+use crate::{
+    cluster::Clock,
+    model::{Port, Protocol},
+    plan::PodIndex,
+    verdict::Observation,
+};
+
+/// One question: equal ones are asked once a round and shared by all that need them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Dial {
+    /// Who dials.
+    pub source: PodIndex,
+    /// Whom.
+    pub whom: Whom,
+    /// On which port, and how.
+    pub port: Port,
+    /// True if one of our own agents should answer.
+    pub keyed: bool,
+}
+
+/// Whom a question is put to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Whom {
+    Address(IpAddr),
+    Name(String),
+}
+
+/// What came of one address.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// `None` where it never came to an address.
+    pub address: Option<IpAddr>,
+    pub observation: Observation,
+    /// When the attempt began that shows it.
+    pub at: Instant,
+}
+
+/// What came of a set of questions.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    pub started: Instant,
+    pub ended: Instant,
+    pub seen: BTreeMap<Dial, Vec<Seen>>,
+}
+
+impl Dialled {
+    /// What came of a question; never empty for one that was asked.
+    pub fn of(&self, dial: &Dial) -> &[Seen] {
+        self.seen.get(dial).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Dial {
+    /// The question as the agent takes it.
+    pub fn probe(&self, id: u64, nonce: String, timing: wire::Timing) -> wire::Probe {
+        wire::Probe {
+            id,
+            target: match &self.whom {
+                Whom::Address(address) => wire::Target::Address(*address),
+                Whom::Name(name) => wire::Target::Name(name.clone()),
+            },
+            port: self.port.number,
+            protocol: match self.port.protocol {
+                Protocol::Tcp => wire::Protocol::Tcp,
+                Protocol::Udp => wire::Protocol::Udp,
+                Protocol::Http => wire::Protocol::Http,
+            },
+            question: if self.keyed { Question::Keyed { nonce } } else { Question::Bare },
+            timing,
+        }
+    }
+}
+
+/// Turns a result into what was seen of each address; `clock` is `None` only where the
+/// session was lost since, and then the batch's start stands in.
+pub(super) fn seen(result: &ProbeResult, clock: Option<&Clock>, started: Instant) -> Vec<Seen> {
+    let instant = |micros| clock.map_or(started, |clock| clock.instant(micros));
+    let nowhere =
+        |observation| vec![Seen { address: None, observation, at: instant(result.started) }];
+    match &result.resolution {
+        Some(Resolution::NoSuchName { message } | Resolution::Failed { message }) => {
+            return nowhere(Observation::NotResolved { message: message.clone() });
+        }
+        Some(Resolution::Resolved { .. }) | None if result.dials.is_empty() => {
+            let message = "the agent dialled no address".to_owned();
+            return nowhere(Observation::AgentFailed { message });
+        }
+        Some(Resolution::Resolved { .. }) | None => {}
+    }
+    let each = result.dials.iter().map(|dial| {
+        let observation = Observation::from(&dial.outcome);
+        let connected = matches!(observation, Observation::Connected { .. });
+        let shows = dial
+            .attempts
+            .iter()
+            .find(|attempt| !connected || attempt.outcome == AttemptOutcome::Connected);
+        Seen {
+            address: Some(dial.address),
+            observation,
+            at: instant(shows.map_or(result.started, |attempt| attempt.at)),
+        }
+    });
+    each.collect()
+}

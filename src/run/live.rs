@@ -1,0 +1,138 @@
+//! The launched pods: their addresses, their sessions, and questions put through them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use netproof_probe::wire::{Probe, Timing};
+use rand::RngExt;
+
+use super::dial::{Dial, Dialled, Seen, seen};
+use crate::{
+    cluster::{PodState, Pods, Session},
+    model::Family,
+    plan::{Plan, PodIndex},
+    verdict::Observation,
+};
+
+/// What a batch may take beyond its probes' own time: the way there and back through
+/// the API server, and once a session that is made anew.
+const BATCH_MARGIN: Duration = Duration::from_secs(10);
+
+/// Pods that run and the sessions to their agents.
+pub(super) struct Live<'a> {
+    pub plan: &'a Plan,
+    pub pods: Pods,
+    sessions: BTreeMap<PodIndex, Session>,
+    next: AtomicU64,
+    rate: Option<u32>,
+}
+
+impl<'a> Live<'a> {
+    pub fn new(plan: &'a Plan, pods: Pods, rate: Option<u32>) -> Self {
+        Self { plan, pods, sessions: BTreeMap::new(), next: AtomicU64::new(1), rate }
+    }
+
+    pub fn add(&mut self, pod: PodIndex, session: Session) {
+        self.sessions.insert(pod, session);
+    }
+
+    /// Forgets the sessions of pods that are about to be removed.
+    pub fn retain(&mut self, keep: impl Fn(PodIndex) -> bool) {
+        self.sessions.retain(|pod, _| keep(*pod));
+    }
+
+    /// The pod as the cluster has it.
+    pub fn state(&self, pod: PodIndex) -> Option<PodState> {
+        let planned = self.plan.pod(pod);
+        self.pods.state(&planned.namespace, &planned.name)
+    }
+
+    /// The pod's address of a family.
+    pub fn address(&self, pod: PodIndex, family: Family) -> Option<IpAddr> {
+        let state = self.state(pod)?;
+        state.addresses.iter().copied().find(|address| Family::of(*address) == family)
+    }
+
+    /// The error of the clocks that date what these two pods saw.
+    pub fn clock_error(&self, pod: PodIndex) -> Option<Duration> {
+        Some(self.sessions.get(&pod)?.clock()?.error)
+    }
+
+    /// Asks all questions at once and waits for the slowest.
+    pub async fn dial(&self, dials: &BTreeSet<Dial>, timing: Timing) -> Dialled {
+        let started = Instant::now();
+        let mut by_source = BTreeMap::<PodIndex, Vec<&Dial>>::new();
+        for dial in dials {
+            by_source.entry(dial.source).or_default().push(dial);
+        }
+        let batches =
+            by_source.into_iter().map(|(source, dials)| self.batch(source, dials, timing, started));
+        let seen = join_all(batches).await.into_iter().flatten().collect();
+        Dialled { started, ended: Instant::now(), seen }
+    }
+
+    async fn batch(
+        &self,
+        source: PodIndex,
+        dials: Vec<&Dial>,
+        timing: Timing,
+        started: Instant,
+    ) -> Vec<(Dial, Vec<Seen>)> {
+        let failed = |message: &str| Seen {
+            address: None,
+            observation: Observation::AgentFailed { message: message.to_owned() },
+            at: started,
+        };
+        let Some(session) = self.sessions.get(&source) else {
+            let seen = failed("no session was opened to this pod");
+            return dials.into_iter().map(|dial| (dial.clone(), vec![seen.clone()])).collect();
+        };
+        let first = self.next.fetch_add(dials.len() as u64, Ordering::Relaxed);
+        let probes: Vec<Probe> =
+            (first..).zip(&dials).map(|(id, dial)| dial.probe(id, nonce(), timing)).collect();
+        let rate = self.rate_of(source);
+        let deadline = started + batch_time(timing, rate, probes.len());
+        let mut outcome = session.batch(probes, rate, deadline).await;
+        let clock = session.clock();
+        let lost = outcome.error.as_ref().map_or_else(
+            || "the agent gave no result for this probe".to_owned(),
+            ToString::to_string,
+        );
+        (first..)
+            .zip(dials)
+            .map(|(id, dial)| {
+                let seen = match outcome.results.remove(&id) {
+                    Some(result) => seen(&result, clock.as_ref(), started),
+                    None => vec![failed(&lost)],
+                };
+                (dial.clone(), seen)
+            })
+            .collect()
+    }
+
+    /// A node's limit, shared by the pods that dial from it.
+    fn rate_of(&self, source: PodIndex) -> Option<u32> {
+        let node = &self.plan.pod(source).node;
+        let sharing = self.sessions.keys().filter(|pod| self.plan.pod(**pod).node == *node).count();
+        let sharing = u32::try_from(sharing).unwrap_or(u32::MAX).max(1);
+        self.rate.map(|rate| (rate / sharing).max(1))
+    }
+}
+
+fn batch_time(timing: Timing, rate: Option<u32>, probes: usize) -> Duration {
+    let attempts = probes as u64 * u64::from(timing.attempts);
+    let paced = rate.map_or(Duration::ZERO, |rate| {
+        Duration::from_secs(attempts.div_ceil(u64::from(rate.max(1))))
+    });
+    Duration::from_millis(u64::from(timing.window) + u64::from(timing.reply)) + paced + BATCH_MARGIN
+}
+
+fn nonce() -> String {
+    let random: [u8; 16] = rand::rng().random();
+    random.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,284 @@
+//! The canaries, and the marker that they make.
+//!
+//! A policy of netproof's own isolates one pod per node and direction. That it was
+//! reached and then isn't proves that the CNI enforces there; when that happens tells
+//! that changes written before have arrived. Between two suites the policy is taken
+//! away again, which marks just as well.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use netproof_probe::wire::Timing;
+use tokio::sync::watch;
+
+use super::{
+    Options, Stop,
+    dial::{Dial, Whom},
+    live::Live,
+};
+use crate::{
+    event::{Canary, CanaryState, Direction},
+    model::{Family, Port, Protocol, Transport},
+    plan::PodIndex,
+    verdict::{AnsweredBy, Observation},
+};
+
+/// The port that control pods listen on, for both transports.
+pub(super) const CONTROL_PORT: u16 = 8080;
+
+/// One canary: a node, a direction, a transport, a family.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub node: String,
+    pub direction: Direction,
+    pub transport: Transport,
+    pub family: Family,
+}
+
+/// How far the marker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bite {
+    /// There is nothing to wait for: no canary was ever reached, or none was isolated.
+    Never,
+    /// Some canary hasn't changed yet.
+    Pending,
+    /// All seem to have changed; a full window that began then is to prove it.
+    Confirming,
+    /// All that can change had changed by then.
+    Bitten { at: Instant, latency: Duration },
+}
+
+/// The canaries of a run.
+///
+/// Rounds read the states while the canaries are still being followed; the lock is
+/// held for a look or a write only, never over an await.
+pub(super) struct Marker {
+    states: Mutex<BTreeMap<Key, CanaryState>>,
+    dials: BTreeMap<Key, (Dial, PodIndex)>,
+}
+
+impl Marker {
+    /// The canaries for these transports and families on every node of the plan.
+    pub fn new(
+        live: &Live<'_>,
+        transports: &BTreeSet<Transport>,
+        families: &BTreeSet<Family>,
+    ) -> Self {
+        let mut dials = BTreeMap::new();
+        for (node, pods) in &live.plan.controls {
+            for (transport, family) in
+                transports.iter().flat_map(|t| families.iter().map(move |f| (*t, *f)))
+            {
+                for (direction, source, destination) in [
+                    (Direction::Ingress, pods.witness, pods.canary_ingress),
+                    (Direction::Egress, pods.canary_egress, pods.witness),
+                ] {
+                    let key = Key { node: node.clone(), direction, transport, family };
+                    if let Some(dial) = control_dial(live, source, destination, transport, family) {
+                        dials.insert(key, (dial, destination));
+                    }
+                }
+            }
+        }
+        Self { states: Mutex::default(), dials }
+    }
+
+    /// Dials every canary before its policy exists: what isn't reached now proves
+    /// nothing later.
+    pub async fn before(&self, live: &Live<'_>, timing: Timing) -> Vec<Canary> {
+        let all = self.dials.values().map(|(dial, _)| dial.clone()).collect();
+        let dialled = live.dial(&all, timing).await;
+        for (key, (dial, destination)) in &self.dials {
+            let Some(seen) = dialled.of(dial).first() else { continue };
+            if !answered_by(live, &seen.observation, *destination) {
+                let state = CanaryState::NeverReached { seen: seen.observation.clone() };
+                self.states().insert(key.clone(), state);
+            }
+        }
+        self.canaries()
+    }
+
+    /// Follows the canaries from the policy's write until all are isolated, or until
+    /// `within` has gone by; tells `bite` how far they are.
+    pub async fn isolate(
+        &self,
+        live: &Live<'_>,
+        options: &Options,
+        stop: &Stop,
+        written: Instant,
+        bite: &watch::Sender<Bite>,
+    ) {
+        let known: BTreeSet<Key> = self.states().keys().cloned().collect();
+        let mut pending: BTreeSet<Key> =
+            self.dials.keys().filter(|key| !known.contains(key)).cloned().collect();
+        let mut bitten: Option<(Instant, Duration)> = None;
+        let mut pause = SHORTEST_PAUSE;
+        while !pending.is_empty() && !stop.is_stopped() {
+            let hint = live.dial(&self.of(&pending), HINT).await;
+            let (open, quiet): (BTreeSet<_>, BTreeSet<_>) = pending
+                .iter()
+                .cloned()
+                .partition(|key| self.is_connected(hint.of(&self.dials[key].0)));
+            if !quiet.is_empty() {
+                if open.is_empty() {
+                    bite.send_replace(Bite::Confirming);
+                }
+                let window = live.dial(&self.of(&quiet), options.timing).await;
+                for key in quiet {
+                    let seen = window.of(&self.dials[&key].0);
+                    if is_blocked(seen) {
+                        let latency = hint.started.saturating_duration_since(written);
+                        let latest = bitten.get_or_insert((window.started, latency));
+                        *latest = (latest.0.max(window.started), latest.1.max(latency));
+                        pending.remove(&key);
+                        self.states().insert(key, CanaryState::Proven { latency });
+                    } else {
+                        bite.send_replace(Bite::Pending);
+                    }
+                }
+                pause = SHORTEST_PAUSE;
+            }
+            if !open.is_empty() {
+                if written.elapsed() >= options.canary_within {
+                    break;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                    () = stop.stopped() => {}
+                }
+            }
+        }
+        if !stop.is_stopped() {
+            for key in pending {
+                self.states().insert(key, CanaryState::StillOpen { tried: written.elapsed() });
+            }
+        }
+        bite.send_replace(match bitten {
+            Some((at, latency)) => Bite::Bitten { at, latency },
+            None => Bite::Never,
+        });
+    }
+
+    /// Follows the canaries after their policy was taken away, until all that were
+    /// isolated are reached again.
+    pub async fn open(
+        &self,
+        live: &Live<'_>,
+        options: &Options,
+        stop: &Stop,
+        written: Instant,
+        bite: &watch::Sender<Bite>,
+    ) {
+        let mut pending: BTreeSet<Key> = self
+            .states()
+            .iter()
+            .filter(|(_, state)| matches!(state, CanaryState::Proven { .. }))
+            .map(|(key, _)| key.clone())
+            .collect();
+        if pending.is_empty() {
+            bite.send_replace(Bite::Never);
+            return;
+        }
+        let mut at = Instant::now();
+        while !pending.is_empty() {
+            if stop.is_stopped() || written.elapsed() >= options.canary_within {
+                bite.send_replace(Bite::Never);
+                return;
+            }
+            let dialled = live.dial(&self.of(&pending), HINT).await;
+            at = dialled.started;
+            pending.retain(|key| !self.is_connected(dialled.of(&self.dials[key].0)));
+        }
+        let latency = at.saturating_duration_since(written);
+        bite.send_replace(Bite::Bitten { at, latency });
+    }
+
+    /// What came of each canary so far.
+    pub fn canaries(&self) -> Vec<Canary> {
+        let each = |(key, state): (&Key, &CanaryState)| Canary {
+            node: key.node.clone(),
+            direction: key.direction,
+            transport: key.transport,
+            family: key.family,
+            state: state.clone(),
+        };
+        self.states().iter().map(each).collect()
+    }
+
+    /// What came of one canary.
+    pub fn state(&self, key: &Key) -> Option<CanaryState> {
+        self.states().get(key).cloned()
+    }
+
+    /// True if some node isolates nothing at all.
+    pub fn some_node_enforces_nothing(&self) -> bool {
+        let states = self.states();
+        self.dials.keys().any(|of| {
+            let mut decided = states.iter().filter(|(key, _)| key.node == of.node).peekable();
+            decided.peek().is_some()
+                && decided.all(|(_, state)| matches!(state, CanaryState::StillOpen { .. }))
+        })
+    }
+
+    fn states(&self) -> MutexGuard<'_, BTreeMap<Key, CanaryState>> {
+        // A panic elsewhere leaves the map whole: every write is a single insert.
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, keys: &BTreeSet<Key>) -> BTreeSet<Dial> {
+        keys.iter().filter_map(|key| self.dials.get(key)).map(|(dial, _)| dial.clone()).collect()
+    }
+
+    fn is_connected(&self, seen: &[super::dial::Seen]) -> bool {
+        seen.iter().any(|seen| matches!(seen.observation, Observation::Connected { .. }))
+    }
+}
+
+/// A single quick attempt: cheap while a canary is still open, and only a hint of the
+/// opposite.
+const HINT: Timing = Timing { window: 100, attempts: 1, reply: 1_000 };
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+fn is_blocked(seen: &[super::dial::Seen]) -> bool {
+    !seen.is_empty()
+        && seen.iter().all(|seen| {
+            matches!(
+                seen.observation,
+                Observation::TimedOut | Observation::Refused | Observation::Prohibited { .. }
+            )
+        })
+}
+
+/// The question from one control pod to another.
+pub(super) fn control_dial(
+    live: &Live<'_>,
+    source: PodIndex,
+    destination: PodIndex,
+    transport: Transport,
+    family: Family,
+) -> Option<Dial> {
+    let protocol = match transport {
+        Transport::Tcp => Protocol::Tcp,
+        Transport::Udp => Protocol::Udp,
+    };
+    Some(Dial {
+        source,
+        whom: Whom::Address(live.address(destination, family)?),
+        port: Port { number: CONTROL_PORT, protocol },
+        keyed: true,
+    })
+}
+
+/// True if that very pod answered.
+pub(super) fn answered_by(live: &Live<'_>, seen: &Observation, pod: PodIndex) -> bool {
+    matches!(
+        seen,
+        Observation::Connected { by: AnsweredBy::Agent { identity, .. } }
+            if *identity == live.plan.pod(pod).name
+    )
+}

@@ -1,0 +1,258 @@
+//! A step: rounds until it has settled, beside the marker that says when they count.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    Options, Stop,
+    live::Live,
+    marker::{Bite, Marker},
+    round::{self, CaseRound},
+    stop::cut,
+};
+use crate::{
+    cluster::RunContext,
+    event::{CaseOutcome, Endpoints, Event, Interruption},
+    model::Connectivity,
+    plan::{Destination, PlannedCase, PodIndex, SuitePlan},
+    report::EventSender,
+    verdict::{
+        AnsweredBy, Expectation, Judgement, Observation, RoundTimes, Settled, Settling, Sighting,
+        Verdict,
+    },
+};
+
+/// The name of the step that top-level cases make.
+const BASE: &str = "base";
+
+/// How long the first round waits for the marker, so that it may count at once.
+const HEAD_START: Duration = Duration::from_millis(300);
+
+/// What a step runs in.
+pub(super) struct Step<'a> {
+    pub context: &'a RunContext,
+    pub live: &'a Live<'a>,
+    pub suite: &'a SuitePlan,
+    pub marker: &'a Marker,
+    pub options: &'a Options,
+    pub stop: &'a Stop,
+    pub events: &'a EventSender,
+    /// The run's start, from which all times count.
+    pub origin: Instant,
+    /// The API server's answer to the step's last write; none where it wrote nothing.
+    pub written: Option<Instant>,
+    /// Pods that aren't what the plan says.
+    pub strange: &'a BTreeMap<PodIndex, String>,
+}
+
+impl Step<'_> {
+    /// Runs rounds until the step has settled or is told to stop, and sends a verdict
+    /// for every case.
+    pub async fn run(&self, mut bite: watch::Receiver<Bite>) {
+        let head_start = bite.wait_for(|bite| *bite != Bite::Pending);
+        let _ = tokio::time::timeout(HEAD_START, head_start).await;
+        let began = Instant::now();
+        let mut last: Vec<CaseRound> = Vec::new();
+        let mut settling: Option<Settling> = None;
+        while !self.stop.is_stopped() {
+            let asked =
+                round::ask(self.context, self.live, self.suite, self.strange, self.options.timing);
+            let round = tokio::select! {
+                round = asked => round,
+                () = self.stop.stopped() => break,
+            };
+            let confirmed = bite.wait_for(|bite| *bite != Bite::Confirming);
+            let bitten = tokio::select! {
+                bitten = confirmed => bitten.map_or(Bite::Never, |bite| *bite),
+                () = self.stop.stopped() => break,
+            };
+            last = round.judge(self.live, self.marker);
+            let settling = settling.get_or_insert_with(|| {
+                Settling::new(self.options.settling, self.expect(&last, began))
+            });
+            if let Bite::Bitten { latency, .. } = bitten {
+                settling.note_latency(latency);
+            }
+            let counted = self.counts(bitten, round.started(), began);
+            let times = RoundTimes {
+                started: self.since_origin(round.started()),
+                ended: self.since_origin(round.ended()),
+                counted,
+            };
+            let sightings = last.iter().map(|case| self.sighting(case)).collect();
+            let done = settling.round(times, sightings);
+            let event = Event::Round {
+                suite: self.suite.name.clone(),
+                step: BASE.to_owned(),
+                number: settling.rounds(),
+                as_expected: settling.as_expected(),
+                total: last.len(),
+                counted,
+            };
+            self.events.send(event).await;
+            if self.options.fail_fast && settling.has_failed() {
+                self.stop.stop(Interruption::FailFast);
+            }
+            // Where nothing is enforced, waiting for policies to bite would only be slow.
+            if done || (bitten == Bite::Never && self.marker.some_node_enforces_nothing()) {
+                break;
+            }
+            self.pause(round.started()).await;
+        }
+        self.report(settling, last, began).await;
+    }
+
+    async fn pause(&self, round_started: Instant) {
+        let until = round_started + self.options.round_interval;
+        tokio::select! {
+            () = tokio::time::sleep_until(until.into()) => {}
+            () = self.stop.stopped() => {}
+        }
+    }
+
+    /// Whether what a round saw may decide anything.
+    fn counts(&self, bite: Bite, started: Instant, began: Instant) -> bool {
+        match bite {
+            Bite::Bitten { at, .. } => at <= started,
+            Bite::Pending | Bite::Confirming => false,
+            // No marker tells when changes have arrived: only the budget bounds that.
+            Bite::Never => {
+                let Some(written) = self.written else { return true };
+                let longest = self.suite.cases.iter().map(|case| case.within).max();
+                started >= written.max(began) + longest.unwrap_or_default()
+            }
+        }
+    }
+
+    fn expect(&self, cases: &[CaseRound], began: Instant) -> Vec<Expectation> {
+        let planned = self.suite.cases.iter().zip(cases);
+        planned
+            .map(|(planned, case)| Expectation {
+                claim: case.claim.clone(),
+                changed_at: self.since_origin(self.changed_at(planned, began)),
+                within: planned.within,
+            })
+            .collect()
+    }
+
+    /// The later of the step's last write and both pods' ContainersReady; the first round
+    /// of a suite that changes nothing.
+    fn changed_at(&self, case: &PlannedCase, began: Instant) -> Instant {
+        let Some(written) = self.written else { return began };
+        let destination = match case.destination {
+            Destination::Pod(pod) => Some(pod),
+            _ => None,
+        };
+        std::iter::once(case.source)
+            .chain(destination)
+            .filter_map(|pod| self.live.state(pod)?.containers_ready_since)
+            .fold(written, Instant::max)
+    }
+
+    fn sighting(&self, case: &CaseRound) -> Sighting {
+        Sighting {
+            judgement: case.judgement.clone(),
+            seen: case.seen.observation.clone(),
+            at: self.since_origin(case.seen.at),
+        }
+    }
+
+    fn since_origin(&self, instant: Instant) -> Duration {
+        instant.saturating_duration_since(self.origin)
+    }
+
+    async fn report(&self, settling: Option<Settling>, last: Vec<CaseRound>, began: Instant) {
+        let cut = self.stop.reason().map(cut);
+        let Some(settling) = settling else {
+            for case in &self.suite.cases {
+                let judgement = Judgement::not_run(cut.unwrap_or("no round took place"));
+                self.judged(case, CaseOutcome::without_rounds(judgement)).await;
+            }
+            return;
+        };
+        let proves_nothing = self.marker.some_node_enforces_nothing();
+        let settled = settling.finish(cut);
+        for ((case, settled), round) in self.suite.cases.iter().zip(settled).zip(last) {
+            let outcome = self.outcome(case, settled, round, proves_nothing, began);
+            self.judged(case, outcome).await;
+        }
+    }
+
+    async fn judged(&self, case: &PlannedCase, outcome: CaseOutcome) {
+        let event = Event::CaseJudged { id: case.id.clone(), outcome: Box::new(outcome) };
+        self.events.send(event).await;
+    }
+
+    fn outcome(
+        &self,
+        case: &PlannedCase,
+        settled: Settled,
+        round: CaseRound,
+        proves_nothing: bool,
+        began: Instant,
+    ) -> CaseOutcome {
+        let Settled { judgement, seen, history, latency } = settled;
+        let passed = judgement.verdict == Verdict::Pass;
+        let error = self.live.clock_error(case.source).unwrap_or_default();
+        CaseOutcome {
+            proves_nothing: proves_nothing && passed,
+            latency_error: latency.map(|_| error + self.spacing(case.expect)),
+            endpoints: self.endpoints(case, &round),
+            judgement,
+            seen,
+            controls: round.controls,
+            history,
+            latency,
+            took: began.elapsed(),
+        }
+    }
+
+    /// Between the last attempt that got through and the first that didn't lies a round;
+    /// between two attempts of a window a tenth of it.
+    fn spacing(&self, expect: Connectivity) -> Duration {
+        let timing = self.options.timing;
+        match expect {
+            Connectivity::Blocked => self.options.round_interval,
+            Connectivity::Allowed => {
+                Duration::from_millis(u64::from(timing.window / timing.attempts.max(1)))
+            }
+        }
+    }
+
+    fn endpoints(&self, case: &PlannedCase, round: &CaseRound) -> Endpoints {
+        let source = self.live.plan.pod(case.source);
+        let address = self.live.address(case.source, case.family);
+        let mut endpoints = Endpoints {
+            source: match address {
+                Some(address) => {
+                    format!("{}/{} ({address}, {})", source.namespace, source.name, source.node)
+                }
+                None => format!("{}/{} ({})", source.namespace, source.name, source.node),
+            },
+            destination: round.described.clone(),
+            labels: BTreeMap::new(),
+        };
+        if let Observation::Connected { by: AnsweredBy::Agent { saw, .. } } =
+            &round.seen.observation
+            && Some(saw.ip()) != address
+        {
+            let seen_as = format!("; the listener saw {}: source NAT on the way", saw.ip());
+            endpoints.source.push_str(&seen_as);
+        }
+        endpoints.labels.insert("source".to_owned(), words(&source.labels));
+        if let Destination::Pod(pod) = case.destination {
+            let labels = words(&self.live.plan.pod(pod).labels);
+            endpoints.labels.insert("destination".to_owned(), labels);
+        }
+        endpoints
+    }
+}
+
+fn words(labels: &crate::model::Labels) -> String {
+    let each: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    each.join(",")
+}
