@@ -1,11 +1,23 @@
 //! Removing what dead runs have left behind.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
+use futures::{StreamExt, stream};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, ResourceExt, api::ListParams};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cluster, Error};
+use super::{
+    Cluster, Error, ErrorKind, lease, marks, removal,
+    search::{self, Remains},
+};
 use crate::model::RunId;
+
+/// Runs that are removed at a time.
+const PARALLEL: usize = 4;
 
 /// How to clean up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,15 +52,70 @@ pub struct AbandonedRun {
     pub left: Vec<String>,
 }
 
+/// What tells one renewal of a Lease from the next.
+type Pulse = BTreeMap<RunId, BTreeSet<String>>;
+
 /// Removes the objects of every run whose Lease this call has itself seen unrenewed for
-/// 15 s.
+/// 15 s, by its own clock; of a run without a Lease, after as long without one. Several
+/// cleanups at once do no harm.
 ///
 /// # Errors
-/// Nothing at all could be listed.
+/// Kinds or Leases can't be listed, so that nothing could be told, or it was cancelled.
 pub async fn cleanup(
-    _cluster: &Cluster,
-    _options: &CleanupOptions,
-    _cancel: &CancellationToken,
+    cluster: &Cluster,
+    options: &CleanupOptions,
+    cancel: &CancellationToken,
 ) -> Result<CleanupReport, Error> {
-    Ok(CleanupReport::default())
+    cancel
+        .run_until_cancelled(clean(cluster, options))
+        .await
+        .unwrap_or_else(|| Err(Error::new("clean up", ErrorKind::Other, "it was interrupted")))
+}
+
+async fn clean(cluster: &Cluster, options: &CleanupOptions) -> Result<CleanupReport, Error> {
+    let before = pulse(cluster).await?;
+    let seen = Instant::now();
+    let Remains { runs, unseen } = search::everything(cluster).await?;
+    let mut report = CleanupReport { unseen, ..CleanupReport::default() };
+    if runs.is_empty() {
+        return Ok(report);
+    }
+    // Time itself is what is waited for.
+    tokio::time::sleep_until((seen + lease::DURATION).into()).await;
+    let after = pulse(cluster).await?;
+
+    let (dead, alive): (Vec<_>, Vec<_>) =
+        runs.into_iter().partition(|(run, _)| before.get(run) == after.get(run));
+    report.alive = alive.into_iter().map(|(run, _)| run).collect();
+    let removals = dead.into_iter().map(async |(run, items)| {
+        let items = search::without_contents(items);
+        let mut found: Vec<String> = items.iter().map(|item| item.reference.to_string()).collect();
+        found.sort();
+        let (removed, left) = if options.dry_run {
+            (0, Vec::new())
+        } else {
+            let removal = removal::remove(cluster, items, Instant::now() + options.within).await;
+            (removal.removed, removal.left)
+        };
+        AbandonedRun { run, found, removed, left }
+    });
+    report.abandoned = stream::iter(removals).buffered(PARALLEL).collect().await;
+    Ok(report)
+}
+
+/// Every run's Leases as they are now.
+async fn pulse(cluster: &Cluster) -> Result<Pulse, Error> {
+    let leases: Api<Lease> = Api::all(cluster.client.clone());
+    let of_runs = ListParams::default().labels(marks::RUN);
+    let listed =
+        Cluster::call("list leases, which tell live runs from dead ones", leases.list(&of_runs))
+            .await?;
+    let mut pulse = Pulse::new();
+    for lease in listed.items {
+        let Some(run) = marks::run_of(&lease.metadata) else { continue };
+        let version = lease.resource_version().unwrap_or_default();
+        let renewed = lease.spec.and_then(|spec| spec.renew_time);
+        pulse.entry(run).or_default().insert(format!("{version} {renewed:?}"));
+    }
+    Ok(pulse)
 }

@@ -8,7 +8,9 @@ use kube::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, Error, ErrorKind, RunContext, kinds::Kind, marks, run_context};
+use super::{
+    Cluster, Error, ErrorKind, RunContext, kinds::Kind, marks, removal::Item, run_context,
+};
 use crate::plan::PlannedObject;
 
 /// An object in the cluster.
@@ -41,14 +43,6 @@ pub struct Applied {
     pub reference: ObjectRef,
     /// When the server's answer came.
     pub written: Instant,
-}
-
-/// An object of a manifest that the run has created.
-#[derive(Clone, Debug)]
-pub(super) struct Created {
-    pub(super) reference: ObjectRef,
-    pub(super) kind: Kind,
-    pub(super) uid: Option<String>,
 }
 
 impl RunContext {
@@ -88,7 +82,12 @@ impl RunContext {
         };
         let written = Instant::now();
         let uid = answer.metadata.uid;
-        self.memory().applied.push(Created { reference: reference.clone(), kind, uid });
+        self.memory().applied.push(Item {
+            reference: reference.clone(),
+            kind,
+            uid,
+            found_by: None,
+        });
         Ok(Applied { reference, written })
     }
 

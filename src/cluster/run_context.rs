@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::api::PostParams;
 use netproof_probe::wire;
 
-use super::{Cluster, kinds::Kinds, manifests::Created, marks};
+use super::{Cluster, kinds::Kinds, marks, removal::Item};
 use crate::model::RunId;
 
 /// A run in a cluster. Clones are cheap and share what they have learned.
@@ -32,7 +32,7 @@ pub(super) struct Memory {
     /// Control ports that differ from the usual one, by namespace and pod.
     pub(super) control_ports: HashMap<(String, String), u16>,
     /// Objects of manifests that were created, in order.
-    pub(super) applied: Vec<Created>,
+    pub(super) applied: Vec<Item>,
 }
 
 /// How the agents of a run are started.

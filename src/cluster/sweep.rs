@@ -1,8 +1,15 @@
 //! Removing what a run created.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
-use super::{Error, RunContext};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+
+use super::{
+    Cluster, Error, ErrorKind, ObjectRef, RunContext, marks,
+    removal::{self, Item},
+    search,
+};
 
 /// What became of a run's objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,15 +23,71 @@ pub struct SweepReport {
 /// Removes everything that the run created, and waits until it is gone.
 ///
 /// `created` are the namespaces that the run made, `used` those in which it only put
-/// objects.
+/// objects. What is to go is looked up by label, owner and annotation; the two lists and
+/// the run's memory only say where, and stand in where listing is not permitted.
 ///
 /// # Errors
-/// Never for what can't be removed, which is reported; only where nothing can be asked.
+/// The cluster gave no answer at all. What can't be removed is reported instead.
 pub async fn sweep(
-    _context: &RunContext,
-    _created: &[String],
-    _used: &[String],
-    _deadline: Instant,
+    context: &RunContext,
+    created: &[String],
+    used: &[String],
+    deadline: Instant,
 ) -> Result<SweepReport, Error> {
-    Ok(SweepReport::default())
+    let (cluster, run) = (context.cluster(), context.run());
+    let applied = context.memory().applied.clone();
+    let made: BTreeSet<&String> = created.iter().collect();
+
+    let mut items = namespaces(context, created).await?;
+    let elsewhere: BTreeSet<String> = used
+        .iter()
+        .cloned()
+        .chain(applied.iter().filter_map(|object| object.reference.namespace.clone()))
+        .chain(context.memory().owners.keys().cloned())
+        .filter(|namespace| !made.contains(namespace))
+        .collect();
+    let mut found = search::in_namespaces(cluster, run, &elsewhere).await;
+    items.extend(found.runs.remove(run).unwrap_or_default());
+    for object in applied {
+        let inside = object.reference.namespace.as_ref().is_some_and(|name| made.contains(name));
+        if !inside && !items.iter().any(|item| item.reference == object.reference) {
+            items.push(object);
+        }
+    }
+
+    let mut report = removal::remove(cluster, items, deadline).await;
+    report.left.extend(found.unseen);
+    Ok(report)
+}
+
+/// The run's namespaces, by their label; where these can't be listed, by their names.
+async fn namespaces(context: &RunContext, created: &[String]) -> Result<Vec<Item>, Error> {
+    let mut found = search::namespaces(context.cluster(), context.run()).await;
+    let mut items = found.runs.remove(context.run()).unwrap_or_default();
+    if found.unseen.is_empty() {
+        return Ok(items);
+    }
+    let api: Api<Namespace> = Api::all(context.client());
+    for name in created {
+        match Cluster::call(format!("get namespace {name}"), api.get(name)).await {
+            Ok(namespace) if marks::run_of(&namespace.metadata).as_ref() == Some(context.run()) => {
+                items.push(Item {
+                    reference: ObjectRef {
+                        api_version: "v1".into(),
+                        kind: "Namespace".into(),
+                        namespace: None,
+                        name: name.clone(),
+                    },
+                    kind: search::builtin::<Namespace>(false),
+                    uid: namespace.metadata.uid,
+                    found_by: None,
+                });
+            }
+            // It is somebody else's, or was never made.
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(items)
 }

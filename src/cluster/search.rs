@@ -1,0 +1,188 @@
+//! Finding what runs have left in a cluster: by label, and pods by their annotation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{ConfigMap, Namespace, Pod},
+    networking::v1::NetworkPolicy,
+};
+use kube::{
+    Resource,
+    api::{DynamicObject, ListParams},
+    core::discovery::ApiResource,
+};
+
+use super::{
+    Cluster, Error, ErrorKind, ObjectRef,
+    kinds::{Kind, Kinds},
+    marks,
+    removal::Item,
+};
+use crate::model::RunId;
+
+/// Lists in flight.
+const PARALLEL: usize = 8;
+
+/// Kinds that only ever go with something else.
+const DERIVED: [&str; 4] = ["EndpointSlice", "Endpoints", "Event", "ControllerRevision"];
+
+/// What was found of all runs.
+#[derive(Default)]
+pub(super) struct Remains {
+    pub(super) runs: BTreeMap<RunId, Vec<Item>>,
+    /// What could not be looked at.
+    pub(super) unseen: Vec<String>,
+}
+
+/// Looks through the whole cluster.
+pub(super) async fn everything(cluster: &Cluster) -> Result<Remains, Error> {
+    let (kinds, unseen) = Kinds::new(cluster.client.clone()).all().await?;
+    let kinds = kinds
+        .into_iter()
+        .filter(|kind| kind.removable && !DERIVED.contains(&kind.resource.kind.as_str()))
+        .collect();
+    let mut remains = look(cluster, kinds, None, None).await;
+    remains.unseen.extend(unseen);
+    Ok(remains)
+}
+
+/// Looks for one run's objects of the kinds that netproof itself makes, in some namespaces.
+pub(super) async fn in_namespaces(
+    cluster: &Cluster,
+    run: &RunId,
+    namespaces: &BTreeSet<String>,
+) -> Remains {
+    let kinds = [
+        builtin::<Pod>(true),
+        builtin::<ConfigMap>(true),
+        builtin::<Lease>(true),
+        builtin::<NetworkPolicy>(true),
+    ];
+    let mut remains = Remains::default();
+    let looks = namespaces
+        .iter()
+        .map(|namespace| look(cluster, kinds.to_vec(), Some(namespace), Some(run)));
+    let found: Vec<Remains> = stream::iter(looks).buffer_unordered(PARALLEL).collect().await;
+    for one in found {
+        remains.unseen.extend(one.unseen);
+        for (run, items) in one.runs {
+            remains.runs.entry(run).or_default().extend(items);
+        }
+    }
+    remains
+}
+
+/// Looks for namespaces that one run has made.
+pub(super) async fn namespaces(cluster: &Cluster, run: &RunId) -> Remains {
+    look(cluster, vec![builtin::<Namespace>(false)], None, Some(run)).await
+}
+
+async fn look(
+    cluster: &Cluster,
+    kinds: Vec<Kind>,
+    namespace: Option<&str>,
+    run: Option<&RunId>,
+) -> Remains {
+    let lists: Vec<(Kind, Result<Vec<(RunId, Item)>, Error>)> = stream::iter(kinds)
+        .map(async |kind| {
+            let found = list(cluster, &kind, namespace, run).await;
+            (kind, found)
+        })
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await;
+    let mut remains = Remains::default();
+    let mut forbidden = Vec::new();
+    for (kind, found) in lists {
+        match found {
+            Ok(items) => {
+                for (run, item) in items {
+                    remains.runs.entry(run).or_default().push(item);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Forbidden => {
+                forbidden.push(kind.resource.plural);
+            }
+            // A kind that went away since it was listed has no objects either.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => remains.unseen.push(error.to_string()),
+        }
+    }
+    if !forbidden.is_empty() {
+        forbidden.sort();
+        let place = namespace.map(|name| format!(" in namespace {name}")).unwrap_or_default();
+        remains.unseen.push(format!("no permission to list {}{place}", forbidden.join(", ")));
+    }
+    remains
+}
+
+async fn list(
+    cluster: &Cluster,
+    kind: &Kind,
+    namespace: Option<&str>,
+    run: Option<&RunId>,
+) -> Result<Vec<(RunId, Item)>, Error> {
+    let is_pod = kind.resource.kind == "Pod" && kind.resource.group.is_empty();
+    let selector = match run {
+        _ if is_pod => marks::PROBE.to_owned(),
+        Some(run) => marks::selector(run),
+        None => marks::RUN.to_owned(),
+    };
+    let api = kind.api(cluster.client.clone(), namespace);
+    let mut page = ListParams::default().labels(&selector).limit(500);
+    let mut found = Vec::new();
+    loop {
+        let what = format!("list {}", kind.resource.plural);
+        let listed = Cluster::call(what, api.list(&page)).await?;
+        for object in listed.items {
+            let Some(of) = marks::run_of(&object.metadata) else { continue };
+            let is_derived = object.metadata.owner_references.iter().flatten().any(|owner| {
+                owner.controller == Some(true) && owner.name != marks::run_object(&of)
+            });
+            if run.is_none_or(|run| *run == of) && !is_derived {
+                let item = item(kind, object, selector.clone());
+                found.push((of, item));
+            }
+        }
+        match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page.continue_token = Some(token),
+            None => return Ok(found),
+        }
+    }
+}
+
+fn item(kind: &Kind, object: DynamicObject, selector: String) -> Item {
+    Item {
+        reference: ObjectRef {
+            api_version: kind.resource.api_version.clone(),
+            kind: kind.resource.kind.clone(),
+            namespace: object.metadata.namespace,
+            name: object.metadata.name.unwrap_or_default(),
+        },
+        kind: kind.clone(),
+        uid: object.metadata.uid,
+        found_by: Some(selector),
+    }
+}
+
+/// A kind that every cluster has.
+pub(super) fn builtin<K: Resource<DynamicType = ()>>(namespaced: bool) -> Kind {
+    Kind { resource: ApiResource::erase::<K>(&()), namespaced, removable: true }
+}
+
+/// Leaves out what goes with a namespace that is among the items itself.
+pub(super) fn without_contents(items: Vec<Item>) -> Vec<Item> {
+    let namespaces: BTreeSet<String> = items
+        .iter()
+        .filter(|item| item.reference.kind == "Namespace")
+        .map(|item| item.reference.name.clone())
+        .collect();
+    items
+        .into_iter()
+        .filter(|item| {
+            item.reference.namespace.as_ref().is_none_or(|name| !namespaces.contains(name))
+        })
+        .collect()
+}
