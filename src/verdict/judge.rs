@@ -144,22 +144,26 @@ pub fn judge_denial(
     rejected: Option<&Observation>,
     silent_for: Duration,
 ) -> Judgement {
-    if !matches!(judgement.reason, Reason::Dropped | Reason::Rejected { .. }) {
-        return judgement;
-    }
+    let unlike = match judgement.reason {
+        Reason::Dropped | Reason::Rejected { .. } => Verdict::Fail,
+        // By what it was blocked isn't known, and so not by what it is denied.
+        Reason::CauseUnproven { .. } => Verdict::Inconclusive,
+        _ => return judgement,
+    };
     match (claim.denial, rejected) {
         (Some(wanted @ Denial::Drop), Some(seen)) => {
-            Judgement::new(Verdict::Fail, Reason::OtherDenial { wanted, seen: seen.clone() })
+            Judgement::new(unlike, Reason::OtherDenial { wanted, seen: seen.clone() })
         }
         (Some(Denial::Drop), None) if silent_for <= Duration::from_secs(1) => {
             Judgement::not_settled("silence proves a drop only over more than a second")
         }
-        (Some(wanted @ Denial::Reject), None) => Judgement::new(
-            Verdict::Fail,
-            Reason::OtherDenial { wanted, seen: Observation::TimedOut },
-        ),
-        (_, Some(seen)) => Judgement::new(Verdict::Pass, Reason::Rejected { seen: seen.clone() }),
-        (_, None) => judgement,
+        (Some(wanted @ Denial::Reject), None) => {
+            Judgement::new(unlike, Reason::OtherDenial { wanted, seen: Observation::TimedOut })
+        }
+        (_, Some(seen)) if unlike == Verdict::Fail => {
+            Judgement::new(Verdict::Pass, Reason::Rejected { seen: seen.clone() })
+        }
+        _ => judgement,
     }
 }
 

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Claim, Judgement, Observation, Reason, Verdict, judge_denial};
 
+/// How often a case whose budget is spent may keep the step waiting by changing again: a
+/// step must end, whatever its cases do.
+const LATE_CHANGES: u32 = 3;
+
 /// How long a step must be calm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettlingRules {
@@ -94,6 +98,8 @@ pub struct Settling {
     last_change: Duration,
     held: u32,
     held_since: Duration,
+    /// [`Self::round`] has said that the step is done.
+    done: bool,
 }
 
 #[derive(Debug)]
@@ -110,6 +116,12 @@ struct Track {
     silent: Option<(Duration, Duration)>,
     /// What was seen after the budget had been spent, and should not have been.
     late: Option<Judgement>,
+    /// Changes after the budget had been spent.
+    late_changes: u32,
+    /// Rounds in a row that passed, up to the last.
+    passed: u32,
+    /// The last round that could not tell.
+    doubt: Option<Judgement>,
 }
 
 impl Settling {
@@ -124,6 +136,7 @@ impl Settling {
             last_change,
             held: 0,
             held_since: Duration::ZERO,
+            done: false,
         }
     }
 
@@ -148,12 +161,11 @@ impl Settling {
         self.rounds += 1;
         let mut calm = times.counted;
         for (case, sighting) in self.cases.iter_mut().zip(sightings) {
-            let change = case.round(self.rounds, times, sighting);
-            if change {
+            if case.round(self.rounds, times, sighting) {
                 self.last_change = self.last_change.max(times.ended);
                 calm = false;
             }
-            if let Some(latency) = case.latency {
+            if let Some(latency) = case.latency.filter(|_| !case.has_failed()) {
                 self.slowest = self.slowest.max(latency);
             }
         }
@@ -168,8 +180,9 @@ impl Settling {
             self.held += 1;
         }
         let silent = self.cases.iter().any(Track::is_silent);
-        self.held >= self.rules.holding_rounds
-            && (!silent || times.ended >= self.held_since + self.rules.silence_at_least)
+        self.done = self.held >= self.rules.holding_rounds
+            && (!silent || times.ended >= self.held_since + self.rules.silence_at_least);
+        self.done
     }
 
     /// Cases that were as expected in the last round.
@@ -185,7 +198,8 @@ impl Settling {
     /// The verdicts. `cut` says why the rounds ended before [`Self::round`] said so: what
     /// isn't decided by then is inconclusive.
     pub fn finish(self, cut: Option<&str>) -> Vec<Settled> {
-        self.cases.into_iter().map(|case| case.finish(cut)).collect()
+        let hold = if self.done { self.rules.holding_rounds } else { 0 };
+        self.cases.into_iter().map(|case| case.finish(hold, cut)).collect()
     }
 }
 
@@ -202,6 +216,9 @@ impl Track {
             rejected: None,
             silent: None,
             late: None,
+            late_changes: 0,
+            passed: 0,
+            doubt: None,
         }
     }
 
@@ -227,7 +244,8 @@ impl Track {
         self.changes_since > 0 || self.late.is_some()
     }
 
-    /// Takes a sighting; true if it differs in kind from the one before.
+    /// Takes a sighting; true if its verdict differs from the one before and the step must
+    /// wait for that: it need not for a case that can't pass any more, nor without end.
     fn round(&mut self, round: u32, times: RoundTimes, sighting: Sighting) -> bool {
         let Sighting { judgement, seen, at } = sighting;
         let news = self
@@ -239,18 +257,24 @@ impl Track {
         if news {
             self.history.push(Change { round, at, seen: seen.clone() });
         }
+        let spent = times.started >= self.budget_ends();
+        self.late_changes += u32::from(changed && spent);
+        self.passed = if verdict == Verdict::Pass { self.passed + 1 } else { 0 };
         match verdict {
             Verdict::Fail => {
-                if times.started >= self.budget_ends() && self.late.is_none() {
+                if spent && self.late.is_none() {
                     self.late = Some(judgement.clone());
                 }
+                // A denial is of one kind as long as nothing got through.
+                self.rejected = None;
+                self.silent = None;
                 if self.arrived && times.counted && changed {
                     self.changes_since += 1;
                 }
                 self.contrary_before = true;
             }
             Verdict::Pass => {
-                if self.contrary_before && self.latency.is_none() {
+                if self.contrary_before && self.latency.is_none() && self.changes_since == 0 {
                     self.latency = Some(at.saturating_sub(self.expectation.changed_at));
                 }
                 if times.counted {
@@ -259,18 +283,20 @@ impl Track {
                     }
                     self.arrived = true;
                 }
-                self.note_denial(&judgement, &seen, times);
+                self.note_denial(&seen, times);
             }
-            Verdict::Inconclusive | Verdict::NotRun => {}
+            Verdict::Inconclusive | Verdict::NotRun => self.doubt = Some(judgement.clone()),
         }
         self.last = Some(judgement);
-        changed
+        changed && !self.has_failed() && self.late_changes <= LATE_CHANGES
     }
 
-    fn note_denial(&mut self, judgement: &Judgement, seen: &Observation, times: RoundTimes) {
-        match judgement.reason {
-            Reason::Rejected { .. } => self.rejected = Some(seen.clone()),
-            Reason::Dropped => {
+    fn note_denial(&mut self, seen: &Observation, times: RoundTimes) {
+        match seen {
+            Observation::Refused | Observation::Prohibited { .. } => {
+                self.rejected = Some(seen.clone());
+            }
+            Observation::TimedOut => {
                 let (from, _) = self.silent.unwrap_or((times.started, times.ended));
                 self.silent = Some((from, times.ended));
             }
@@ -278,7 +304,8 @@ impl Track {
         }
     }
 
-    fn finish(self, cut: Option<&str>) -> Settled {
+    /// `hold` is the number of rounds in a row that a pass must have held.
+    fn finish(self, hold: u32, cut: Option<&str>) -> Settled {
         let judgement = match (self.last, self.late, cut) {
             (None, _, cut) => Judgement::not_run(cut.unwrap_or("no round took place")),
             (Some(_), _, _) if self.changes_since > 0 => {
@@ -287,6 +314,10 @@ impl Track {
             (Some(_), Some(late), _) => late,
             (Some(last), None, Some(_)) if last.verdict == Verdict::Inconclusive => last,
             (Some(_), None, Some(because)) => Judgement::not_settled(because),
+            // It could not be told often enough that the last rounds prove little.
+            (Some(last), None, None) if last.verdict == Verdict::Pass && self.passed < hold => {
+                self.doubt.unwrap_or_else(|| Judgement::not_settled("too few rounds held"))
+            }
             (Some(last), None, None) => {
                 let silent_for =
                     self.silent.map_or(Duration::ZERO, |(from, to)| to.saturating_sub(from));

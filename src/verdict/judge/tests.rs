@@ -1,1 +1,364 @@
+//! The rule, line by line in its order, and the laws that no table can list.
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::verdict::{ControlKind::*, ControlState, Reason::*, Verdict::*};
+
+fn claim(expect: crate::model::Connectivity) -> Claim {
+    Claim {
+        expect,
+        intended: Intended::Agents(["api".to_owned(), "api-2".to_owned()].into()),
+        evidence: EvidenceRule::Controls,
+        denial: None,
+        meshed: false,
+    }
+}
+
+fn foreign(expect: crate::model::Connectivity) -> Claim {
+    Claim { intended: Intended::Foreign, ..claim(expect) }
+}
+
+fn lax(claim: Claim) -> Claim {
+    Claim { evidence: EvidenceRule::Any, ..claim }
+}
+
+fn meshed(claim: Claim) -> Claim {
+    Claim { meshed: true, ..claim }
+}
+
+fn agent(identity: &str) -> Observation {
+    let saw = "10.0.0.1:20000".parse().unwrap();
+    Observation::Connected { by: AnsweredBy::Agent { identity: identity.to_owned(), saw } }
+}
+
+fn application(status: Option<u16>) -> Observation {
+    Observation::Connected { by: AnsweredBy::Application { status, summary: "nginx".to_owned() } }
+}
+
+fn handshake() -> Observation {
+    Observation::Connected { by: AnsweredBy::Nobody }
+}
+
+fn prohibited() -> Observation {
+    Observation::Prohibited { code: "3/13".to_owned() }
+}
+
+fn failed() -> Observation {
+    Observation::AgentFailed { message: "exec api: broken pipe".to_owned() }
+}
+
+fn up() -> Controls {
+    let kinds = [SourcePodPath, DestinationPodPath, NodePath, Listener, Canary];
+    Controls(kinds.map(|kind| (kind, ControlState::Up)).into())
+}
+
+fn down(kind: super::super::ControlKind) -> Controls {
+    let mut controls = up();
+    controls.0.insert(kind, ControlState::Down { detail: "timed out".to_owned() });
+    controls
+}
+
+fn missing(kind: super::super::ControlKind) -> Controls {
+    let mut controls = up();
+    controls.0.insert(kind, ControlState::Missing { detail: "no control pod".to_owned() });
+    controls
+}
+
+fn none() -> Controls {
+    Controls::default()
+}
+
+fn not_up(control: super::super::ControlKind, detail: &str) -> crate::verdict::Reason {
+    ControlNotUp { control, detail: detail.to_owned() }
+}
+
+#[test]
+fn the_rule_is_asked_in_its_order() {
+    let nothing = |seen: Observation| (Inconclusive, NothingSeen { seen });
+    let unclear = |seen: Observation| (Inconclusive, Unclear { seen });
+    let answered = |by: &str| (Pass, Answered { by: by.to_owned() });
+    let connected = |by: &str| (Fail, Connected { by: by.to_owned() });
+    let wrong = |verdict, by: &str, meant: &str| {
+        (verdict, WrongEndpoint { by: by.to_owned(), meant: meant.to_owned() })
+    };
+    let message = || "what it was".to_owned();
+    let unresolved = || Observation::NotResolved { message: message() };
+    let nowhere = || Observation::NoDestination { message: message() };
+    let changed = || Observation::NotAsPlanned { message: message() };
+    let no_route = || Observation::NoRoute { message: message() };
+    let local = || Observation::LocalError { message: message() };
+    let path = |control| (Fail, PathDown { control, detail: "timed out".to_owned() });
+    let mesh = |expect| meshed(foreign(expect));
+    let replied = || (Pass, ForeignAnswered { summary: "nginx".to_owned() });
+    let unproven = |because: &str| (Pass, CauseUnproven { because: because.to_owned() });
+    #[rustfmt::skip]
+    let rows = [
+        // 1. Our own side failed: nothing was seen.
+        ("1 agent failed, deny", claim(Blocked), failed(), up(), nothing(failed())),
+        ("1 agent failed, allow", claim(Allowed), failed(), up(), nothing(failed())),
+        ("1 agent failed outranks a path", claim(Blocked), failed(), down(NodePath), nothing(failed())),
+        ("1 agent failed, evidence any", lax(claim(Blocked)), failed(), none(), nothing(failed())),
+        ("1 name not resolved", foreign(Blocked), unresolved(), up(), nothing(unresolved())),
+        ("1 no endpoints", claim(Blocked), nowhere(), up(), nothing(nowhere())),
+        ("1 the pod was changed", claim(Allowed), changed(), up(), nothing(changed())),
+        // 2. The intended peer answered, whatever the controls say.
+        ("2 allow", claim(Allowed), agent("api"), up(), answered("api")),
+        ("2 allow, another backend", claim(Allowed), agent("api-2"), up(), answered("api-2")),
+        ("2 allow, controls down", claim(Allowed), agent("api"), down(NodePath), answered("api")),
+        ("2 deny", claim(Blocked), agent("api"), up(), connected("api")),
+        ("2 deny, listener down", claim(Blocked), agent("api"), down(Listener), connected("api")),
+        ("2 deny, no controls", claim(Blocked), agent("api"), none(), connected("api")),
+        ("2 deny, evidence any", lax(claim(Blocked)), agent("api"), none(), connected("api")),
+        ("2 foreign allow", foreign(Allowed), application(None), none(), replied()),
+        ("2 foreign deny, whatever HTTP says", foreign(Blocked), application(Some(500)), up(),
+            connected("an application (HTTP 500)")),
+        ("2 foreign allow, bare handshake", foreign(Allowed), handshake(), up(), (Pass, HandshakeOnly)),
+        ("2 foreign deny, bare handshake", foreign(Blocked), handshake(), up(),
+            connected("nobody (handshake only)")),
+        ("2 mesh, bare handshake", mesh(Allowed), handshake(), up(), (Inconclusive, HandshakeUnproven)),
+        ("2 mesh, a reply", mesh(Allowed), application(Some(200)), up(), replied()),
+        ("2 mesh, deny", mesh(Blocked), handshake(), up(), connected("nobody (handshake only)")),
+        ("2 an agent must speak, allow", claim(Allowed), handshake(), up(), (Inconclusive, HandshakeUnproven)),
+        ("2 an agent must speak, deny", claim(Blocked), handshake(), up(), (Inconclusive, HandshakeUnproven)),
+        // 3. Somebody else answered.
+        ("3 allow", claim(Allowed), agent("web"), up(), wrong(Fail, "web", "api or api-2")),
+        ("3 deny", claim(Blocked), agent("web"), up(), wrong(Inconclusive, "web", "api or api-2")),
+        ("3 an application for an agent", claim(Allowed), application(Some(200)), up(),
+            wrong(Fail, "an application (HTTP 200)", "api or api-2")),
+        ("3 an agent for a foreigner", foreign(Allowed), agent("web"), up(),
+            wrong(Fail, "web", "a peer outside this run")),
+        ("3 an agent for a foreigner, deny", foreign(Blocked), agent("web"), up(),
+            wrong(Inconclusive, "web", "a peer outside this run")),
+        // 4. Blocked, and a path is down.
+        ("4 allow, node path", claim(Allowed), Observation::TimedOut, down(NodePath), path(NodePath)),
+        ("4 allow, source", claim(Allowed), Observation::TimedOut, down(SourcePodPath), path(SourcePodPath)),
+        ("4 allow, destination", claim(Allowed), Observation::Refused, down(DestinationPodPath),
+            path(DestinationPodPath)),
+        ("4 deny", claim(Blocked), Observation::TimedOut, down(NodePath),
+            (Inconclusive, not_up(NodePath, "timed out"))),
+        ("4 deny, evidence any", lax(claim(Blocked)), Observation::TimedOut, down(NodePath),
+            (Inconclusive, not_up(NodePath, "timed out"))),
+        ("4 a path outranks the listener", claim(Allowed), Observation::TimedOut,
+            Controls(down(NodePath).0.into_iter().chain(down(Listener).0).chain([(NodePath,
+                ControlState::Down { detail: "timed out".to_owned() })]).collect()), path(NodePath)),
+        // 5. Blocked, and nothing says by what.
+        ("5 deny, listener down", claim(Blocked), Observation::TimedOut, down(Listener),
+            (Inconclusive, not_up(Listener, "timed out"))),
+        ("5 allow, listener down", claim(Allowed), Observation::Refused, down(Listener),
+            (Inconclusive, not_up(Listener, "timed out"))),
+        ("5 deny, no witness of the Service", claim(Blocked), Observation::Refused, down(ServicePath),
+            (Inconclusive, not_up(ServicePath, "timed out"))),
+        ("5 deny, nobody reached it", foreign(Blocked), Observation::TimedOut, down(ReachedBy),
+            (Inconclusive, not_up(ReachedBy, "timed out"))),
+        ("5 deny, canary open", claim(Blocked), Observation::TimedOut, down(Canary),
+            (Inconclusive, not_up(Canary, "timed out"))),
+        ("5 deny, canary missing", claim(Blocked), Observation::TimedOut, missing(Canary),
+            (Inconclusive, not_up(Canary, "no control pod"))),
+        ("5 deny, path missing", claim(Blocked), Observation::TimedOut, missing(NodePath),
+            (Inconclusive, not_up(NodePath, "no control pod"))),
+        ("5 allow, path missing", claim(Allowed), Observation::TimedOut, missing(NodePath),
+            (Inconclusive, not_up(NodePath, "no control pod"))),
+        ("5 deny, none", claim(Blocked), Observation::TimedOut, none(), (Inconclusive, NoControls)),
+        ("5 allow, none", claim(Allowed), Observation::TimedOut, none(), (Inconclusive, NoControls)),
+        ("5 deny, evidence any", lax(claim(Blocked)), Observation::TimedOut, down(Listener),
+            unproven("listener: timed out")),
+        ("5 deny, evidence any, none", lax(claim(Blocked)), prohibited(), none(),
+            unproven("blocked, and no control says by what")),
+        ("5 allow has no evidence any", lax(claim(Allowed)), Observation::TimedOut, down(Listener),
+            (Inconclusive, not_up(Listener, "timed out"))),
+        // 6. Blocked, every control up.
+        ("6 deny, silence", claim(Blocked), Observation::TimedOut, up(), (Pass, Dropped)),
+        ("6 deny, refused", claim(Blocked), Observation::Refused, up(),
+            (Pass, Rejected { seen: Observation::Refused })),
+        ("6 deny, prohibited", claim(Blocked), prohibited(), up(), (Pass, Rejected { seen: prohibited() })),
+        ("6 deny, evidence any is not needed", lax(claim(Blocked)), Observation::TimedOut, up(), (Pass, Dropped)),
+        ("6 allow, silence", claim(Allowed), Observation::TimedOut, up(),
+            (Fail, crate::verdict::Reason::Blocked { seen: Observation::TimedOut })),
+        ("6 allow, refused", claim(Allowed), Observation::Refused, up(),
+            (Fail, crate::verdict::Reason::Blocked { seen: Observation::Refused })),
+        ("6 allow, prohibited", claim(Allowed), prohibited(), up(),
+            (Fail, crate::verdict::Reason::Blocked { seen: prohibited() })),
+        // 7. Neither.
+        ("7 no route, deny", claim(Blocked), no_route(), up(), unclear(no_route())),
+        ("7 no route, allow", claim(Allowed), no_route(), up(), unclear(no_route())),
+        ("7 no route, evidence any", lax(claim(Blocked)), no_route(), none(), unclear(no_route())),
+        ("7 local error", claim(Blocked), local(), up(), unclear(local())),
+        ("7 reset after the handshake", claim(Blocked), Observation::Reset, up(), unclear(Observation::Reset)),
+    ];
+    for (what, claim, seen, controls, (verdict, reason)) in rows {
+        assert_eq!(judge(&claim, &seen, &controls), Judgement { verdict, reason }, "{what}");
+    }
+}
+
+#[test]
+fn a_case_asks_for_one_kind_of_denial() {
+    let second = Duration::from_secs(1);
+    let longer = Duration::from_millis(1_001);
+    let wants = |denial| Claim { denial, ..claim(Blocked) };
+    let dropped = || Judgement::new(Pass, Dropped);
+    let rejected = || Judgement::new(Pass, Rejected { seen: prohibited() });
+    let other = |verdict, wanted, seen| Judgement::new(verdict, OtherDenial { wanted, seen });
+    let unproven = || Judgement::new(Pass, CauseUnproven { because: "no control".to_owned() });
+    let too_short = || Judgement::not_settled("silence proves a drop only over more than a second");
+    let no = prohibited();
+    let rows = [
+        ("any kind, silence", None, dropped(), None, second, dropped()),
+        ("any kind, one answer", None, dropped(), Some(&no), second, rejected()),
+        ("drop, silent long enough", Some(Denial::Drop), dropped(), None, longer, dropped()),
+        ("drop, ICMP may be limited", Some(Denial::Drop), dropped(), None, second, too_short()),
+        (
+            "drop, one answer in any round",
+            Some(Denial::Drop),
+            dropped(),
+            Some(&no),
+            longer,
+            other(Fail, Denial::Drop, prohibited()),
+        ),
+        ("reject, an answer", Some(Denial::Reject), rejected(), Some(&no), longer, rejected()),
+        (
+            "reject, one answer is enough",
+            Some(Denial::Reject),
+            dropped(),
+            Some(&no),
+            longer,
+            rejected(),
+        ),
+        (
+            "reject, silence",
+            Some(Denial::Reject),
+            dropped(),
+            None,
+            longer,
+            other(Fail, Denial::Reject, Observation::TimedOut),
+        ),
+        ("unproven, any kind", None, unproven(), Some(&no), longer, unproven()),
+        (
+            "unproven, the right kind",
+            Some(Denial::Reject),
+            unproven(),
+            Some(&no),
+            longer,
+            unproven(),
+        ),
+        (
+            "unproven, the wrong kind",
+            Some(Denial::Reject),
+            unproven(),
+            None,
+            longer,
+            other(Inconclusive, Denial::Reject, Observation::TimedOut),
+        ),
+        (
+            "what isn't a denial stays",
+            Some(Denial::Drop),
+            Judgement::new(Fail, Connected { by: "api".to_owned() }),
+            Some(&no),
+            longer,
+            Judgement::new(Fail, Connected { by: "api".to_owned() }),
+        ),
+    ];
+    for (what, denial, judged, seen, silent_for, expected) in rows {
+        assert_eq!(judge_denial(&wants(denial), judged, seen, silent_for), expected, "{what}");
+    }
+}
+
+#[test]
+fn the_gravest_address_stands_for_the_case() {
+    let claim = claim(Blocked);
+    let rows = [
+        ("one is open", vec![(Observation::TimedOut, up()), (agent("api"), up())], Fail),
+        (
+            "one is unclear",
+            vec![(Observation::TimedOut, up()), (Observation::Reset, up())],
+            Inconclusive,
+        ),
+        ("all are denied", vec![(Observation::TimedOut, up()), (Observation::Refused, up())], Pass),
+        ("there is none", vec![], Inconclusive),
+    ];
+    for (what, seen, expected) in rows {
+        assert_eq!(judge_all(&claim, &seen).verdict, expected, "{what}");
+    }
+}
+
+/// Any claim, sighting and state of the controls.
+fn anything() -> impl Strategy<Value = (Claim, Observation, Controls)> {
+    let claim =
+        (any::<[bool; 4]>(), 0..3u8).prop_map(|([allow, any, meshed, ours], denial)| Claim {
+            expect: if allow { Allowed } else { Blocked },
+            evidence: if any && !allow { EvidenceRule::Any } else { EvidenceRule::Controls },
+            intended: if ours { claim(Allowed).intended } else { Intended::Foreign },
+            denial: [None, Some(Denial::Drop), Some(Denial::Reject)][usize::from(denial)],
+            meshed,
+        });
+    let seen = prop::sample::select(vec![
+        failed(),
+        agent("api"),
+        agent("web"),
+        application(Some(404)),
+        handshake(),
+        Observation::Refused,
+        Observation::TimedOut,
+        prohibited(),
+        Observation::Reset,
+        Observation::NoRoute { message: String::new() },
+    ]);
+    let states = prop::collection::btree_map(
+        prop::sample::select(vec![
+            SourcePodPath,
+            DestinationPodPath,
+            NodePath,
+            Listener,
+            ServicePath,
+            ReachedBy,
+            Canary,
+        ]),
+        prop::sample::select(vec![
+            ControlState::Up,
+            ControlState::Down { detail: String::new() },
+            ControlState::Missing { detail: String::new() },
+        ]),
+        0..6,
+    );
+    (claim, seen, states.prop_map(Controls))
+}
+
+proptest! {
+    #[test]
+    fn no_denial_passes_without_its_evidence((claim, seen, controls) in anything()) {
+        let judgement = judge(&claim, &seen, &controls);
+        if claim.expect == Blocked && judgement.verdict == Pass {
+            let blocked = matches!(
+                seen,
+                Observation::Refused | Observation::TimedOut | Observation::Prohibited { .. }
+            );
+            prop_assert!(blocked, "{:?}", seen);
+            let proven = !controls.0.is_empty() && controls.not_up().is_none();
+            let unproven = matches!(judgement.reason, CauseUnproven { .. });
+            prop_assert_eq!(proven, !unproven);
+            prop_assert!(proven || claim.evidence == EvidenceRule::Any);
+            prop_assert!(controls.path_down().is_none());
+        }
+    }
+
+    #[test]
+    fn no_allow_passes_unless_somebody_was_reached((claim, seen, controls) in anything()) {
+        let judgement = judge(&claim, &seen, &controls);
+        if claim.expect == Allowed && judgement.verdict == Pass {
+            let reached = matches!(seen, Observation::Connected { .. });
+            prop_assert!(reached, "{:?}", seen);
+        }
+    }
+
+    #[test]
+    fn the_network_is_never_called_policy((claim, seen, controls) in anything()) {
+        let judgement = judge(&claim, &seen, &controls);
+        if controls.path_down().is_some() {
+            let by_policy = matches!(
+                judgement.reason,
+                crate::verdict::Reason::Blocked { .. } | Dropped | Rejected { .. }
+            );
+            prop_assert!(!by_policy, "{judgement:?}");
+        }
+    }
+}
