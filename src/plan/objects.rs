@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::PlannedObject;
-use crate::{model::RunId, suite::Suite};
+use crate::{
+    model::RunId,
+    suite::{Suite, rewrite_namespaces},
+};
 
 /// Cluster-scoped kinds that a suite may bring and whose names are free to choose.
 ///
@@ -58,14 +61,6 @@ pub(super) fn plan(
         }
     }
     planned
-}
-
-fn rewrite_namespaces(object: &mut Value, names: &BTreeMap<String, String>) {
-    if let Some(namespace) = object.pointer_mut("/metadata/namespace")
-        && let Some(name) = namespace.as_str().and_then(|alias| names.get(alias))
-    {
-        *namespace = Value::from(name.as_str());
-    }
 }
 
 fn rename(object: &mut Value, renames: &Renames) {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::{
     CaseId, Destination, PlannedCase, PlannedNamespace, PlannedPod, PodIndex, Role, SuitePlan,
     build::{Inputs, PlanError},
@@ -177,7 +179,8 @@ fn needed(suite: &Suite, identities: &Identities<'_>, kept: &[Kept<'_>]) -> BTre
                 needed.insert(pod);
             }
             End::Service(service) => needed.extend(backends(suite, identities, service)),
-            End::Address(_) | End::Host(_) => {}
+            End::Host(name) => needed.extend(behind_name(suite, identities, name)),
+            End::Address(_) => {}
         }
     }
     // A Service's witness: on the source's node where the suite has one there, and one
@@ -201,29 +204,52 @@ fn needed(suite: &Suite, identities: &Identities<'_>, kept: &[Kept<'_>]) -> BTre
 /// The identities that a Service of the suite may have as backends.
 fn backends(suite: &Suite, identities: &Identities<'_>, service: &ServicePeer) -> Vec<usize> {
     let own = suite.setup.namespaces.get(&service.namespace);
-    let objects = suite.setup.manifests.iter().flat_map(|manifest| &manifest.objects);
-    let found = objects.clone().find(|object| {
+    let found = services(suite).find(|object| {
         let namespace = objects::text(object, "/metadata/namespace");
-        objects::text(object, "/kind") == "Service"
-            && objects::text(object, "/metadata/name") == service.name
+        objects::text(object, "/metadata/name") == service.name
             && (namespace == service.namespace
                 || own.is_some_and(|own| own.name.as_deref() == Some(namespace)))
     });
-    let selector = found.and_then(|object| object.pointer("/spec/selector"));
-    let selected = |identity: &&super::identity::Identity<'_>| match selector {
-        Some(selector) => selector.as_object().is_some_and(|selector| {
-            selector.iter().all(|(key, value)| {
-                identity.peer.labels.get(key).map(String::as_str) == value.as_str()
-            })
-        }),
-        // Endpoints by hand, or a Service that somebody else makes: any of the namespace's
-        // pods may be behind it.
-        None => found.is_some() || own.is_some(),
-    };
-    let all = identities.all.iter().enumerate();
-    all.filter(|(_, identity)| identity.peer.namespace == service.namespace && selected(identity))
-        .map(|(index, _)| index)
+    match found {
+        Some(object) => selected(object, identities, &service.namespace),
+        // Somebody else makes it, in a namespace of ours: any pod there may be behind it.
+        None if own.is_some() => in_namespace(identities, &service.namespace).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The identities that may answer for a name, which is most often a Service's.
+fn behind_name(suite: &Suite, identities: &Identities<'_>, name: &str) -> Vec<usize> {
+    let first = name.split('.').next().unwrap_or_default();
+    let named = services(suite).filter(|object| objects::text(object, "/metadata/name") == first);
+    named
+        .flat_map(|object| {
+            selected(object, identities, objects::text(object, "/metadata/namespace"))
+        })
         .collect()
+}
+
+fn services(suite: &Suite) -> impl Iterator<Item = &Value> {
+    let objects = suite.setup.manifests.iter().flat_map(|manifest| &manifest.objects);
+    objects.filter(|object| objects::text(object, "/kind") == "Service")
+}
+
+/// What a Service selects; all of its namespace where its endpoints are made by hand.
+fn selected(service: &Value, identities: &Identities<'_>, namespace: &str) -> Vec<usize> {
+    let selector = service.pointer("/spec/selector").and_then(Value::as_object);
+    let has = |index: &usize| {
+        let labels = &identities.all[*index].peer.labels;
+        selector
+            .into_iter()
+            .flatten()
+            .all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
+    };
+    in_namespace(identities, namespace).filter(has).collect()
+}
+
+fn in_namespace(identities: &Identities<'_>, namespace: &str) -> impl Iterator<Item = usize> {
+    let all = identities.all.iter().enumerate();
+    all.filter(move |(_, identity)| identity.peer.namespace == namespace).map(|(index, _)| index)
 }
 
 /// Adds the needed pods; tells where each identity's pod stands in the plan.

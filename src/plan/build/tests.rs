@@ -448,3 +448,31 @@ proptest! {
         prop_assert_eq!(seen.len(), plan.pods.len(), "every pod has an owner");
     }
 }
+
+#[test]
+fn the_shop_is_planned_whole_and_by_a_single_case() {
+    let shop = crate::suite::load(&["suites/shop.yaml".into()]).unwrap();
+    let plan = build(&shop, &inputs(2)).unwrap();
+    assert_eq!(
+        placed(&plan),
+        [
+            "np-aaaaaa-api-0@node-1",
+            "np-aaaaaa-database-0@node-2",
+            "np-aaaaaa-frontend-0@node-1",
+            "np-aaaaaa-worker-0@node-2",
+            "np-aaaaaa-frontend-stand-in-0@node-2",
+        ]
+    );
+    assert_eq!(
+        witnesses(&plan, "service-closed"),
+        ["np-aaaaaa-frontend-stand-in-0", "np-aaaaaa-witness-node-2-0"],
+        "only the frontend may speak to the Service, and it lives elsewhere"
+    );
+    let alone = Inputs { filter: filter(&["by-name"]), ..inputs(2) };
+    let plan = build(&shop, &alone).unwrap();
+    assert_eq!(
+        placed(&plan),
+        ["np-aaaaaa-api-0@node-1", "np-aaaaaa-frontend-0@node-1"],
+        "api is behind the name that the case dials"
+    );
+}

@@ -103,7 +103,7 @@ fn a_step_settles_together() {
     let (forty, late_by_two) = ("c".repeat(39) + "t", "c".repeat(31) + "t");
     let (flips, doubts) = ("tc".repeat(100), "t?".repeat(100));
     #[rustfmt::skip]
-    let rows: Vec<(&str, u64, Vec<Told>, u64, Vec<String>)> = vec![
+    let rows = [
         ("three rounds hold", 1, vec![(Blocked, 30, "t"), (Allowed, 30, "c")], 3,
             vec![dropped.to_owned(), ok.clone()]),
         ("rounds before the marker has bitten don't hold", 5, vec![(Blocked, 30, "t")], 7,
