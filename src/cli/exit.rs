@@ -63,18 +63,3 @@ pub(super) fn complain(message: &str, remedy: Option<&str>) {
         eprintln!("  {bold}try{bold:#}: {remedy}");
     }
 }
-
-/// An error and its sources on one line, each said once.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
-}

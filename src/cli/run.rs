@@ -5,15 +5,11 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use rand::RngExt;
 
-use super::{
-    Exit, check,
-    exit::{chain, complain},
-    sandbox, signals,
-};
+use super::{Exit, check, exit::complain, sandbox, signals};
 use crate::{
     cluster::{AgentSettings, Cluster, Kubeconfig, RunContext},
     event::{ClusterInfo, Interruption},
-    model::{Family, RunId},
+    model::{Family, RunId, chain},
     plan::{self, Filter, Inputs, Pattern, Plan},
     report::{self, JsonWriter, ProgressWriter, QuietWriter, TextWriter, Writer},
     run::{self, Options, Stop},

@@ -5,12 +5,9 @@ use std::path::{Path, PathBuf};
 use anstream::{eprintln, println};
 use clap::{Args, Subcommand};
 
-use super::{
-    Exit,
-    exit::{chain, complain},
-    signals,
-};
+use super::{Exit, exit::complain, signals};
 use crate::{
+    model::chain,
     run::Stop,
     sandbox::{
         fault::Fault,

@@ -4,12 +4,14 @@
 //! clock, a socket or a cluster.
 
 mod connectivity;
+mod error;
 mod labels;
 pub mod milliseconds;
 mod port;
 mod run;
 
 pub use connectivity::{Connectivity, Family};
+pub use error::chain;
 pub use labels::Labels;
 pub use port::{Port, PortError, Protocol, Transport};
 pub use run::{RunId, RunIdError};

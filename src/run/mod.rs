@@ -9,6 +9,8 @@
 
 mod controls;
 mod dial;
+mod error;
+mod launch;
 mod live;
 mod marker;
 mod options;
@@ -17,6 +19,7 @@ mod runner;
 mod step;
 mod stop;
 
+pub use error::RunError;
 pub use options::Options;
-pub use runner::{RunError, run};
+pub use runner::run;
 pub use stop::Stop;

@@ -6,55 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Options, Stop,
+    error::RunError,
     live::Live,
     marker::{Bite, Marker},
     step::Step,
     stop::cut,
 };
 use crate::{
-    cluster::{
-        self, AGENT_CONTAINER, NotReady, Pods, RunContext, RunLease, Session, Severity, preflight,
-        sweep,
-    },
+    cluster::{self, Pods, RunContext, RunLease, Severity, preflight, sweep},
     event::{self, CaseInfo, CaseOutcome, ClusterInfo, Event, Stage},
     model::{Family, Transport},
     plan::{Plan, PodIndex, SuitePlan},
     report::EventSender,
     verdict::Judgement,
 };
-
-/// Creations under way at once.
-const PARALLEL: usize = 16;
-
-/// How long agents may take to say hello once their pods are ready.
-const SESSIONS_WITHIN: Duration = Duration::from_secs(30);
-
-/// Why a run could not go on. What was created is swept all the same.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A call to the cluster failed.
-    #[error(transparent)]
-    Cluster(#[from] cluster::Error),
-    /// Probe pods did not become ready.
-    #[error("{0}")]
-    NotReady(NotReady),
-    /// An agent gave no sign of life.
-    #[error(transparent)]
-    Session(#[from] cluster::SessionError),
-    /// A sweeper may take this run's objects away.
-    #[error("the run's Lease was lost: {0}")]
-    LeaseLost(String),
-    /// A defect of netproof.
-    #[error("internal error: {0}")]
-    Panic(String),
-}
 
 /// Runs a plan. Everything that it has to say goes to `events`; whatever happens, what it
 /// created is removed before it returns, unless it is to be kept.
@@ -110,11 +82,12 @@ fn started(plan: &Plan, cluster: ClusterInfo) -> Event {
     }
 }
 
-struct Runner<'a> {
-    context: &'a RunContext,
-    plan: &'a Plan,
-    options: &'a Options,
-    events: &'a EventSender,
+/// A run under way.
+pub(super) struct Runner<'a> {
+    pub context: &'a RunContext,
+    pub plan: &'a Plan,
+    pub options: &'a Options,
+    pub events: &'a EventSender,
     stop: &'a Stop,
     origin: Instant,
 }
@@ -145,7 +118,7 @@ impl Runner<'_> {
     async fn guarded(&self, adopted: BTreeSet<PodIndex>) {
         let work = AssertUnwindSafe(self.execute(&adopted)).catch_unwind();
         let result = tokio::select! {
-            result = work => result.unwrap_or_else(|panic| Err(RunError::Panic(message_of(&*panic)))),
+            result = work => result.unwrap_or_else(|panic| Err(RunError::of_panic(&*panic))),
             () = self.stopped_and_late() => Ok(()),
         };
         if let Err(error) = result {
@@ -225,115 +198,6 @@ impl Runner<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Everything of a suite but waiting: namespaces, owners, manifests, pods. Returns
-    /// the answer to the last write, if the suite writes anything but its pods.
-    async fn set_up(
-        &self,
-        suite: &SuitePlan,
-        adopted: &BTreeSet<PodIndex>,
-    ) -> Result<Option<Instant>, RunError> {
-        stream::iter(&suite.namespaces)
-            .map(|namespace| {
-                self.context.create_namespace(
-                    &namespace.name,
-                    &namespace.labels,
-                    &namespace.annotations,
-                )
-            })
-            .buffer_unordered(PARALLEL)
-            .try_collect::<Vec<_>>()
-            .await?;
-        for namespace in self.used_namespaces(suite) {
-            self.context.create_owner(&namespace).await?;
-        }
-        let mut written = None;
-        for (done, object) in suite.objects.iter().enumerate() {
-            self.progress(Stage::Create, Some(suite), done, suite.objects.len()).await;
-            written = Some(self.context.apply(object).await?.written);
-        }
-        self.create_pods(&suite.pods, adopted).await?;
-        Ok(written)
-    }
-
-    async fn create_pods(
-        &self,
-        pods: &[PodIndex],
-        adopted: &BTreeSet<PodIndex>,
-    ) -> Result<(), RunError> {
-        stream::iter(pods)
-            .map(|index| async move {
-                let pod = self.plan.pod(*index);
-                let gate = !pod.namespace_created;
-                self.context.create_pod(pod, gate, adopted.contains(index)).await
-            })
-            .buffer_unordered(PARALLEL)
-            .try_collect::<Vec<_>>()
-            .await?;
-        Ok(())
-    }
-
-    async fn ready(
-        &self,
-        pods: &Pods,
-        suite: &SuitePlan,
-        launched: &[PodIndex],
-    ) -> Result<(), RunError> {
-        let names = self.names(launched.iter().copied());
-        let deadline = Instant::now() + self.options.launch_within;
-        let ready = pods.ready(&names, deadline);
-        tokio::pin!(ready);
-        let mut progress = pods.progress();
-        let before = self.plan.pods.len() - launched.len();
-        loop {
-            let done = (*progress.borrow_and_update()).saturating_sub(before.min(launched.len()));
-            let done = done.min(launched.len());
-            self.progress(Stage::Ready, Some(suite), done, launched.len()).await;
-            tokio::select! {
-                result = &mut ready => return result.map_err(RunError::NotReady),
-                changed = progress.changed() => if changed.is_err() {
-                    return ready.await.map_err(RunError::NotReady);
-                },
-            }
-        }
-    }
-
-    async fn open_sessions(
-        &self,
-        live: &mut Live<'_>,
-        launched: &[PodIndex],
-        cancel: &CancellationToken,
-    ) -> Result<(), RunError> {
-        let deadline = Instant::now() + SESSIONS_WITHIN;
-        let opening = stream::iter(launched.iter().copied())
-            .map(|index| async move {
-                let pod = self.plan.pod(index);
-                let (namespace, name) = (&pod.namespace, &pod.name);
-                let session =
-                    Session::open(self.context, namespace, name, AGENT_CONTAINER, cancel.clone());
-                session.opened(deadline).await.map(|()| (index, session))
-            })
-            .buffer_unordered(PARALLEL);
-        tokio::pin!(opening);
-        let mut done = 0;
-        while let Some((index, session)) = opening.try_next().await? {
-            live.add(index, session);
-            done += 1;
-            self.progress(Stage::Sessions, None, done, launched.len()).await;
-        }
-        Ok(())
-    }
-
-    /// What a webhook or a person made of the pods, by the server's own account.
-    fn strange(&self, live: &Live<'_>, launched: &[PodIndex]) -> BTreeMap<PodIndex, String> {
-        let differs = |index: &PodIndex| {
-            let planned = self.plan.pod(*index);
-            let differences = live.state(*index)?.differs_from(planned);
-            let message = || format!("pod {}: {}", planned.name, differences.join("; "));
-            (!differences.is_empty()).then(|| (*index, message()))
-        };
-        launched.iter().filter_map(differs).collect()
     }
 
     async fn first_canaries(&self, live: &Live<'_>) -> Marker {
@@ -433,18 +297,17 @@ impl Runner<'_> {
     }
 
     async fn abort(&self, error: &RunError, touched: bool) {
-        let remedy = match error {
-            RunError::Cluster(error) => error.remedy(),
-            _ => None,
-        };
-        let message = match error {
-            RunError::NotReady(not_ready) => explain(not_ready),
-            other => chain(other),
-        };
+        let (message, remedy) = (error.explain(), error.remedy());
         self.events.send(Event::Aborted { message, remedy, touched }).await;
     }
 
-    async fn progress(&self, stage: Stage, suite: Option<&SuitePlan>, done: usize, total: usize) {
+    pub(super) async fn progress(
+        &self,
+        stage: Stage,
+        suite: Option<&SuitePlan>,
+        done: usize,
+        total: usize,
+    ) {
         let suite = suite.map(|suite| suite.name.clone());
         self.events.send(Event::Progress { stage, suite, done, total }).await;
     }
@@ -457,50 +320,13 @@ impl Runner<'_> {
         self.plan.suites.iter().any(|suite| suite.pods.contains(&pod))
     }
 
-    fn names(&self, pods: impl Iterator<Item = PodIndex>) -> Vec<(String, String)> {
+    pub(super) fn names(&self, pods: impl Iterator<Item = PodIndex>) -> Vec<(String, String)> {
         pods.map(|index| self.plan.pod(index))
             .map(|pod| (pod.namespace.clone(), pod.name.clone()))
             .collect()
-    }
-
-    fn used_namespaces(&self, suite: &SuitePlan) -> BTreeSet<String> {
-        let pods = suite.pods.iter().map(|index| self.plan.pod(*index));
-        pods.filter(|pod| !pod.namespace_created).map(|pod| pod.namespace.clone()).collect()
     }
 }
 
 fn names_of(suite: &SuitePlan) -> Vec<String> {
     suite.namespaces.iter().map(|namespace| namespace.name.clone()).collect()
-}
-
-/// Each pod that isn't ready, with what keeps it.
-fn explain(not_ready: &NotReady) -> String {
-    let mut text = not_ready.to_string();
-    for pod in &not_ready.pods {
-        text.push_str(&format!("\n  {}/{}: {}", pod.namespace, pod.name, pod.phase));
-        for reason in &pod.reasons {
-            text.push_str(&format!("\n    {reason}"));
-        }
-    }
-    text
-}
-
-/// An error and what caused it, each once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
-}
-
-fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
 }

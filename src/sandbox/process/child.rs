@@ -21,10 +21,13 @@ use nix::{
     unistd::{Pid, dup2_stdin, pipe2, setsid},
 };
 
-use super::{Options, Word, chain};
-use crate::sandbox::node::{
-    isolate::{self, IsolateError},
-    raw::{self, Side},
+use super::{Options, Word};
+use crate::{
+    model::chain,
+    sandbox::node::{
+        isolate::{self, IsolateError},
+        raw::{self, Side},
+    },
 };
 
 /// Enough for a thread that only reads.

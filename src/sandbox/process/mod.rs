@@ -59,15 +59,3 @@ enum Word {
     /// The sandbox could not start: the error and its sources.
     Error(String),
 }
-
-/// An error with all its sources on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}
