@@ -1,17 +1,20 @@
 //! `netproof cleanup`: removes what dead runs have left in a cluster.
 
-use std::{error::Error as StdError, io::Write, path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
+use anstream::println;
+use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{AbandonedRun, CleanupOptions, CleanupReport, Cluster, Kubeconfig, cleanup};
-
-/// Bad input, before anything was touched.
-const BAD_INPUT: u8 = 2;
-/// The cluster is out of reach, or something could not be removed.
-const COULD_NOT_TELL: u8 = 3;
-/// SIGINT.
-const INTERRUPTED: u8 = 130;
+use super::{
+    Exit,
+    exit::{chain, complain},
+    signals,
+};
+use crate::{
+    cluster::{AbandonedRun, CleanupOptions, CleanupReport, Cluster, Kubeconfig, cleanup},
+    run::Stop,
+};
 
 /// How long one run's objects may take to go; namespaces are slow.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -19,68 +22,72 @@ const WITHIN: Duration = Duration::from_secs(120);
 /// Remove what dead runs have left in a cluster.
 ///
 /// A run counts as dead once its Lease was seen unrenewed for 15 s.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 nothing of a dead run is left, 2 bad kubeconfig, 3 the cluster is out of
-reach or something could not be removed, 130 interrupted.")]
-pub struct CleanupCommand {
-    /// The kubeconfig; `$KUBECONFIG` or `~/.kube/config` where absent.
+Examples:
+  netproof cleanup --context staging --dry-run
+  netproof cleanup --context staging
+
+Exit codes:
+  0 nothing of a dead run is left       3 something is left, or could not tell
+  2 bad kubeconfig                      130 interrupted")]
+pub(super) struct CleanupCommand {
+    /// The kubeconfig; else $KUBECONFIG, ~/.kube/config, or the pod's own account.
     #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context; its current one where absent.
+    kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context; else its current one.
     #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
+    context: Option<String>,
     /// Only say what would be removed.
     #[arg(long)]
-    pub dry_run: bool,
+    dry_run: bool,
 }
 
 impl CleanupCommand {
     /// Cleans up, and says on standard output what was found and removed.
-    pub async fn run(self) -> ExitCode {
+    pub async fn run(self) -> Exit {
         let from = self.kubeconfig.map_or(Kubeconfig::Default, Kubeconfig::File);
         let cluster = match Cluster::connect(&from, self.context.as_deref()).await {
             Ok(cluster) => cluster,
-            Err(error) => return fail(&error, error.remedy(), BAD_INPUT),
+            Err(error) => {
+                complain(&chain(&error), error.remedy());
+                return Exit::BadInput;
+            }
         };
-        say(&format!(
-            "Looking for dead runs in context {} ({}); this takes 15 s.",
-            cluster.context(),
-            cluster.server()
-        ));
+        let stop = Stop::new();
+        if let Err(error) = signals::watch(stop.clone()) {
+            complain(&format!("listen for signals: {error}"), None);
+            return Exit::Undecided;
+        }
+        println!("looking for dead runs in {} ({})", cluster.context(), cluster.server());
         let cancel = CancellationToken::new();
         let options = CleanupOptions { dry_run: self.dry_run, within: WITHIN };
         let cleaning = async {
             cluster.version().await?;
             cleanup(&cluster, &options, &cancel).await
         };
-        let interrupted = async {
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
         tokio::select! {
             report = cleaning => match report {
                 Ok(report) => {
-                    say(&text(&report, self.dry_run));
-                    code(&report)
+                    println!("{}", text(&report, self.dry_run));
+                    exit(&report)
                 }
-                Err(error) => fail(&error, error.remedy().as_deref(), COULD_NOT_TELL),
+                Err(error) => {
+                    complain(&chain(&error), error.remedy().as_deref());
+                    Exit::Undecided
+                }
             },
-            () = interrupted => {
-                say("Interrupted; what is left can be cleaned up later.");
-                ExitCode::from(INTERRUPTED)
+            () = stop.stopped() => {
+                complain("interrupted", Some("what is left can be cleaned up later"));
+                Exit::Interrupted
             }
         }
     }
 }
 
-fn code(report: &CleanupReport) -> ExitCode {
-    if report.abandoned.iter().all(|run| run.left.is_empty()) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(COULD_NOT_TELL)
-    }
+fn exit(report: &CleanupReport) -> Exit {
+    let left = report.abandoned.iter().any(|run| !run.left.is_empty());
+    if left { Exit::Undecided } else { Exit::Passed }
 }
 
 /// The report for people.
@@ -104,26 +111,6 @@ fn text(report: &CleanupReport, dry_run: bool) -> String {
     }
     lines.extend(report.unseen.iter().map(|what| format!("warning: not looked at: {what}")));
     lines.join("\n")
-}
-
-/// Prints an error with its causes, each once.
-fn fail(error: &dyn StdError, remedy: Option<&str>, code: u8) -> ExitCode {
-    let mut text = format!("error: {error}");
-    let mut below = error.source();
-    while let Some(cause) = below {
-        text.push_str(&format!(": {cause}"));
-        below = cause.source();
-    }
-    if let Some(remedy) = remedy {
-        text.push_str(&format!("\n  {remedy}"));
-    }
-    // Whether anybody reads it changes nothing.
-    let _ = writeln!(anstream::stderr(), "{text}");
-    ExitCode::from(code)
-}
-
-fn say(text: &str) {
-    let _ = writeln!(anstream::stdout(), "{text}");
 }
 
 #[cfg(test)]
@@ -168,11 +155,11 @@ mod tests {
     #[test]
     fn only_what_is_left_is_a_failure() {
         for (what, found, expected) in [
-            ("nothing there", CleanupReport::default(), ExitCode::SUCCESS),
-            ("all removed", report(&[]), ExitCode::SUCCESS),
-            ("something left", report(&["x"]), ExitCode::from(COULD_NOT_TELL)),
+            ("nothing there", CleanupReport::default(), Exit::Passed),
+            ("all removed", report(&[]), Exit::Passed),
+            ("something left", report(&["x"]), Exit::Undecided),
         ] {
-            assert_eq!(format!("{:?}", code(&found)), format!("{expected:?}"), "{what}");
+            assert_eq!(exit(&found), expected, "{what}");
         }
     }
 }

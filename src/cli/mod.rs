@@ -2,6 +2,7 @@
 //! code.
 
 mod check;
+mod cleanup;
 mod completions;
 mod exit;
 mod run;
@@ -46,6 +47,8 @@ enum Command {
     Run(Box<run::RunCommand>),
     /// Find every mistake of suites, without touching a cluster.
     Check(check::CheckCommand),
+    /// Remove what killed runs have left in a cluster.
+    Cleanup(cleanup::CleanupCommand),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsCommand),
     /// Run a cluster in a process: real packets, no root, nothing to install.
@@ -67,6 +70,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments.command {
         Command::Run(command) => on_runtime(command.run()),
         Command::Check(command) => command.run(),
+        Command::Cleanup(command) => on_runtime(command.run()),
         Command::Completions(command) => command.run().into(),
         Command::Sandbox(command) => on_runtime(command.run()),
     }
