@@ -6,13 +6,10 @@ use anstream::println;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Exit,
-    exit::{chain, complain},
-    signals,
-};
+use super::{Exit, exit::complain, signals};
 use crate::{
     cluster::{AbandonedRun, CleanupOptions, CleanupReport, Cluster, Kubeconfig, cleanup},
+    model::chain,
     run::Stop,
 };
 

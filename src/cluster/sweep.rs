@@ -20,11 +20,13 @@ pub struct SweepReport {
     pub left: Vec<String>,
 }
 
-/// Removes everything that the run created, and waits until it is gone.
+/// Removes what the run has in these namespaces and all that it applied elsewhere, and
+/// waits until it is gone.
 ///
-/// `created` are the namespaces that the run made, `used` those in which it only put
-/// objects. What is to go is looked up by label, owner and annotation; the two lists and
-/// the run's memory only say where, and stand in where listing is not permitted.
+/// `created` are namespaces that the run made: they go as a whole, if they carry its
+/// label. `used` are namespaces in which it only put objects: what is its own there is
+/// found by label, and pods by their annotation. Other namespaces stay as they are, so that
+/// one suite can be swept before the next.
 ///
 /// # Errors
 /// The cluster gave no answer at all. What can't be removed is reported instead.
@@ -35,35 +37,33 @@ pub async fn sweep(
     deadline: Instant,
 ) -> Result<SweepReport, Error> {
     let (cluster, run) = (context.cluster(), context.run());
-    let applied = context.memory().applied.clone();
-    let made: BTreeSet<&String> = created.iter().collect();
+    let made: BTreeSet<String> = created.iter().cloned().collect();
+    let used: BTreeSet<String> =
+        used.iter().filter(|namespace| !made.contains(*namespace)).cloned().collect();
 
-    let mut items = namespaces(context, created).await?;
-    let elsewhere: BTreeSet<String> = used
-        .iter()
-        .cloned()
-        .chain(applied.iter().filter_map(|object| object.reference.namespace.clone()))
-        .chain(context.memory().owners.keys().cloned())
-        .filter(|namespace| !made.contains(namespace))
-        .collect();
-    let mut found = search::in_namespaces(cluster, run, &elsewhere).await;
+    let mut items = namespaces(context, &made).await?;
+    let mut found = search::in_namespaces(cluster, run, &used).await;
     items.extend(found.runs.remove(run).unwrap_or_default());
-    for object in applied {
+    let applied = context.memory().applied.clone();
+    for object in &applied {
         let inside = object.reference.namespace.as_ref().is_some_and(|name| made.contains(name));
         if !inside && !items.iter().any(|item| item.reference == object.reference) {
-            items.push(object);
+            items.push(object.clone());
         }
     }
-
     let mut report = removal::remove(cluster, items, deadline).await;
     report.left.extend(found.unseen);
+    let mut memory = context.memory();
+    memory.applied.retain(|object| !applied.iter().any(|old| old.reference == object.reference));
+    memory.owners.retain(|namespace, _| !made.contains(namespace) && !used.contains(namespace));
     Ok(report)
 }
 
 /// The run's namespaces, by their label; where these can't be listed, by their names.
-async fn namespaces(context: &RunContext, created: &[String]) -> Result<Vec<Item>, Error> {
+async fn namespaces(context: &RunContext, created: &BTreeSet<String>) -> Result<Vec<Item>, Error> {
     let mut found = search::namespaces(context.cluster(), context.run()).await;
     let mut items = found.runs.remove(context.run()).unwrap_or_default();
+    items.retain(|item| created.contains(&item.reference.name));
     if found.unseen.is_empty() {
         return Ok(items);
     }
