@@ -135,7 +135,8 @@ impl Runner<'_> {
         launched.iter().filter_map(differs).collect()
     }
 
-    fn used_namespaces(&self, suite: &SuitePlan) -> BTreeSet<String> {
+    /// Namespaces that the suite's pods are guests in.
+    pub(super) fn used_namespaces(&self, suite: &SuitePlan) -> BTreeSet<String> {
         let pods = suite.pods.iter().map(|index| self.plan.pod(*index));
         pods.filter(|pod| !pod.namespace_created).map(|pod| pod.namespace.clone()).collect()
     }

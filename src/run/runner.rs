@@ -191,10 +191,8 @@ impl Runner<'_> {
                 return Ok(());
             }
             if place + 1 < self.plan.suites.len() && !self.options.keep {
-                let namespaces = names_of(suite);
-                let deadline = Instant::now() + self.options.sweep_within;
-                sweep(self.context, &namespaces, &[], deadline).await?;
                 live.retain(|pod| !suite.pods.contains(&pod));
+                self.sweep_suite(suite).await?;
             }
         }
         Ok(())
@@ -259,6 +257,21 @@ impl Runner<'_> {
             let event = Event::CaseJudged { id: case.id.clone(), outcome: Box::new(outcome) };
             self.events.send(event).await;
         }
+    }
+
+    /// Makes room for the next suite, which must not meet this one's policies.
+    async fn sweep_suite(&self, suite: &SuitePlan) -> Result<(), RunError> {
+        let control = &self.plan.control_namespace.name;
+        let mut used = self.used_namespaces(suite);
+        used.remove(control);
+        let used: Vec<String> = used.into_iter().collect();
+        let deadline = Instant::now() + self.options.sweep_within;
+        let report = sweep_suite(self.context, &names_of(suite), &used, deadline).await?;
+        for left in report.left {
+            let message = format!("suite {} left {left} behind", suite.name);
+            self.events.send(Event::Warning { message, remedy: None }).await;
+        }
+        Ok(())
     }
 
     async fn sweep(&self) {
