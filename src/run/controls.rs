@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, net::IpAddr, time::Instant};
 
 use super::{
+    asked::{Asked, NodePath},
     dial::{Dial, Dialled, Whom},
     live::Live,
     marker::{Key, Marker, answered_by},
-    round::Asked,
 };
 use crate::{
     event::{CanaryState, Direction},
@@ -27,7 +27,7 @@ pub(super) struct Evidence<'a> {
     /// Listeners after it.
     pub after: &'a Dialled,
     /// Pairs of nodes over which some case's intended peer answered in this window.
-    pub answered: &'a BTreeMap<super::round::NodePath, String>,
+    pub answered: &'a BTreeMap<NodePath, String>,
 }
 
 impl Evidence<'_> {
@@ -106,12 +106,7 @@ impl Evidence<'_> {
         ControlState::Up
     }
 
-    fn node_path(
-        &self,
-        path: &super::round::NodePath,
-        dial: Option<&Dial>,
-        pod: PodIndex,
-    ) -> ControlState {
+    fn node_path(&self, path: &NodePath, dial: Option<&Dial>, pod: PodIndex) -> ControlState {
         let seen = dial.and_then(|dial| self.window.of(dial).first());
         if seen.is_some_and(|seen| answered_by(self.live, &seen.observation, pod))
             || self.answered.contains_key(path)

@@ -7,6 +7,7 @@
 //!                                     listeners, dials + controls, listeners
 //! ```
 
+mod asked;
 mod controls;
 mod dial;
 mod error;

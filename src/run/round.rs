@@ -6,46 +6,17 @@ use std::{
 };
 
 use super::{
+    asked::{Asked, NodePath, Services},
     controls::Evidence,
     dial::{Dial, Dialled, Seen, Whom},
     live::Live,
-    marker::{Marker, control_dial},
+    marker::Marker,
 };
 use crate::{
-    cluster::{RunContext, ServiceView},
-    model::{Family, Transport},
-    plan::{Destination, PlannedCase, PodIndex, SuitePlan},
-    verdict::{AnsweredBy, Claim, Controls, Intended, Judgement, Observation, judge},
+    cluster::RunContext,
+    plan::{Destination, PodIndex, SuitePlan},
+    verdict::{Claim, Controls, Judgement, Observation, judge},
 };
-
-/// Which nodes a case's packets travel between, and as what.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct NodePath {
-    pub from: String,
-    pub to: String,
-    pub transport: Transport,
-    pub family: Family,
-}
-
-/// A case with everything that this round asks for it.
-pub(super) struct Asked<'a> {
-    pub case: &'a PlannedCase,
-    pub claim: Claim,
-    /// The case's own question, or why there is none.
-    pub dial: Result<Dial, Observation>,
-    /// The destination, where it is one pod by its own address.
-    pub destination: Option<PodIndex>,
-    /// Nodes on which the destination's ingress isolation could block.
-    pub destination_nodes: BTreeSet<String>,
-    /// The destination, asked from inside.
-    pub listener: Option<(Dial, PodIndex)>,
-    /// The way between the nodes; the question is missing where no control pod can ask.
-    pub node_path: Option<(NodePath, Option<Dial>, PodIndex)>,
-    /// The same question from others.
-    pub witnesses: Vec<Dial>,
-    /// Who was dialled, for the report.
-    pub described: String,
-}
 
 /// What a round saw, before anything is judged.
 pub(super) struct Round<'a> {
@@ -65,9 +36,6 @@ pub(super) struct CaseRound {
     pub controls: Controls,
     pub described: String,
 }
-
-/// The Services of a suite's cases as they stand, or why they could not be read.
-type Services = BTreeMap<(String, String), Result<Option<ServiceView>, String>>;
 
 /// Asks everything once. `strange` holds pods that aren't what the plan says.
 pub(super) async fn ask<'a>(
@@ -151,178 +119,6 @@ impl Round<'_> {
         });
         let claim = asked.claim.clone();
         CaseRound { claim, judgement, seen, controls, described: asked.described.clone() }
-    }
-}
-
-impl<'a> Asked<'a> {
-    fn new(
-        live: &Live<'_>,
-        case: &'a PlannedCase,
-        services: &Services,
-        strange: &BTreeMap<PodIndex, String>,
-    ) -> Self {
-        let meshed = |pod| live.state(pod).is_some_and(|state| state.meshed());
-        let mut asked = Self {
-            case,
-            claim: Claim {
-                expect: case.expect,
-                intended: Intended::Foreign,
-                evidence: case.evidence,
-                denial: case.denial,
-                meshed: meshed(case.source),
-            },
-            dial: Err(Observation::NoDestination { message: "no destination".to_owned() }),
-            destination: None,
-            destination_nodes: BTreeSet::new(),
-            listener: None,
-            node_path: None,
-            witnesses: Vec::new(),
-            described: case.to.clone(),
-        };
-        match &case.destination {
-            Destination::Pod(pod) => asked.towards_pod(live, *pod),
-            Destination::Service { namespace, name } => {
-                let key = (namespace.clone(), name.clone());
-                asked.towards_service(live, namespace, name, services.get(&key));
-            }
-            Destination::Address(address) => {
-                asked.described = address.to_string();
-                asked.towards_foreign(Whom::Address(*address));
-            }
-            Destination::Host(name) => {
-                asked.described.clone_from(name);
-                asked.towards_foreign(Whom::Name(name.clone()));
-            }
-        }
-        let ends = std::iter::once(case.source).chain(asked.destination);
-        if let Some(message) = ends.filter_map(|pod| strange.get(&pod)).next() {
-            asked.dial = Err(Observation::NotAsPlanned { message: message.clone() });
-        }
-        asked
-    }
-
-    fn towards_pod(&mut self, live: &Live<'_>, pod: PodIndex) {
-        let case = self.case;
-        let planned = live.plan.pod(pod);
-        self.claim.intended = Intended::Agents([planned.name.clone()].into());
-        self.claim.meshed |= live.state(pod).is_some_and(|state| state.meshed());
-        self.destination = Some(pod);
-        self.destination_nodes = [planned.node.clone()].into();
-        let Some(address) = live.address(pod, case.family) else {
-            let message = format!("pod {} has no {} address", planned.name, case.family);
-            self.dial = Err(Observation::NoDestination { message });
-            return;
-        };
-        self.described =
-            format!("{}/{} ({address}, {})", planned.namespace, planned.name, planned.node);
-        let dial = Dial {
-            source: case.source,
-            whom: Whom::Address(address),
-            port: case.port,
-            keyed: true,
-        };
-        self.listener = Some((Dial { source: pod, ..dial.clone() }, pod));
-        self.dial = Ok(dial);
-        let path = NodePath {
-            from: live.plan.pod(case.source).node.clone(),
-            to: planned.node.clone(),
-            transport: case.port.protocol.transport(),
-            family: case.family,
-        };
-        let controls = &live.plan.controls;
-        if let (Some(from), Some(to)) = (controls.get(&path.from), controls.get(&path.to)) {
-            // On one node the witness needs somebody else who may be reached.
-            let other = if path.from == path.to { to.canary_egress } else { to.witness };
-            let dial = control_dial(live, from.witness, other, path.transport, path.family);
-            self.node_path = Some((path, dial, other));
-        }
-    }
-
-    fn towards_service(
-        &mut self,
-        live: &Live<'_>,
-        namespace: &str,
-        name: &str,
-        view: Option<&Result<Option<ServiceView>, String>>,
-    ) {
-        let case = self.case;
-        let missing = |message| Err(Observation::NoDestination { message });
-        let view = match view {
-            Some(Ok(Some(view))) => view,
-            Some(Ok(None)) | None => {
-                self.dial = missing(format!("there is no Service {namespace}/{name}"));
-                return;
-            }
-            Some(Err(message)) => {
-                self.dial = missing(format!("get Service {namespace}/{name}: {message}"));
-                return;
-            }
-        };
-        let transport = case.port.protocol.transport();
-        let number = case.port.number;
-        if !view.ports.iter().any(|(_, port, over)| (*port, *over) == (number, transport)) {
-            let message =
-                format!("Service {namespace}/{name} has no port {number} over {transport}");
-            self.dial = missing(message);
-            return;
-        }
-        let ready = || view.endpoints.iter().filter(|endpoint| endpoint.ready);
-        if ready().next().is_none() {
-            self.dial = missing(format!("Service {namespace}/{name} has no ready endpoints"));
-            return;
-        }
-        let of_family = |address: &&std::net::IpAddr| Family::of(**address) == case.family;
-        let Some(address) = view.cluster_ips.iter().find(of_family).copied() else {
-            let message = format!("Service {namespace}/{name} has no {} address", case.family);
-            self.dial = missing(message);
-            return;
-        };
-        self.described = format!("Service {namespace}/{name} ({address})");
-        let mut ours = BTreeSet::new();
-        for (backend_namespace, backend) in ready().filter_map(|endpoint| endpoint.pod.as_ref()) {
-            let pod = live
-                .plan
-                .pods
-                .iter()
-                .find(|pod| pod.namespace == *backend_namespace && pod.name == *backend);
-            if let Some(pod) = pod {
-                ours.insert(pod.name.clone());
-                self.destination_nodes.insert(pod.node.clone());
-            }
-        }
-        if !ours.is_empty() {
-            self.claim.intended = Intended::Agents(ours);
-        }
-        let keyed = matches!(self.claim.intended, Intended::Agents(_));
-        self.ask_with_witnesses(Whom::Address(address), keyed);
-    }
-
-    fn towards_foreign(&mut self, whom: Whom) {
-        self.ask_with_witnesses(whom, false);
-    }
-
-    fn ask_with_witnesses(&mut self, whom: Whom, keyed: bool) {
-        let case = self.case;
-        let from = |source| Dial { source, whom: whom.clone(), port: case.port, keyed };
-        self.dial = Ok(from(case.source));
-        // The source itself is no witness: what it sees is what is judged.
-        let others = case.witnesses.iter().copied().filter(|witness| *witness != case.source);
-        self.witnesses = others.map(from).collect();
-    }
-
-    fn questions(&self) -> impl Iterator<Item = &Dial> {
-        let node_path = self.node_path.as_ref().and_then(|(_, dial, _)| dial.as_ref());
-        self.dial.iter().chain(node_path).chain(&self.witnesses)
-    }
-
-    fn is_answered(&self, seen: &Observation) -> bool {
-        match (seen, &self.claim.intended) {
-            (
-                Observation::Connected { by: AnsweredBy::Agent { identity, .. } },
-                Intended::Agents(meant),
-            ) => meant.contains(identity),
-            _ => false,
-        }
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     stop::cut,
 };
 use crate::{
-    cluster::{self, Pods, RunContext, RunLease, Severity, preflight, sweep},
+    cluster::{self, Pods, RunContext, RunLease, Severity, preflight, sweep, sweep_suite},
     event::{self, CaseInfo, CaseOutcome, ClusterInfo, Event, Stage},
     model::{Family, Transport},
     plan::{Plan, PodIndex, SuitePlan},
