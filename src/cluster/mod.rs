@@ -46,4 +46,4 @@ pub use preflight::{Finding, Preflight, Severity, preflight};
 pub use run_context::{AgentSettings, RunContext};
 pub use service::{Endpoint, ServiceView};
 pub use session::{BatchOutcome, Clock, Session, SessionError, SessionStage};
-pub use sweep::{SweepReport, sweep, sweep_suite};
+pub use sweep::{SweepReport, sweep};

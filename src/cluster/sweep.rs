@@ -59,38 +59,6 @@ pub async fn sweep(
     Ok(report)
 }
 
-/// Removes what one suite of the run created, and leaves the control pods and the Lease.
-///
-/// # Errors
-/// As [`sweep`].
-pub async fn sweep_suite(
-    context: &RunContext,
-    created: &[String],
-    used: &[String],
-    deadline: Instant,
-) -> Result<SweepReport, Error> {
-    let (cluster, run) = (context.cluster(), context.run());
-    let mut items = namespaces(context, created).await?;
-    items.retain(|item| created.contains(&item.reference.name));
-    let elsewhere = used.iter().cloned().collect();
-    let mut found = search::in_namespaces(cluster, run, &elsewhere).await;
-    items.extend(found.runs.remove(run).unwrap_or_default());
-    let applied = {
-        let mut memory = context.memory();
-        memory.owners.retain(|namespace, _| !used.contains(namespace));
-        std::mem::take(&mut memory.applied)
-    };
-    for object in applied {
-        let inside = object.reference.namespace.as_ref().is_some_and(|name| created.contains(name));
-        if !inside && !items.iter().any(|item| item.reference == object.reference) {
-            items.push(object);
-        }
-    }
-    let mut report = removal::remove(cluster, items, deadline).await;
-    report.left.extend(found.unseen);
-    Ok(report)
-}
-
 /// The run's namespaces, by their label; where these can't be listed, by their names.
 async fn namespaces(context: &RunContext, created: &BTreeSet<String>) -> Result<Vec<Item>, Error> {
     let mut found = search::namespaces(context.cluster(), context.run()).await;

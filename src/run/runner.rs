@@ -20,7 +20,7 @@ use super::{
     stop::cut,
 };
 use crate::{
-    cluster::{self, Pods, RunContext, RunLease, Severity, preflight, sweep, sweep_suite},
+    cluster::{self, Pods, RunContext, RunLease, Severity, preflight, sweep},
     event::{self, CaseInfo, CaseOutcome, ClusterInfo, Event, Stage},
     model::{Family, Transport},
     plan::{Plan, PodIndex, SuitePlan},
@@ -266,7 +266,7 @@ impl Runner<'_> {
         used.remove(control);
         let used: Vec<String> = used.into_iter().collect();
         let deadline = Instant::now() + self.options.sweep_within;
-        let report = sweep_suite(self.context, &names_of(suite), &used, deadline).await?;
+        let report = sweep(self.context, &names_of(suite), &used, deadline).await?;
         for left in report.left {
             let message = format!("suite {} left {left} behind", suite.name);
             self.events.send(Event::Warning { message, remedy: None }).await;
