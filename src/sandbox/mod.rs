@@ -7,12 +7,18 @@
 //! [`process`] starts the child that everything lives in. There [`api`] keeps the objects
 //! and speaks Kubernetes' API, and [`controller`] makes the objects come true: [`node`]
 //! makes nodes and pods, [`firewall`] is the reference CNI that enforces NetworkPolicy
-//! between them, and [`fault`] names the ways in which both can be made to fail.
+//! between them, and [`fault`] names the ways in which both can be made to fail. [`dns`]
+//! and [`host`] are programs that run inside, like the agent.
 
 pub mod api;
 pub mod controller;
+pub mod dns;
 pub mod fault;
 pub mod firewall;
+pub mod host;
 pub mod layout;
 pub mod node;
 pub mod process;
+mod serve;
+
+pub use serve::{Error, serve};

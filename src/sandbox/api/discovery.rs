@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::resource::{ALL, PODS, Resource};
-use crate::sandbox::layout::KUBERNETES_VERSION;
+use crate::sandbox::layout::{KUBERNETES_VERSION, architecture};
 
 /// The answer for a discovery path, if it is one.
 pub fn answer(path: &str) -> Option<Value> {
@@ -42,15 +42,6 @@ fn version() -> Value {
         "compiler": "rustc",
         "platform": format!("linux/{}", architecture()),
     })
-}
-
-/// The processor's name as Kubernetes writes it.
-pub fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 /// Groups that have no stored resources, only the review kinds.

@@ -264,7 +264,7 @@ fn name_new(
 }
 
 /// A random UUID of version 4.
-fn uid() -> String {
+pub fn uid() -> String {
     let bits: u128 = rand::random();
     let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let text = format!("{bits:032x}");

@@ -4,9 +4,21 @@
 //! the controller then looks at the store as it is and writes what is missing. A signal
 //! that comes while it works leads to one more pass, so that nothing is overlooked.
 
+mod endpoints;
+mod enforcement;
 mod garbage;
+mod hosts;
+mod kubelet;
+mod names;
 mod namespace;
 mod reconcile;
+mod scheduler;
 
+pub use endpoints::slice_endpoints;
+pub use enforcement::enforce;
 pub use garbage::collect_garbage;
+pub use hosts::host_outside;
+pub use kubelet::Kubelet;
+pub use names::{Zone, name_everything};
 pub use namespace::{empty_namespaces, set_up};
+pub use scheduler::schedule;

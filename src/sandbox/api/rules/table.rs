@@ -10,6 +10,7 @@ use super::{
     },
     namespace, network_policy, pod, service,
 };
+use crate::sandbox::fault::Fault;
 
 /// What is special about a kind.
 #[derive(Clone, Copy, Debug)]
@@ -123,10 +124,10 @@ fn external_host(host: &Value, _: Option<&Value>) -> Vec<Cause> {
 }
 
 fn fault(fault: &Value, _: Option<&Value>) -> Vec<Cause> {
-    // The words are read where they are switched on; see the CNI controller.
+    let text = fault.text("/spec/fault");
     let mut causes = Vec::new();
-    if fault.text("/spec/fault").is_empty() {
-        causes.push(Cause::required("spec.fault", "as on the command line: `loss=10%`"));
+    if let Err(error) = text.parse::<Fault>() {
+        causes.push(Cause::invalid("spec.fault", &text.into(), &error.to_string()));
     }
     causes
 }

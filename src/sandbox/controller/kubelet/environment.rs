@@ -1,0 +1,260 @@
+//! A container's environment variables, arguments and resolver settings.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use serde_json::Value;
+
+use crate::sandbox::{
+    api::{
+        object::Object,
+        resource::{CONFIG_MAPS, SECRETS},
+        store::Store,
+    },
+    layout,
+};
+
+/// A variable's source isn't there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct MissingSource(String);
+
+/// The environment of a container. Later variables see earlier ones as `$(NAME)`.
+pub(super) fn variables(
+    store: &Store,
+    pod: &Value,
+    container: &Value,
+) -> Result<BTreeMap<String, String>, MissingSource> {
+    let mut variables = BTreeMap::from([
+        ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
+        ("HOSTNAME".to_owned(), pod.name().to_owned()),
+    ]);
+    for source in container.items("/envFrom") {
+        let prefix = source.text("/prefix");
+        for (key, resource) in [("configMapRef", &CONFIG_MAPS), ("secretRef", &SECRETS)] {
+            let Some(reference) = source.get(key) else { continue };
+            let name = reference.text("/name");
+            match store.get(resource, pod.namespace(), name) {
+                Some(object) => {
+                    for key in object["data"].as_object().into_iter().flat_map(|data| data.keys()) {
+                        if let Some(value) = data(&object, key) {
+                            variables.insert(format!("{prefix}{key}"), value);
+                        }
+                    }
+                }
+                None if reference["optional"] == true => {}
+                None => {
+                    let text = format!("{} \"{name}\" not found", resource.singular());
+                    return Err(MissingSource(text));
+                }
+            }
+        }
+    }
+    for variable in container.items("/env") {
+        let name = variable.text("/name").to_owned();
+        let value = match variable.get("valueFrom") {
+            None => Some(expand(variable.text("/value"), &variables)),
+            Some(source) => value_from(store, pod, source)?,
+        };
+        if let Some(value) = value {
+            variables.insert(name, value);
+        }
+    }
+    Ok(variables)
+}
+
+fn value_from(store: &Store, pod: &Value, source: &Value) -> Result<Option<String>, MissingSource> {
+    if let Some(field) = source.get("fieldRef") {
+        return Ok(Some(field_of(pod, field.text("/fieldPath"))));
+    }
+    for (key, resource) in [("configMapKeyRef", &CONFIG_MAPS), ("secretKeyRef", &SECRETS)] {
+        let Some(reference) = source.get(key) else { continue };
+        let (name, key) = (reference.text("/name"), reference.text("/key"));
+        let object = store.get(resource, pod.namespace(), name);
+        let value = object.as_ref().and_then(|object| data(object, key));
+        if value.is_none() && reference["optional"] != true {
+            let text = format!("{} \"{name}\" or its key {key} not found", resource.singular());
+            return Err(MissingSource(text));
+        }
+        return Ok(value);
+    }
+    Ok(None)
+}
+
+/// A value of a ConfigMap or, decoded, of a Secret.
+fn data(object: &Value, key: &str) -> Option<String> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let text = object.get("data")?.get(key)?.as_str()?;
+    if object.text("/kind") != "Secret" {
+        return Some(text.to_owned());
+    }
+    String::from_utf8(STANDARD.decode(text).ok()?).ok()
+}
+
+/// A field of the pod, as `fieldPath` names it.
+fn field_of(pod: &Value, path: &str) -> String {
+    if let Some((map, key)) = path.strip_suffix("']").and_then(|path| path.split_once("['")) {
+        let map = pod.pointer(&format!("/{}", map.replace('.', "/")));
+        let value = map.and_then(|map| map.get(key)).and_then(Value::as_str);
+        return value.unwrap_or_default().to_owned();
+    }
+    if path == "status.podIPs" {
+        let addresses = pod.items("/status/podIPs").iter();
+        let addresses: Vec<_> = addresses.map(|address| address.text("/ip")).collect();
+        return addresses.join(",");
+    }
+    pod.text(&format!("/{}", path.replace('.', "/"))).to_owned()
+}
+
+/// Replaces `$(NAME)` by the variable's value; `$$` is a dollar. What is unknown stays.
+pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some(place) = rest.find('$') {
+        expanded.push_str(&rest[..place]);
+        rest = &rest[place + 1..];
+        if let Some(tail) = rest.strip_prefix('$') {
+            expanded.push('$');
+            rest = tail;
+        } else if let Some((name, tail)) =
+            rest.strip_prefix('(').and_then(|inner| inner.split_once(')'))
+        {
+            match variables.get(name) {
+                Some(value) => expanded.push_str(value),
+                None => expanded.push_str(&format!("$({name})")),
+            }
+            rest = tail;
+        } else {
+            expanded.push('$');
+        }
+    }
+    expanded.push_str(rest);
+    expanded
+}
+
+/// What the pod's programs read in `/etc/resolv.conf`.
+pub(super) fn resolv_conf(pod: &Value) -> String {
+    let domain = layout::CLUSTER_DOMAIN;
+    let mut servers: Vec<String> = Vec::new();
+    let mut searches: Vec<String> = Vec::new();
+    let mut options: Vec<String> = Vec::new();
+    let policy = pod.text("/spec/dnsPolicy");
+    let host = pod.pointer("/spec/hostNetwork") == Some(&Value::Bool(true));
+    // Nodes have no resolver of their own: `Default` is a pod without names.
+    if policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !host) {
+        servers.push(Ipv4Addr::to_string(&layout::DNS));
+        searches.push(format!("{}.svc.{domain}", pod.namespace()));
+        searches.push(format!("svc.{domain}"));
+        searches.push(domain.to_owned());
+        options.push("ndots:5".to_owned());
+    }
+    let texts = |pointer: &str| {
+        let items = pod.items(pointer).iter();
+        items.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    servers.extend(texts("/spec/dnsConfig/nameservers"));
+    searches.extend(texts("/spec/dnsConfig/searches"));
+    for option in pod.items("/spec/dnsConfig/options") {
+        let name = option.text("/name");
+        options.retain(|known| known.split(':').next() != Some(name));
+        options.push(match option.text("/value") {
+            "" => name.to_owned(),
+            value => format!("{name}:{value}"),
+        });
+    }
+    let mut text = String::new();
+    for server in servers {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    if !searches.is_empty() {
+        text.push_str(&format!("search {}\n", searches.join(" ")));
+    }
+    if !options.is_empty() {
+        text.push_str(&format!("options {}\n", options.join(" ")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn dollars_are_expanded_as_kubernetes_does() {
+        let variables = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
+        for (text, expected) in [
+            ("$(A)", "1"),
+            ("x$(A)y", "x1y"),
+            ("$(B)", "$(B)"),
+            ("$$(A)", "$(A)"),
+            ("$A", "$A"),
+            ("100$", "100$"),
+            ("$(A", "$(A"),
+        ] {
+            assert_eq!(expand(text, &variables), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn resolver_settings_follow_the_dns_policy() {
+        let pod = |spec: Value| json!({"metadata": {"namespace": "shop"}, "spec": spec});
+        for (spec, expected) in [
+            (
+                json!({"dnsPolicy": "ClusterFirst"}),
+                "nameserver 10.96.0.10\nsearch shop.svc.cluster.local svc.cluster.local \
+                 cluster.local\noptions ndots:5\n",
+            ),
+            (json!({"dnsPolicy": "Default"}), ""),
+            (
+                json!({"dnsPolicy": "None", "dnsConfig": {
+                    "nameservers": ["10.0.0.1"], "searches": ["example.com"],
+                    "options": [{"name": "ndots", "value": "2"}, {"name": "rotate"}],
+                }}),
+                "nameserver 10.0.0.1\nsearch example.com\noptions ndots:2 rotate\n",
+            ),
+        ] {
+            assert_eq!(resolv_conf(&pod(spec.clone())), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn variables_come_from_the_pod_and_from_config_maps() {
+        let store = Store::new();
+        store.write(|writer| {
+            writer.put(
+                &CONFIG_MAPS,
+                json!({
+                    "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "shop"},
+                    "data": {"key": "value"},
+                }),
+            )
+        });
+        let pod = json!({
+            "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "w"}},
+            "status": {"podIP": "10.0.0.1"},
+        });
+        let container = json!({"env": [
+            {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "APP", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
+            {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+            {"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "m", "key": "key"}}},
+            {"name": "ALL", "value": "$(NAME)-$(IP)"},
+        ]});
+        let variables = variables(&store, &pod, &container).expect("all are there");
+        for (name, expected) in [
+            ("NAME", "web"),
+            ("APP", "w"),
+            ("IP", "10.0.0.1"),
+            ("KEY", "value"),
+            ("ALL", "web-10.0.0.1"),
+            ("HOSTNAME", "web"),
+        ] {
+            assert_eq!(variables[name], expected, "{name}");
+        }
+        let missing = json!({"env": [
+            {"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "key"}}},
+        ]});
+        assert!(super::variables(&store, &pod, &missing).is_err());
+    }
+}

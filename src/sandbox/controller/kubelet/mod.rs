@@ -1,0 +1,22 @@
+//! The kubelet of all nodes: makes pods run.
+//!
+//! ```text
+//! manager ─▶ a worker per pod ─▶ network, then rules in force, then
+//!                                a container each ─▶ process, probes, log
+//! ```
+//!
+//! No process of a pod starts before the pod's rules are in force on every node.
+
+mod address;
+mod container;
+mod environment;
+mod log;
+mod manager;
+mod probe;
+mod program;
+mod status;
+mod worker;
+
+pub use manager::Kubelet;
+pub use program::DNS_IMAGE;
+pub(super) use program::piped;

@@ -1,0 +1,216 @@
+//! Which program stands behind a container.
+//!
+//! The sandbox has one executable, netproof itself, which is an agent, a DNS server or a
+//! stand-in by its name. Images name none of the host's programs.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use netproof_probe::wire;
+use serde_json::Value;
+
+use super::environment::{self, MissingSource};
+use crate::sandbox::{
+    api::{object::Object, store::Store},
+    dns, host,
+    node::{Process, Stream},
+};
+
+/// The image that is the sandbox's own DNS server.
+pub const DNS_IMAGE: &str = "netproof-dns";
+/// What a pod's status says of containers whose image isn't there to run.
+pub const STAND_IN: &str =
+    "the sandbox runs no images: an idle process stands in for this container";
+
+/// What a container runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// The probe agent.
+    Agent,
+    /// The cluster's DNS server.
+    Dns,
+    /// A process that does nothing, in place of an image's own.
+    StandIn,
+}
+
+/// A container can't be started as it is described.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ProgramError {
+    /// The agent's image has no such program.
+    #[error(
+        "failed to create containerd task: failed to create shim task: OCI runtime create failed: \
+         exec: \"{0}\": executable file not found in $PATH"
+    )]
+    NotFound(String),
+    /// A variable's source isn't there.
+    #[error(transparent)]
+    Variable(#[from] MissingSource),
+}
+
+/// The last part of a path.
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Whether a word of a command line means the agent.
+pub(super) fn is_agent(word: &str) -> bool {
+    base(word) == wire::BINARY
+}
+
+fn words(container: &Value, pointer: &str) -> Vec<String> {
+    let items = container.items(pointer).iter();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+impl Program {
+    /// What stands behind a container of a pod.
+    pub(super) fn of(pod: &Value, container: &Value) -> Self {
+        let image = container.text("/image");
+        // Without its registry, tag and digest.
+        let name = base(image).split([':', '@']).next().unwrap_or_default();
+        let first = words(container, "/command").into_iter().next();
+        let first = first.or_else(|| words(container, "/args").into_iter().next());
+        if name == wire::BINARY || first.is_some_and(|first| is_agent(&first)) {
+            Self::Agent
+        } else if name == DNS_IMAGE && pod.namespace() == "kube-system" {
+            Self::Dns
+        } else {
+            Self::StandIn
+        }
+    }
+
+    /// The process to start for a container.
+    ///
+    /// # Errors
+    /// See [`ProgramError`].
+    pub(super) fn process(
+        self,
+        store: &Store,
+        pod: &Value,
+        container: &Value,
+    ) -> Result<Process, ProgramError> {
+        let environment = environment::variables(store, pod, container)?;
+        let expand = |words: Vec<String>| -> Vec<String> {
+            words.iter().map(|word| environment::expand(word, &environment)).collect()
+        };
+        let command = expand(words(container, "/command"));
+        let arguments = expand(words(container, "/args"));
+        let (name, arguments) = match self {
+            Self::Agent => {
+                let mut all: Vec<_> = command.iter().cloned().chain(arguments).collect();
+                match command.first() {
+                    Some(first) if !is_agent(first) => {
+                        return Err(ProgramError::NotFound(first.clone()));
+                    }
+                    _ if all.first().is_some_and(|first| is_agent(first)) => {
+                        all.remove(0);
+                    }
+                    _ => {}
+                }
+                (wire::BINARY, all)
+            }
+            Self::Dns => (dns::BINARY, Vec::new()),
+            Self::StandIn => (host::BINARY, Vec::new()),
+        };
+        let stdin = if self == Self::Dns { Stream::Piped } else { Stream::Null };
+        Ok(Process { stdin, ..piped(name, arguments, environment, environment::resolv_conf(pod)) })
+    }
+
+    /// The process of a command that is executed in a container; `None` if its image has
+    /// no such program.
+    pub(super) fn exec(self, base: &Process, command: &[String]) -> Option<Process> {
+        let (first, arguments) = command.split_first()?;
+        (self == Self::Agent && is_agent(first)).then(|| Process {
+            stdin: Stream::Piped,
+            ..piped(
+                wire::BINARY,
+                arguments.to_vec(),
+                base.environment.clone(),
+                base.resolv_conf.clone(),
+            )
+        })
+    }
+}
+
+/// This executable under another name.
+pub(in crate::sandbox::controller) fn piped(
+    name: &str,
+    arguments: Vec<String>,
+    environment: BTreeMap<String, String>,
+    resolv_conf: String,
+) -> Process {
+    Process {
+        // The kernel's own link: it holds also where the file has been replaced.
+        executable: PathBuf::from("/proc/self/exe"),
+        argv0: name.to_owned(),
+        arguments,
+        environment,
+        resolv_conf,
+        stdin: Stream::Null,
+        stdout: Stream::Piped,
+        stderr: Stream::Piped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod() -> Value {
+        json!({"metadata": {"name": "web", "namespace": "shop"}})
+    }
+
+    #[test]
+    fn a_container_is_the_agent_by_its_image_or_its_command() {
+        for (container, expected) in [
+            (json!({"image": "netproof-probe"}), Program::Agent),
+            (json!({"image": "ghcr.io/netproof/netproof-probe:0.1.0"}), Program::Agent),
+            (json!({"image": "a/netproof-probe@sha256:00"}), Program::Agent),
+            (json!({"image": "x", "command": ["/netproof-probe", "serve"]}), Program::Agent),
+            (json!({"image": "x", "args": ["netproof-probe", "serve"]}), Program::Agent),
+            (json!({"image": "netproof-probe-not"}), Program::StandIn),
+            (json!({"image": "netproof-dns"}), Program::StandIn),
+            (json!({"image": "nginx", "command": ["sleep", "1"]}), Program::StandIn),
+        ] {
+            assert_eq!(Program::of(&pod(), &container), expected, "{container}");
+        }
+        let dns = json!({"metadata": {"namespace": "kube-system"}});
+        assert_eq!(Program::of(&dns, &json!({"image": "netproof-dns"})), Program::Dns);
+    }
+
+    #[test]
+    fn the_agents_arguments_are_those_of_the_container() {
+        let store = Store::new();
+        let start = |container: Value| {
+            Program::Agent.process(&store, &pod(), &container).map(|process| process.arguments)
+        };
+        for container in [
+            json!({"args": ["serve", "--name", "$(HOSTNAME)"]}),
+            json!({"command": ["/netproof-probe"], "args": ["serve", "--name", "$(HOSTNAME)"]}),
+            json!({"command": ["netproof-probe", "serve", "--name", "web"]}),
+        ] {
+            let arguments = start(container.clone());
+            assert_eq!(arguments, Ok(["serve", "--name", "web"].map(str::to_owned).into()));
+        }
+        let wrong = start(json!({"command": ["sh", "-c", "true"]}));
+        assert_eq!(wrong, Err(ProgramError::NotFound("sh".into())));
+    }
+
+    #[test]
+    fn exec_runs_the_agent_and_nothing_else() {
+        let base = piped(wire::BINARY, Vec::new(), BTreeMap::new(), String::new());
+        let command =
+            |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        for (program, words, fits) in [
+            (Program::Agent, &["netproof-probe", "dial"][..], true),
+            (Program::Agent, &["/netproof-probe", "dial"], true),
+            (Program::Agent, &["sh"], false),
+            (Program::Agent, &[], false),
+            (Program::StandIn, &["netproof-probe"], false),
+        ] {
+            let found = program.exec(&base, &command(words));
+            assert_eq!(found.is_some(), fits, "{program:?} {words:?}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The life of one pod, from its node's point of view.
+
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
+
+use serde_json::Value;
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    container::{Board, Container},
+    manager::Shared,
+    status::{self, Facts},
+};
+use crate::sandbox::{
+    api::{
+        delete::{self, DeleteOptions},
+        object::{Object, now},
+        resource::PODS,
+        write::Place,
+    },
+    node::{PodNetwork, PodSettings},
+};
+
+/// How soon something is tried again that the system refused.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The pod's network as soon as it has one, for `exec`.
+pub(super) type Wired = watch::Sender<Option<PodNetwork>>;
+
+/// Takes one pod from its assignment to its end.
+pub(super) struct Worker {
+    pub shared: Arc<Shared>,
+    /// The pod as it is now; `None` once it is no more.
+    pub pod: watch::Receiver<Option<Arc<Value>>>,
+    /// The pod as it was assigned.
+    pub first: Arc<Value>,
+    pub host: Ipv4Addr,
+    pub board: Arc<Board>,
+    pub wired: Arc<Wired>,
+}
+
+impl Worker {
+    /// Runs until the pod is gone and nothing of it is left.
+    pub(super) async fn run(mut self) {
+        let node = self.first.text("/spec/nodeName").to_owned();
+        let mut facts = Facts { host: Some(self.host), start: now(), ..Facts::default() };
+        let Some((address, network)) = self.network(&node, &mut facts).await else {
+            self.finish();
+            return;
+        };
+        self.wired.send_replace(Some(network.clone()));
+        facts.address = Some(address);
+        if self.rules_in_force(&facts).await {
+            self.containers(&network, &mut facts).await;
+        }
+        // Everything has ended: first the object, so that nobody is led here any more,
+        // then the network, and only then may the address be somebody else's.
+        self.finish();
+        self.wired.send_replace(None);
+        if let Err(error) = self.shared.network.remove_pod(&network).await {
+            tracing::warn!(%error, pod = self.first.name(), "remove the pod's network");
+        }
+        self.shared.addresses.give_back(&node, address);
+        // A pod that has ended by itself stays until it is deleted.
+        _ = self.pod.wait_for(Option::is_none).await;
+    }
+
+    /// Whether the pod is to end, or already no more.
+    fn is_deleting(&self) -> bool {
+        self.pod.borrow().as_ref().is_none_or(|pod| pod.is_deleting())
+    }
+
+    /// Gets an address and a network, or `None` if the pod is deleted meanwhile.
+    async fn network(&mut self, node: &str, facts: &mut Facts) -> Option<(Ipv4Addr, PodNetwork)> {
+        let settings = settings(&self.first);
+        loop {
+            if self.is_deleting() {
+                return None;
+            }
+            let problem = match self.shared.addresses.take(node) {
+                None => "the node has no free address".to_owned(),
+                Some(address) => {
+                    match self.shared.network.add_pod(node, address, &settings).await {
+                        Ok(network) => return Some((address, network)),
+                        Err(error) => {
+                            self.shared.addresses.give_back(node, address);
+                            error.to_string()
+                        }
+                    }
+                }
+            };
+            tracing::warn!(problem, pod = self.first.name(), "make the pod's network");
+            status::write(&self.shared.store, &self.first, facts, &self.board.reports());
+            tokio::select! {
+                () = sleep(RETRY) => {}
+                _ = self.pod.wait_for(|pod| pod.as_ref().is_none_or(|pod| pod.is_deleting())) => {}
+            }
+        }
+    }
+
+    /// Publishes the address and waits until every node has the rules for it. Says whether
+    /// the pod is still to run.
+    async fn rules_in_force(&mut self, facts: &Facts) -> bool {
+        let reports = self.board.reports();
+        let Some(version) = status::write(&self.shared.store, &self.first, facts, &reports) else {
+            return false;
+        };
+        let mut applied = self.shared.applied.clone();
+        tokio::select! {
+            reached = applied.wait_for(|applied| *applied >= version) => reached.is_ok(),
+            _ = self.pod.wait_for(|pod| pod.as_ref().is_none_or(|pod| pod.is_deleting())) => false,
+        }
+    }
+
+    /// Runs the containers until all are over.
+    async fn containers(&mut self, network: &PodNetwork, facts: &mut Facts) {
+        let (stop, stopped) = watch::channel(None);
+        let container = |index: usize, spec: &Value, init: bool| Container {
+            shared: Arc::clone(&self.shared),
+            pod: self.pod.borrow().clone().unwrap_or_else(|| Arc::clone(&self.first)),
+            spec: spec.clone(),
+            index,
+            init,
+            address: network.address(),
+            network: network.clone(),
+            board: Arc::clone(&self.board),
+            stop: stopped.clone(),
+        };
+        let inits = self.first.items("/spec/initContainers").len();
+        let mut waiting: Vec<Container> = Vec::new();
+        for (index, spec) in self.first.items("/spec/initContainers").iter().enumerate() {
+            waiting.push(container(index, spec, true));
+        }
+        for (index, spec) in self.first.items("/spec/containers").iter().enumerate() {
+            waiting.push(container(inits + index, spec, false));
+        }
+        waiting.reverse();
+        let mut running = JoinSet::new();
+        // The init container that the next one waits for.
+        let mut current: Option<usize> = None;
+        let deadline = self.first.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_u64);
+        let deadline = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        loop {
+            let reports = self.board.reports();
+            let stopping = stop.borrow().is_some();
+            let passed = current.is_none_or(|index| {
+                reports[index].over || (reports[index].started && is_sidecar(&self.first, index))
+            });
+            let failed_init = reports[..inits].iter().any(|report| {
+                report.over
+                    && matches!(&report.state, super::container::State::Terminated(ended)
+                        if ended.code != 0)
+            });
+            if passed && !stopping && !failed_init {
+                while let Some(next) = waiting.pop() {
+                    let init = next.init;
+                    current = init.then_some(next.index);
+                    facts.initialized = !init;
+                    running.spawn(next.run());
+                    if init {
+                        break;
+                    }
+                }
+            }
+            if failed_init || stopping {
+                waiting.clear();
+            }
+            // Sidecars end with the last of the others.
+            let over = reports[inits..].iter().all(|report| report.over);
+            if over && !stopping && waiting.is_empty() && !running.is_empty() && inits > 0 {
+                stop.send_replace(Some(Instant::now()));
+                continue;
+            }
+            status::write(&self.shared.store, &self.first, facts, &self.board.reports());
+            if running.is_empty() && waiting.is_empty() {
+                return;
+            }
+            let late = async {
+                match deadline.filter(|_| facts.failed.is_none()) {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.board.changed.notified() => {}
+                _ = running.join_next(), if !running.is_empty() => {}
+                changed = self.pod.changed() => {
+                    let pod = self.pod.borrow_and_update().clone();
+                    match pod {
+                        _ if changed.is_err() => _ = stop.send_replace(Some(Instant::now())),
+                        None => _ = stop.send_replace(Some(Instant::now())),
+                        Some(pod) if pod.is_deleting() => {
+                            let grace = pod.pointer("/metadata/deletionGracePeriodSeconds");
+                            let grace = grace.and_then(Value::as_u64).unwrap_or_default();
+                            let end = Instant::now() + Duration::from_secs(grace);
+                            // A later request can only shorten an earlier one.
+                            stop.send_if_modified(|stop| {
+                                let sooner = stop.is_none_or(|stop| end < stop);
+                                if sooner {
+                                    *stop = Some(end);
+                                }
+                                sooner
+                            });
+                        }
+                        Some(_) => {}
+                    }
+                }
+                () = late => {
+                    let message =
+                        "Pod was active on the node longer than the specified deadline";
+                    facts.failed = Some(("DeadlineExceeded", message.to_owned()));
+                    let own = self.first.pointer("/spec/terminationGracePeriodSeconds");
+                    let own = own.and_then(Value::as_u64).unwrap_or(30);
+                    stop.send_replace(Some(Instant::now() + Duration::from_secs(own)));
+                }
+            }
+        }
+    }
+
+    /// Takes the object away if it was only waiting for its processes' end.
+    fn finish(&self) {
+        if !self.is_deleting() {
+            return;
+        }
+        let pod = &self.first;
+        let place = Place { resource: &PODS, namespace: pod.namespace(), name: pod.name() };
+        let options = DeleteOptions {
+            grace: Some(0),
+            uid: Some(pod.uid().to_owned()),
+            ..DeleteOptions::default()
+        };
+        // It may be gone already, and its name taken by another.
+        let _ = delete::delete(&self.shared.store, place, &options);
+    }
+}
+
+fn is_sidecar(pod: &Value, index: usize) -> bool {
+    let init = pod.items("/spec/initContainers").get(index);
+    init.is_some_and(|init| init.text("/restartPolicy") == "Always")
+}
+
+fn settings(pod: &Value) -> PodSettings {
+    let sysctls = pod.items("/spec/securityContext/sysctls").iter();
+    let sysctls: BTreeMap<_, _> = sysctls
+        .map(|sysctl| (sysctl.text("/name").to_owned(), sysctl.text("/value").to_owned()))
+        .collect();
+    PodSettings { sysctls }
+}

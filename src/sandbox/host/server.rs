@@ -1,0 +1,103 @@
+//! The program: a listener for each port of its arguments.
+
+use std::{io, net::Ipv4Addr, process::ExitCode, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UdpSocket},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::model::{Port, Protocol};
+
+/// The name under which the netproof executable is this program.
+pub const BINARY: &str = "netproof-host";
+
+/// How long a client may keep a connection open.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Listens on the ports that the arguments name (`80/http`, `443/tcp`, `53/udp`) until it
+/// is killed. Without any it only waits. Has a runtime of its own.
+pub fn main() -> ExitCode {
+    let ports: Result<Vec<Port>, _> =
+        std::env::args().skip(1).map(|argument| argument.parse()).collect();
+    let served = ports.map_err(io::Error::other).and_then(|ports| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(serve(&ports))
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stand in: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(ports: &[Port]) -> io::Result<()> {
+    let mut listeners = JoinSet::new();
+    for port in ports {
+        let place = (Ipv4Addr::UNSPECIFIED, port.number);
+        match port.protocol {
+            Protocol::Udp => {
+                listeners.spawn(echo(UdpSocket::bind(place).await?));
+            }
+            Protocol::Tcp => {
+                listeners.spawn(accept(TcpListener::bind(place).await?, false));
+            }
+            Protocol::Http => {
+                listeners.spawn(accept(TcpListener::bind(place).await?, true));
+            }
+        }
+    }
+    let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    end.recv().await;
+    Ok(())
+}
+
+async fn echo(socket: UdpSocket) {
+    let mut buffer = vec![0; 65_536];
+    loop {
+        // ICMP errors of earlier answers come up here; they concern nobody.
+        if let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+            let _ = socket.send_to(&buffer[..length], client).await;
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, http: bool) {
+    loop {
+        if let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // How a client leaves is its own affair.
+                let _ = timeout(LONGEST, talk(stream, http)).await;
+            });
+        }
+    }
+}
+
+async fn talk(mut stream: TcpStream, http: bool) -> io::Result<()> {
+    let mut request = Vec::new();
+    let mut buffer = [0; 1024];
+    loop {
+        let length = stream.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        if !http {
+            continue;
+        }
+        request.extend_from_slice(&buffer[..length]);
+        if request.windows(4).any(|end| end == b"\r\n\r\n") || request.len() > 65_536 {
+            let body = "a host outside the cluster\n";
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nServer: external\r\nContent-Type: text/plain\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).await?;
+            return stream.shutdown().await;
+        }
+    }
+}

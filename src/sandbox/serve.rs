@@ -1,0 +1,168 @@
+//! A whole cluster in this process: network, API, controllers and DNS, in that order.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    api::{
+        self, Credentials, TlsError, conditions,
+        failure::Failure,
+        object::Object,
+        resource::{FAULTS, PODS},
+        runtime::Runtime,
+        store::Store,
+        write::{self, WriteOptions},
+    },
+    controller::{self, Kubelet, Zone},
+    layout,
+    node::{self, Network, NodeSpec},
+    process::Options,
+};
+
+/// How long DNS may take until it answers.
+const DNS_WITHIN: Duration = Duration::from_secs(15);
+
+/// Why a cluster did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A thread or a listener.
+    #[error("start the sandbox's runtime")]
+    Runtime(#[source] std::io::Error),
+    /// The API's certificates.
+    #[error(transparent)]
+    Credentials(#[from] TlsError),
+    /// Namespaces, links or rules.
+    #[error(transparent)]
+    Network(#[from] node::Error),
+    /// A fault that is none.
+    #[error("switch on the fault `{fault}`")]
+    Fault {
+        /// The fault as it was given.
+        fault: String,
+        /// What the API says of it.
+        #[source]
+        source: Failure,
+    },
+    /// The DNS pod was not ready in time.
+    #[error("the sandbox's DNS did not come up: {0}")]
+    Dns(String),
+}
+
+/// Serves a cluster, the API on a listener that is bound already, and tells how to reach it
+/// once the API answers, the nodes are ready and DNS answers. Then serves until the process
+/// is killed. Has a runtime of its own, and must not be called within another.
+///
+/// # Errors
+/// What did not come up, with the remedy where there is one.
+pub fn serve(
+    listener: TcpListener,
+    options: Options,
+    ready: impl FnOnce(String),
+) -> Result<(), Error> {
+    // Whoever came first has chosen; the sandbox's own listener names its provider anyway.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("sandbox")
+        .build()
+        .map_err(Error::Runtime)?;
+    runtime.block_on(run(listener, options, ready))
+}
+
+async fn run(
+    listener: TcpListener,
+    options: Options,
+    ready: impl FnOnce(String),
+) -> Result<(), Error> {
+    listener.set_nonblocking(true).map_err(Error::Runtime)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Runtime)?;
+    let address = listener.local_addr().map_err(Error::Runtime)?;
+    let count = u8::try_from(options.nodes.clamp(1, 200)).unwrap_or(u8::MAX);
+    let nodes: Vec<NodeSpec> = (0..count).map(layout::node).collect();
+    let credentials = Credentials::generate()?;
+    let network = Network::create(&nodes).await?;
+
+    let store = Arc::new(Store::new());
+    controller::set_up(&store);
+    for fault in &options.faults {
+        let fault = fault.to_string();
+        switch_on(&store, &fault).map_err(|source| Error::Fault { fault, source })?;
+    }
+    let cancel = CancellationToken::new();
+    // Whatever ends this function ends the controllers.
+    let _cancel = cancel.clone().drop_guard();
+    let kubelet = start(&store, &network, nodes, credentials.authority(), &cancel);
+    let router = api::router(api::Api {
+        store: Arc::clone(&store),
+        token: Some(credentials.token.clone()),
+        runtime: Some(kubelet as Arc<dyn Runtime>),
+    });
+    let server = Arc::clone(&credentials.server);
+    let serving = tokio::spawn(api::serve(listener, server, router, cancel.clone()));
+    dns_ready(&store).await?;
+    ready(credentials.kubeconfig(address));
+    // It ends only with the process.
+    let _ = serving.await;
+    Ok(())
+}
+
+/// Starts every controller.
+fn start(
+    store: &Arc<Store>,
+    network: &Network,
+    nodes: Vec<NodeSpec>,
+    authority: &str,
+    cancel: &CancellationToken,
+) -> Arc<Kubelet> {
+    let store = || Arc::clone(store);
+    let cancel = || cancel.clone();
+    let (applied, in_force) = watch::channel(0);
+    let (zone, names) = watch::channel(Arc::new(Zone::new()));
+    let kubelet = Kubelet::new(store(), network.clone(), &nodes, in_force, names);
+    tokio::spawn(controller::empty_namespaces(store(), authority.to_owned(), cancel()));
+    tokio::spawn(controller::collect_garbage(store(), cancel()));
+    tokio::spawn(controller::schedule(store(), cancel()));
+    tokio::spawn(controller::slice_endpoints(store(), cancel()));
+    tokio::spawn(controller::name_everything(store(), zone, cancel()));
+    tokio::spawn(controller::enforce(store(), network.clone(), nodes, applied, cancel()));
+    tokio::spawn(controller::host_outside(store(), network.clone(), cancel()));
+    tokio::spawn(Arc::clone(&kubelet).run(cancel()));
+    kubelet
+}
+
+/// Makes the object that stands for a fault, named after it.
+fn switch_on(store: &Store, fault: &str) -> Result<(), Failure> {
+    let name: String = fault
+        .chars()
+        .filter(|character| *character != '%')
+        .map(|character| if character.is_ascii_alphanumeric() { character } else { '-' })
+        .collect();
+    let object = json!({"metadata": {"name": name}, "spec": {"fault": fault}});
+    write::create(store, &FAULTS, "", object, &WriteOptions::default()).map(|_| ())
+}
+
+/// Waits until a DNS pod is ready.
+async fn dns_ready(store: &Store) -> Result<(), Error> {
+    let signal = store.signal(|event| event.resource == &PODS);
+    let wait = async {
+        loop {
+            signal.notified().await;
+            let (pods, _) = store.list(&PODS, Some("kube-system"));
+            if pods.iter().any(|pod| conditions::holds(pod, "Ready")) {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(DNS_WITHIN, wait).await.is_ok() {
+        return Ok(());
+    }
+    let (pods, _) = store.list(&PODS, Some("kube-system"));
+    let states: Vec<_> = pods
+        .iter()
+        .map(|pod| format!("{} is {}", pod.name(), pod["status"]["containerStatuses"]))
+        .collect();
+    Err(Error::Dns(states.join(", ")))
+}
