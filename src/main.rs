@@ -9,5 +9,9 @@ fn main() -> ExitCode {
     if name == netproof_probe::wire::BINARY {
         return netproof_probe::run(env::args_os());
     }
+    #[cfg(target_os = "linux")]
+    if let Some(program) = netproof::sandbox::program(name) {
+        return program();
+    }
     netproof::cli::main(env::args_os())
 }

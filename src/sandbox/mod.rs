@@ -19,6 +19,8 @@ pub mod host;
 pub mod layout;
 pub mod node;
 pub mod process;
+mod program;
 mod serve;
 
+pub use program::program;
 pub use serve::{Error, serve};

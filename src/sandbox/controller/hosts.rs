@@ -76,11 +76,12 @@ async fn start(network: &Network, object: &Value) -> Result<Host, String> {
         .collect();
     let wired = network.add_host(object.name(), &addresses).await;
     let wired = wired.map_err(|error| error.to_string())?;
-    let ports = texts("/spec/ports").map(str::to_owned).collect();
+    let ports = texts("/spec/ports").map(str::to_owned);
+    let arguments = addresses.iter().map(Ipv4Addr::to_string).chain(ports).collect();
     let process = Process {
         stdout: Stream::Null,
         stderr: Stream::Inherited,
-        ..piped(host::BINARY, ports, BTreeMap::new(), String::new())
+        ..piped(host::BINARY, arguments, BTreeMap::new(), String::new())
     };
     let child = wired.spawn(&process).map_err(|error| format!("start the application: {error}"))?;
     Ok(Host { spec: object["spec"].clone(), network: wired, _process: child })

@@ -1,6 +1,6 @@
 //! The program: a listener for each port of its arguments.
 
-use std::{io, net::Ipv4Addr, process::ExitCode, time::Duration};
+use std::{io, net::IpAddr, process::ExitCode, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,14 +17,22 @@ pub const BINARY: &str = "netproof-host";
 /// How long a client may keep a connection open.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Listens on the ports that the arguments name (`80/http`, `443/tcp`, `53/udp`) until it
-/// is killed. Without any it only waits. Has a runtime of its own.
+/// Listens on the addresses and ports that the arguments name (`192.0.2.1`, `80/http`,
+/// `443/tcp`, `53/udp`) until it is ended. Without any it only waits. Has a runtime of its
+/// own.
 pub fn main() -> ExitCode {
-    let ports: Result<Vec<Port>, _> =
-        std::env::args().skip(1).map(|argument| argument.parse()).collect();
-    let served = ports.map_err(io::Error::other).and_then(|ports| {
+    let (mut addresses, mut ports) = (Vec::new(), Vec::new());
+    let mut wrong = None;
+    for argument in std::env::args().skip(1) {
+        match (argument.parse::<IpAddr>(), argument.parse::<Port>()) {
+            (Ok(address), _) => addresses.push(address),
+            (_, Ok(port)) => ports.push(port),
+            (_, Err(error)) => wrong = Some(error),
+        }
+    }
+    let served = wrong.map_or(Ok(()), |error| Err(io::Error::other(error))).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(serve(&ports))
+        runtime.block_on(serve(&addresses, &ports))
     });
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,10 +43,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn serve(ports: &[Port]) -> io::Result<()> {
+async fn serve(addresses: &[IpAddr], ports: &[Port]) -> io::Result<()> {
     let mut listeners = JoinSet::new();
-    for port in ports {
-        let place = (Ipv4Addr::UNSPECIFIED, port.number);
+    // A socket for each address: an answer must come from where the question went.
+    let places = ports.iter().flat_map(|port| addresses.iter().map(move |at| (*at, *port)));
+    for (address, port) in places {
+        let place = (address, port.number);
         match port.protocol {
             Protocol::Udp => {
                 listeners.spawn(echo(UdpSocket::bind(place).await?));

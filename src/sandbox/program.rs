@@ -1,0 +1,26 @@
+//! The programs of the sandbox that are the netproof executable under another name.
+
+use std::{ffi::OsStr, process::ExitCode};
+
+use super::{dns, host, process, serve};
+
+/// The program of a name, which is the last part of `argv[0]`; `None` if it is none of the
+/// sandbox's. It must be called before any other thread exists.
+pub fn program(name: &OsStr) -> Option<fn() -> ExitCode> {
+    if name == process::BINARY {
+        Some(sandbox)
+    } else if name == dns::BINARY {
+        Some(dns::main)
+    } else if name == host::BINARY {
+        Some(host::main)
+    } else {
+        None
+    }
+}
+
+/// The child that is a whole cluster.
+fn sandbox() -> ExitCode {
+    process::child_main(|listener, options| {
+        serve(listener, options, |kubeconfig| process::announce(&kubeconfig))
+    })
+}
