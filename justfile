@@ -1,0 +1,62 @@
+# What there is to do; `just` alone lists it. CI runs the same recipes.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# The agent must run in an empty image, so it is linked statically. The flag breaks proc
+# macros unless a target is named.
+target := `rustc -vV | sed -n 's/^host: //p'`
+static := "-C target-feature=+crt-static"
+
+_default:
+    @just --list --unsorted
+
+# Run the shop's suite in a sandbox: real packets, no cluster, no root.
+demo *FLAGS:
+    cargo run --release -- run --sandbox suites/shop.yaml {{ FLAGS }}
+
+# Everything that CI asks for.
+ci: fmt-check lint test doc deny
+
+# All tests.
+test *FLAGS:
+    cargo test --workspace {{ FLAGS }}
+
+# Does it compile?
+check:
+    cargo check --workspace --all-targets
+
+# Lay out the sources.
+fmt:
+    cargo fmt --all
+
+# Fail where `just fmt` would change something.
+fmt-check:
+    cargo fmt --all -- --check
+
+# Clippy, with warnings as errors.
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The documentation, with broken links as errors.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Licences, banned crates, sources. `cargo install cargo-deny` once.
+deny:
+    cargo deny check bans licenses sources
+
+# Figures with their limits beside them.
+bench *FLAGS:
+    cargo bench --bench limits -- {{ FLAGS }}
+
+# The statically linked agent.
+agent:
+    RUSTFLAGS="{{ static }}" cargo build --release -p netproof-probe --target {{ target }}
+
+# The probe image as an archive, without any container tool.
+image FILE="netproof-probe.tar": agent
+    cargo run --release -- image save {{ FILE }}
+
+# Put the probe image into a kind cluster.
+kind-load CLUSTER="kind": image
+    kind load image-archive netproof-probe.tar --name {{ CLUSTER }}
