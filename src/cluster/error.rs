@@ -109,6 +109,14 @@ impl Error {
         self
     }
 
+    /// The pod's service account isn't there (yet): `error looking up service account
+    /// shop/default: serviceaccount "default" not found`.
+    pub(super) fn lacks_service_account(&self) -> bool {
+        self.kind == ErrorKind::Forbidden
+            && self.message.contains("serviceaccount")
+            && self.message.contains("not found")
+    }
+
     /// What to do about it, where that can be said.
     pub fn remedy(&self) -> Option<String> {
         let message = &self.message;

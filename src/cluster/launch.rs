@@ -156,7 +156,9 @@ impl RunContext {
             match Cluster::call(&what, pods.create(&run_context::writing(), &pod)).await {
                 // The service account of a new namespace is made by a controller. Watching
                 // for it would need a permission that nothing else here needs.
-                Err(error) if lacks_account(&error) && begun.elapsed() < SERVICE_ACCOUNT => {
+                Err(error)
+                    if error.lacks_service_account() && begun.elapsed() < SERVICE_ACCOUNT =>
+                {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
@@ -175,12 +177,4 @@ impl RunContext {
         let uid = created.metadata.uid.unwrap_or_default();
         Ok(CreatedPod { uid, written: Instant::now() })
     }
-}
-
-/// `error looking up service account shop/default: serviceaccount "default" not found`.
-fn lacks_account(error: &Error) -> bool {
-    let message = error.to_string();
-    error.kind() == ErrorKind::Forbidden
-        && message.contains("serviceaccount")
-        && message.contains("not found")
 }

@@ -84,7 +84,8 @@ pub(super) fn control_port(planned: &PlannedPod) -> u16 {
     (wire::CONTROL_PORT..=u16::MAX).find(|port| !taken.contains(port)).unwrap_or(wire::CONTROL_PORT)
 }
 
-fn container(planned: &PlannedPod, agent: &AgentSettings) -> Container {
+/// The agent's container.
+pub(super) fn container(planned: &PlannedPod, agent: &AgentSettings) -> Container {
     let control = control_port(planned);
     let mut args = vec![
         "serve".to_owned(),

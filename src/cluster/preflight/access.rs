@@ -1,0 +1,218 @@
+//! Permissions: what the run will do, asked beforehand.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::{
+    Api,
+    api::{PostParams, TypeMeta},
+};
+
+use super::{
+    super::{Cluster, Error, ErrorKind, RunContext},
+    Finding, PARALLEL, Severity,
+};
+use crate::plan::Plan;
+
+/// Something that the run will do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Deed {
+    verb: &'static str,
+    group: String,
+    /// With its subresource: `pods/exec`.
+    resource: String,
+    /// None for cluster-scoped objects.
+    namespace: Option<String>,
+    severity: Severity,
+}
+
+/// What is done wherever a probe pod goes.
+const WITH_PODS: &[(&str, &str, &str)] = &[
+    ("create", "", "pods"),
+    ("list", "", "pods"),
+    ("watch", "", "pods"),
+    ("delete", "", "pods"),
+    ("create", "", "pods/exec"),
+];
+
+/// What is done where the run has no namespace of its own.
+const AS_GUEST: &[(&str, &str, &str)] =
+    &[("create", "", "configmaps"), ("delete", "", "configmaps")];
+
+/// What is done in the control namespace.
+const IN_CONTROL: &[(&str, &str, &str)] = &[
+    ("create", "coordination.k8s.io", "leases"),
+    ("patch", "coordination.k8s.io", "leases"),
+    ("create", "networking.k8s.io", "networkpolicies"),
+    ("delete", "networking.k8s.io", "networkpolicies"),
+];
+
+/// What is done with the namespaces that the run makes.
+const NAMESPACES: &[&str] = &["create", "list", "watch", "delete"];
+
+pub(super) async fn look(context: &RunContext, plan: &Plan) -> Result<Vec<Finding>, Error> {
+    let mut deeds = deeds(plan);
+    deeds.extend(of_manifests(context, plan).await);
+    let mut asked = stream::iter(deeds)
+        .map(async |deed| {
+            let allowed = ask(context, &deed).await;
+            (deed, allowed)
+        })
+        .buffer_unordered(PARALLEL);
+    let mut findings = Vec::new();
+    while let Some((deed, allowed)) = asked.next().await {
+        match allowed {
+            Ok(true) => {}
+            Ok(false) => findings.push(finding(context, &deed)),
+            // Without this API there is no such thing as a permission to be asked for.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(findings),
+            Err(error) if error.kind() == ErrorKind::Forbidden => {
+                findings.push(Finding::warn(format!("permissions were not checked: {error}")));
+                return Ok(findings);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(findings)
+}
+
+fn deeds(plan: &Plan) -> BTreeSet<Deed> {
+    let mut deeds = BTreeSet::new();
+    let mut add = |list: &[(&'static str, &str, &str)], namespace: &str, created: bool| {
+        for &(verb, group, resource) in list {
+            deeds.insert(Deed {
+                verb,
+                group: group.to_owned(),
+                resource: resource.to_owned(),
+                namespace: Some(namespace.to_owned()),
+                // Whoever may make a namespace may be given rights in it by then.
+                severity: if created { Severity::Warn } else { Severity::Refuse },
+            });
+        }
+    };
+    // One of those that are made stands for all: nothing but its name is known yet.
+    let mut made = plan.pods.iter().filter(|pod| pod.namespace_created).take(1);
+    for pod in plan.pods.iter().filter(|pod| !pod.namespace_created).chain(made.by_ref()) {
+        add(WITH_PODS, &pod.namespace, pod.namespace_created);
+        if !pod.namespace_created {
+            add(AS_GUEST, &pod.namespace, false);
+        }
+    }
+    let control = &plan.control_namespace;
+    add(IN_CONTROL, &control.name, control.created);
+    let makes_some =
+        control.created || plan.suites.iter().any(|suite| !suite.namespaces.is_empty());
+    if makes_some {
+        for &verb in NAMESPACES {
+            deeds.insert(Deed {
+                verb,
+                group: String::new(),
+                resource: "namespaces".to_owned(),
+                namespace: None,
+                // Without list and watch the sweep asks for each by its name.
+                severity: match verb {
+                    "create" | "delete" => Severity::Refuse,
+                    _ => Severity::Warn,
+                },
+            });
+        }
+    }
+    deeds
+}
+
+/// Creating the objects of manifests. Kinds that aren't known are told when they are
+/// applied: a manifest before them may define them.
+async fn of_manifests(context: &RunContext, plan: &Plan) -> BTreeSet<Deed> {
+    let made: BTreeSet<&String> = plan
+        .suites
+        .iter()
+        .flat_map(|suite| suite.namespaces.iter().map(|namespace| &namespace.name))
+        .collect();
+    let mut wanted: Vec<(TypeMeta, Option<String>)> = Vec::new();
+    for object in plan.suites.iter().flat_map(|suite| &suite.objects) {
+        let text = |at: &str| {
+            object
+                .object
+                .pointer(at)
+                .and_then(|value| value.as_str())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let types = TypeMeta { api_version: text("/apiVersion"), kind: text("/kind") };
+        let namespace = Some(text("/metadata/namespace")).filter(|name| !name.is_empty());
+        if !wanted.contains(&(types.clone(), namespace.clone())) {
+            wanted.push((types, namespace));
+        }
+    }
+    let mut deeds = BTreeSet::new();
+    for (types, namespace) in wanted {
+        let Ok(kind) = context.kinds.find(&types).await else { continue };
+        let namespace = namespace.filter(|_| kind.namespaced);
+        let created = namespace.as_ref().is_some_and(|name| made.contains(name));
+        deeds.insert(Deed {
+            verb: "create",
+            group: kind.resource.group,
+            resource: kind.resource.plural,
+            namespace,
+            severity: if created { Severity::Warn } else { Severity::Refuse },
+        });
+    }
+    deeds
+}
+
+async fn ask(context: &RunContext, deed: &Deed) -> Result<bool, Error> {
+    let (resource, subresource) = match deed.resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+        None => (deed.resource.as_str(), None),
+    };
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some(deed.verb.to_owned()),
+                group: Some(deed.group.clone()),
+                resource: Some(resource.to_owned()),
+                subresource,
+                namespace: deed.namespace.clone(),
+                ..ResourceAttributes::default()
+            }),
+            non_resource_attributes: None,
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(context.client());
+    let what = format!("ask for the permission to {} {}", deed.verb, deed.resource);
+    let answer = Cluster::call(what, reviews.create(&PostParams::default(), &review)).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
+
+fn finding(context: &RunContext, deed: &Deed) -> Finding {
+    let what = if deed.group.is_empty() {
+        deed.resource.clone()
+    } else {
+        format!("{}.{}", deed.resource, deed.group)
+    };
+    let place = deed.namespace.as_ref().map(|name| format!(" in namespace {name}"));
+    let place = place.unwrap_or_default();
+    Finding {
+        severity: deed.severity,
+        message: format!(
+            "context {} may not {} {what}{place}",
+            context.cluster().context(),
+            deed.verb
+        ),
+        remedy: Some(match (deed.resource.as_str(), deed.verb) {
+            ("namespaces", "create" | "delete") => {
+                "ask for it, or use peers in namespaces that exist and --control-namespace".into()
+            }
+            ("namespaces", _) => "without it namespaces are asked for one by one".into(),
+            _ => format!(
+                "ask for it; `kubectl auth can-i {} {what}{}` tells whether it is there",
+                deed.verb,
+                deed.namespace.as_ref().map(|name| format!(" -n {name}")).unwrap_or_default()
+            ),
+        }),
+    }
+}
