@@ -36,6 +36,9 @@ pub(super) struct Remains {
     pub(super) unseen: Vec<String>,
 }
 
+/// An object and the run that it belongs to.
+type Found = (RunId, Item);
+
 /// Looks through the whole cluster.
 pub(super) async fn everything(cluster: &Cluster) -> Result<Remains, Error> {
     let (kinds, unseen) = Kinds::new(cluster.client.clone()).all().await?;
@@ -85,7 +88,7 @@ async fn look(
     namespace: Option<&str>,
     run: Option<&RunId>,
 ) -> Remains {
-    let lists: Vec<(Kind, Result<Vec<(RunId, Item)>, Error>)> = stream::iter(kinds)
+    let lists: Vec<(Kind, Result<Vec<Found>, Error>)> = stream::iter(kinds)
         .map(async |kind| {
             let found = list(cluster, &kind, namespace, run).await;
             (kind, found)
@@ -123,7 +126,7 @@ async fn list(
     kind: &Kind,
     namespace: Option<&str>,
     run: Option<&RunId>,
-) -> Result<Vec<(RunId, Item)>, Error> {
+) -> Result<Vec<Found>, Error> {
     let is_pod = kind.resource.kind == "Pod" && kind.resource.group.is_empty();
     let selector = match run {
         _ if is_pod => marks::PROBE.to_owned(),

@@ -200,10 +200,9 @@ async fn read(
     let status = tokio::time::timeout(FAREWELL, ended).await.ok().flatten();
     let said = String::from_utf8_lossy(last_words.make_contiguous()).trim().to_owned();
     let mut detail = end;
-    for more in [status, (!said.is_empty()).then(|| format!("it said: {said}"))] {
-        if let Some(more) = more {
-            detail = format!("{detail}; {more}");
-        }
+    let said = (!said.is_empty()).then(|| format!("it said: {said}"));
+    for more in [status, said].into_iter().flatten() {
+        detail = format!("{detail}; {more}");
     }
     let _ = answer.send(Err(detail)).await;
 }
