@@ -4,7 +4,10 @@
 mod check;
 mod cleanup;
 mod completions;
+mod elf;
 mod exit;
+mod image;
+mod oci;
 mod run;
 mod sandbox;
 mod signals;
@@ -51,6 +54,8 @@ enum Command {
     Cleanup(cleanup::CleanupCommand),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsCommand),
+    /// Make the image that probe pods run.
+    Image(image::ImageCommand),
     /// Run a cluster in a process: real packets, no root, nothing to install.
     Sandbox(sandbox::SandboxCommand),
 }
@@ -72,6 +77,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Cleanup(command) => on_runtime(command.run()),
         Command::Completions(command) => command.run().into(),
+        Command::Image(command) => command.run().into(),
         Command::Sandbox(command) => on_runtime(command.run()),
     }
 }
