@@ -217,6 +217,12 @@ const ROWS: &[Row] = &[
         denied: "web>db:8080 world>db:9090 one>db:8080"
     ),
     row!(
+        "the block of all addresses takes all addresses",
+        "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: 8080}]}]}",
+        allowed: "web>db:8080 world>db:8080 one>db:8080 guest>web:8080",
+        denied: "web>db:9090 web>db:8080/udp"
+    ),
+    row!(
         "what one block excepts another rule may allow",
         "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [203.0.113.0/24, 10.77.2.0/24]}}, {ipBlock: {cidr: 203.0.113.9/32}}]}]}",
         allowed: "web>world:8080 web>api:8080 web>two:8080",

@@ -1,6 +1,9 @@
 //! A table as `nft` would list it, with the policy that made each rule beside it.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    net::Ipv4Addr,
+};
 
 use super::ruleset::{Action, Base, Chain, Elements, Match, Rejection, Rule, Ruleset, Set};
 use crate::model::Transport;
@@ -18,11 +21,11 @@ impl Ruleset {
 impl fmt::Display for Ruleset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "table ip {TABLE} {{")?;
-        for set in &self.sets {
-            write!(f, "{set}")?;
-        }
-        for chain in &self.chains {
-            write!(f, "{chain}")?;
+        let sets = self.sets.iter().map(ToString::to_string);
+        let chains = self.chains.iter().map(ToString::to_string);
+        for (index, block) in sets.chain(chains).enumerate() {
+            let gap = if index == 0 { "" } else { "\n" };
+            write!(f, "{gap}{block}")?;
         }
         writeln!(f, "}}")
     }
@@ -39,13 +42,9 @@ impl fmt::Display for Set {
             Elements::Jumps(_) => ("map", "ipv4_addr : verdict", ""),
         };
         let written: Vec<String> = match elements {
-            Elements::Addresses(all) => all
-                .ranges()
-                .map(|(first, last)| match first == last {
-                    true => first.to_string(),
-                    false => format!("{first}-{last}"),
-                })
-                .collect(),
+            Elements::Addresses(all) => {
+                all.ranges().map(|(first, last)| range(first, last)).collect()
+            }
             Elements::Sockets(sockets) => {
                 sockets.iter().map(|(address, port)| format!("{address} . {port}")).collect()
             }
@@ -71,7 +70,21 @@ impl fmt::Display for Set {
                 writeln!(f, " }}")?;
             }
         }
-        writeln!(f, "\t}}\n")
+        writeln!(f, "\t}}")
+    }
+}
+
+/// A range as an address or a block, where it is one.
+fn range(first: Ipv4Addr, last: Ipv4Addr) -> String {
+    let (low, high) = (u32::from(first), u32::from(last));
+    let length = (low ^ high).leading_zeros();
+    let host = u32::MAX.checked_shr(length).unwrap_or(0);
+    if low == high {
+        first.to_string()
+    } else if low & host == 0 && high & host == host {
+        format!("{first}/{length}")
+    } else {
+        format!("{first}-{last}")
     }
 }
 
@@ -92,7 +105,7 @@ impl fmt::Display for Chain {
         for rule in &self.rules {
             writeln!(f, "\t\t{rule}")?;
         }
-        writeln!(f, "\t}}\n")
+        writeln!(f, "\t}}")
     }
 }
 

@@ -42,6 +42,8 @@ pub(in crate::sandbox) enum Need {
     Nothing,
     /// Virtual Ethernet pairs.
     Veth,
+    /// Settings under `/proc/sys/net`.
+    Sysctl,
     /// nf_tables with the expressions that the rules use.
     NfTables,
 }
@@ -51,6 +53,8 @@ const NO_VETH: &str = "the kernel has no veth devices; load the module (`modprob
 const NO_NF_TABLES: &str = "the kernel has no nf_tables; load the modules (`modprobe -a nf_tables \
                             nft_ct nft_nat nft_reject_ipv4 nft_numgen nft_masq`) or use a kernel \
                             built with CONFIG_NF_TABLES, which gVisor and old kernels lack";
+const NO_SYSCTLS: &str = "the container hides the network's settings under /proc/sys; start it \
+                          with `--security-opt systempaths=unconfined`, or with `--privileged`";
 const NOT_PERMITTED: &str = "the kernel lets this user make a namespace but not use it; on Ubuntu \
                              `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0` allows it, \
                              or run as root";
@@ -72,9 +76,32 @@ impl Error {
                     | Errno::ENOENT,
                 ),
             ) => NO_NF_TABLES,
-            (Need::Veth | Need::NfTables, Some(Errno::EPERM)) => NOT_PERMITTED,
+            (Need::Sysctl, Some(Errno::EROFS | Errno::EACCES)) => NO_SYSCTLS,
+            (_, Some(Errno::EPERM)) => NOT_PERMITTED,
             _ => return Self::Stage { stage, source },
         };
         Self::Missing { stage, remedy, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_lacks_has_a_remedy() {
+        for (need, errno, word) in [
+            (Need::Veth, Errno::EOPNOTSUPP, "modprobe veth"),
+            (Need::NfTables, Errno::EPROTONOSUPPORT, "modprobe -a nf_tables"),
+            (Need::NfTables, Errno::ENOENT, "modprobe -a nf_tables"),
+            (Need::Sysctl, Errno::EROFS, "systempaths=unconfined"),
+            (Need::Nothing, Errno::EPERM, "apparmor_restrict_unprivileged_userns=0"),
+        ] {
+            let error = Error::at("wire pod 10.0.0.1", need, errno.into()).to_string();
+            assert!(error.starts_with("wire pod 10.0.0.1: "), "{need:?} {errno}: {error}");
+            assert!(error.contains(word), "{need:?} {errno}: {error}");
+        }
+        let error = Error::at("wire pod 10.0.0.1", Need::Veth, Errno::EEXIST.into());
+        assert_eq!(error.to_string(), "wire pod 10.0.0.1", "no remedy is known");
     }
 }

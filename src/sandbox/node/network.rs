@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddr},
-    os::fd::AsFd,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -13,11 +12,7 @@ use std::{
 };
 
 use ipnet::Ipv4Net;
-use netlink_sys::protocols::NETLINK_ROUTE;
-use nix::{
-    errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, socket},
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use tokio::{
     net::{TcpSocket, TcpStream},
     sync::Semaphore,
@@ -25,11 +20,11 @@ use tokio::{
 
 use super::{
     Error, PodNetwork, PodSettings,
+    ends::{Ends, entering, forward, netlink, without_ipv6},
     error::Need,
-    namespace::{Namespace, set_sysctl},
-    netlink::{Netlink, Refusal, Request},
+    namespace::Namespace,
     pod::Wired,
-    wiring::{self, End, FABRIC_GATEWAY, LOOPBACK, POD_GATEWAY, UPLINK},
+    wiring::{self, FABRIC_GATEWAY, LOOPBACK, POD_GATEWAY, UPLINK},
 };
 use crate::sandbox::{
     fault::Fault,
@@ -59,11 +54,18 @@ pub struct Network(Arc<Inner>);
 struct Inner {
     fabric: Namespace,
     /// In the order in which they were given: `dead-path` lies between the first two.
-    nodes: Vec<PodNetwork>,
+    nodes: Vec<Node>,
     by_name: BTreeMap<String, usize>,
     /// The next free link number, on nodes and fabric alike.
     next_link: AtomicU32,
     wiring: Semaphore,
+}
+
+#[derive(Debug)]
+struct Node {
+    network: PodNetwork,
+    /// The number of its link on the fabric.
+    link: u32,
 }
 
 impl Network {
@@ -73,6 +75,7 @@ impl Network {
     /// When the kernel refuses a step; the error names it, and the remedy where there is one.
     pub async fn create(nodes: &[NodeSpec]) -> Result<Self, Error> {
         let (fabric, ready) = Namespace::create(|_| {
+            without_ipv6();
             forward()?;
             netlink("wire the fabric", &[wiring::up(LOOPBACK), wiring::gateway(FABRIC_GATEWAY)])
         })
@@ -124,8 +127,11 @@ impl Network {
             name: format!("pod{link}"),
             link,
         };
-        let namespace = self.0.attach(ends, vec![address], sysctls).await?;
-        let wired = Wired { node: node.to_owned(), address, namespace, link: Some(link) };
+        let permit = self.0.wiring.acquire().await;
+        let namespace = ends.join(vec![address], sysctls).await?;
+        drop(permit);
+        let joint = Some((host.0.namespace.clone(), link));
+        let wired = Wired { node: node.to_owned(), address, namespace, joint };
         Ok(PodNetwork(Arc::new(wired)))
     }
 
@@ -135,11 +141,8 @@ impl Network {
     /// # Errors
     /// When the kernel refuses.
     pub async fn remove_pod(&self, pod: &PodNetwork) -> Result<(), Error> {
-        let Some(link) = pod.0.link else { return Ok(()) };
-        let near = match self.0.by_name.get(pod.node()) {
-            Some(&index) => self.0.nodes[index].0.namespace.clone(),
-            None => self.0.fabric.clone(),
-        };
+        // A pod on the host network leaves its node's network alone.
+        let Some((near, link)) = pod.0.joint.clone() else { return Ok(()) };
         let stage = format!("unwire pod {}", pod.address());
         let _permit = self.0.wiring.acquire().await;
         // The route goes first: taking a link down takes the kernel its time.
@@ -169,8 +172,9 @@ impl Network {
         // What stands for the world outside listens on the world's ports.
         let sysctls =
             BTreeMap::from([("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned())]);
-        let namespace = self.0.attach(ends, addresses.to_vec(), sysctls).await?;
-        let wired = Wired { node: name.to_owned(), address, namespace, link: Some(link) };
+        let namespace = ends.join(addresses.to_vec(), sysctls).await?;
+        let joint = Some((self.0.fabric.clone(), link));
+        let wired = Wired { node: name.to_owned(), address, namespace, joint };
         Ok(PodNetwork(Arc::new(wired)))
     }
 
@@ -180,7 +184,7 @@ impl Network {
     /// When there is no such node.
     pub fn host_network(&self, node: &str) -> Result<PodNetwork, Error> {
         match self.0.by_name.get(node) {
-            Some(&index) => Ok(self.0.nodes[index].clone()),
+            Some(&index) => Ok(self.0.nodes[index].network.clone()),
             None => Err(Error::UnknownNode(node.to_owned())),
         }
     }
@@ -221,8 +225,7 @@ impl Network {
     pub async fn apply_fabric(&self, faults: &[Fault]) -> Result<(), Error> {
         let rules = match (&self.0.nodes[..], faults.contains(&Fault::DeadPath)) {
             ([first, second, ..], true) => {
-                let link = |node: &PodNetwork| node.0.link.map(fabric_link).unwrap_or_default();
-                Ruleset::dead_path(&link(first), &link(second))
+                Ruleset::dead_path(&fabric_link(first.link), &fabric_link(second.link))
             }
             _ => Ruleset::open(),
         };
@@ -230,21 +233,8 @@ impl Network {
     }
 }
 
-/// How a namespace is to be joined to another.
-struct Ends {
-    stage: String,
-    /// The node or the fabric.
-    near: Namespace,
-    gateway: Ipv4Addr,
-    /// The address from which the near end itself speaks.
-    source: Option<Ipv4Addr>,
-    /// Name and number of the link at the near end.
-    name: String,
-    link: u32,
-}
-
 impl Inner {
-    async fn add_node(&self, spec: &NodeSpec) -> Result<PodNetwork, Error> {
+    async fn add_node(&self, spec: &NodeSpec) -> Result<Node, Error> {
         let link = self.next_link.fetch_add(1, Ordering::Relaxed);
         let ends = Ends {
             stage: format!("wire node {}", spec.name),
@@ -254,7 +244,7 @@ impl Inner {
             name: fabric_link(link),
             link,
         };
-        let namespace = self.attach(ends, vec![spec.address], BTreeMap::new()).await?;
+        let namespace = ends.join(vec![spec.address], BTreeMap::new()).await?;
         let inside = spec.clone();
         namespace
             .run(move || {
@@ -272,118 +262,14 @@ impl Inner {
             .run(move || netlink(&stage, &[wiring::by_gateway(pod_cidr, address, link, None)]))
             .await
             .map_err(entering)??;
-        let wired = Wired { node: spec.name.clone(), address, namespace, link: Some(link) };
-        Ok(PodNetwork(Arc::new(wired)))
-    }
-
-    /// Makes a namespace and joins it: the far end first, which creates the link, then the
-    /// near end's half.
-    async fn attach(
-        &self,
-        ends: Ends,
-        addresses: Vec<Ipv4Addr>,
-        sysctls: BTreeMap<String, String>,
-    ) -> Result<Namespace, Error> {
-        let Ends { stage, near, gateway, source, name, link } = ends;
-        let _permit = self.wiring.acquire().await;
-        let far = {
-            let (stage, near, addresses) = (stage.clone(), near.clone(), addresses.clone());
-            move |_: &Namespace| {
-                for (name, value) in &sysctls {
-                    set_pod_sysctl(name, value).map_err(|source| {
-                        Error::at(format!("{stage}: set {name}"), Need::Nothing, source)
-                    })?;
-                }
-                let uplink = End { name: "eth0", index: UPLINK };
-                let near_end = End { name: &name, index: link };
-                let mut requests =
-                    vec![wiring::up(LOOPBACK), wiring::veth(&uplink, &near_end, near.as_fd())];
-                requests.extend(addresses.iter().map(|&to| wiring::address(UPLINK, to)));
-                requests.push(wiring::by_gateway(
-                    Ipv4Net::default(),
-                    gateway,
-                    UPLINK,
-                    addresses.first().copied(),
-                ));
-                transact(&stage, &requests)
-            }
-        };
-        let (namespace, wired) = Namespace::create(far)
-            .await
-            .map_err(|source| Error::at(stage.clone(), Need::Nothing, source))?;
-        let mut socket = wired?;
-        let routes = move || {
-            let mut requests = vec![wiring::up(link)];
-            requests.extend(addresses.iter().map(|&to| wiring::direct(to, link, source)));
-            netlink(&stage, &requests)?;
-            // The near end, which came up last, can send at once; the far end must be waited
-            // for. Its socket works from here, too.
-            let up = socket.wait_for_link(UPLINK);
-            up.map_err(|source| {
-                Error::at(format!("{stage}: wait for its link"), Need::Nothing, source)
-            })
-        };
-        near.run(routes).await.map_err(entering)??;
-        Ok(namespace)
+        let wired = Wired { node: spec.name.clone(), address, namespace, joint: None };
+        Ok(Node { network: PodNetwork(Arc::new(wired)), link })
     }
 }
 
 /// A node's link as the fabric calls it.
 fn fabric_link(link: u32) -> String {
     format!("node{link}")
-}
-
-fn entering(source: io::Error) -> Error {
-    Error::at("enter a network namespace", Need::Nothing, source)
-}
-
-/// Lets the calling thread's namespace forward packets, wherever they come from.
-fn forward() -> Result<(), Error> {
-    for (name, value) in [
-        ("net.ipv4.ip_forward", "1"),
-        // Inherited from the host where it is on; a reply may come by another way than the
-        // route back, as with translated addresses.
-        ("net.ipv4.conf.all.rp_filter", "0"),
-        ("net.ipv4.conf.default.rp_filter", "0"),
-    ] {
-        set_sysctl(name, value)
-            .map_err(|source| Error::at(format!("set {name}"), Need::Nothing, source))?;
-    }
-    Ok(())
-}
-
-/// Sets a pod's sysctl. The groups that may ping are all that the user namespace has.
-fn set_pod_sysctl(name: &str, value: &str) -> io::Result<()> {
-    match set_sysctl(name, value) {
-        Err(error)
-            if name == "net.ipv4.ping_group_range"
-                && error.raw_os_error() == Some(Errno::EINVAL as i32) =>
-        {
-            set_sysctl(name, "0 0")
-        }
-        done => done,
-    }
-}
-
-/// Sends requests to the routing tables of the calling thread's namespace.
-fn netlink(stage: &str, requests: &[Request]) -> Result<(), Error> {
-    transact(stage, requests).map(drop)
-}
-
-/// As [`netlink`], and keeps the socket.
-fn transact(stage: &str, requests: &[Request]) -> Result<Netlink, Error> {
-    let socket = Netlink::open(NETLINK_ROUTE)
-        .map_err(|source| Error::at(format!("{stage}: open netlink"), Need::Nothing, source))?;
-    match socket.transact(requests) {
-        Ok(()) => Ok(socket),
-        Err(Refusal { what: Some(what), source }) => {
-            let need = if what.starts_with("create link") { Need::Veth } else { Need::Nothing };
-            Err(Error::at(format!("{stage}: {what}"), need, source))
-        }
-        Err(Refusal { what: None, source }) => {
-            Err(Error::at(format!("{stage}: netlink"), Need::Nothing, source))
-        }
-    }
 }
 
 /// Loads rules in a namespace.

@@ -44,8 +44,8 @@ pub(super) struct Wired {
     pub node: String,
     pub address: Ipv4Addr,
     pub namespace: Namespace,
-    /// The link's number on the node; none for a node itself.
-    pub link: Option<u32>,
+    /// Where it hangs, and the number of its link there; none for a node itself.
+    pub joint: Option<(Namespace, u32)>,
 }
 
 /// A program to start inside a pod's network.

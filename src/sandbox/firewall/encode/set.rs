@@ -27,6 +27,7 @@ const SET_KEY_LENGTH: u16 = 5;
 const SET_DATA_TYPE: u16 = 6;
 const SET_DATA_LENGTH: u16 = 7;
 const SET_ID: u16 = 10;
+const SET_USERDATA: u16 = 13;
 // Attributes of a list of elements.
 const LIST_TABLE: u16 = 1;
 const LIST_SET: u16 = 2;
@@ -122,7 +123,9 @@ pub(super) fn endpoints(
         .number(SET_KEY_LENGTH, 4)
         .number(SET_DATA_TYPE, both(ADDRESS, PORT))
         .number(SET_DATA_LENGTH, 8)
-        .number(SET_ID, *next_id);
+        .number(SET_ID, *next_id)
+        // Tells nft, which alone reads this, that the keys are in the machine's order.
+        .bytes(SET_USERDATA, &[&[0, 4][..], &1_u32.to_ne_bytes()].concat());
     requests.push(message.done("create a map of endpoints"));
     let elements = (0_u32..).zip(endpoints).map(|(index, &(address, port))| {
         // The random number that is looked up is in the machine's order.
@@ -145,16 +148,19 @@ fn socket(address: Ipv4Addr, port: u16) -> [u8; 8] {
     [a, b, c, d, high, low, 0, 0]
 }
 
-/// Each range as the address where it starts and the one where it has ended. Where the
-/// next begins at once, or no address is left, there is no end.
+/// Each range as the address where it starts and the one where it has ended; none where no
+/// address is left. The kernel takes a range that begins where another ends for an overlap,
+/// so such two become one.
 fn intervals(addresses: &Addresses) -> Vec<Element> {
     let mut elements = Vec::new();
     let mut ranges = addresses.ranges().peekable();
     while let Some((first, last)) = ranges.next() {
         elements.push(key(&first.octets()));
-        let end = u32::from(last).checked_add(1).map(Ipv4Addr::from);
-        let next = ranges.peek().map(|(next, _)| *next);
-        if let Some(end) = end.filter(|end| Some(*end) != next) {
+        let mut end = u32::from(last).checked_add(1).map(Ipv4Addr::from);
+        while let Some((_, last)) = ranges.next_if(|(next, _)| Some(*next) == end) {
+            end = u32::from(last).checked_add(1).map(Ipv4Addr::from);
+        }
+        if let Some(end) = end {
             elements.push(key(&end.octets()).number(ELEMENT_FLAGS, INTERVAL_END));
         }
     }

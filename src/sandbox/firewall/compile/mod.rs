@@ -196,3 +196,6 @@ impl Compiler {
             .clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Whole tables for a small cluster, as people read them.
+
+use std::net::Ipv4Addr;
+
+use insta::assert_snapshot;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use serde::Deserialize as _;
+
+use super::*;
+use crate::{
+    model::Labels,
+    sandbox::firewall::{NamedPort, ServiceEntry, ServicePortEntry},
+};
+
+/// `web` and `api` on node one, `db` on node two, `guest` of another namespace beside it.
+fn snapshot(policies: &str) -> Snapshot {
+    let label = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
+    let pod = |name: &str, namespace: &str, node: u8, last: u8, main: u16| PodEntry {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        labels: label("app", name),
+        address: Ipv4Addr::new(10, 0, node, last),
+        node: format!("node-{node}"),
+        ports: [Transport::Tcp, Transport::Udp]
+            .map(|protocol| NamedPort { name: "main".to_owned(), protocol, number: main })
+            .into(),
+        host_network: false,
+    };
+    Snapshot {
+        namespaces: [("shop", "a"), ("other", "b")]
+            .map(|(name, team)| (name.to_owned(), label("team", team)))
+            .into(),
+        pods: vec![
+            pod("web", "shop", 1, 2, 8080),
+            pod("api", "shop", 1, 3, 8080),
+            pod("db", "shop", 2, 2, 5432),
+            pod("guest", "other", 2, 3, 8080),
+            PodEntry { host_network: true, ..pod("agent", "shop", 2, 1, 9100) },
+        ],
+        policies: serde_yaml::Deserializer::from_str(policies)
+            .filter(|_| !policies.is_empty())
+            .map(|document| {
+                let mut policy = NetworkPolicy::deserialize(document).expect("a policy");
+                policy.metadata.namespace = Some("shop".to_owned());
+                policy
+            })
+            .collect(),
+        services: Vec::new(),
+    }
+}
+
+/// The table without the parts that stand in every one.
+fn isolation(snapshot: &Snapshot, node: &str, faults: &[Fault]) -> String {
+    let mut rules = compile(snapshot, node, faults);
+    rules.chains.retain(|chain| match chain.base {
+        None => chain.name != "services",
+        Some(base) => base == Base::FilterForward,
+    });
+    rules.to_nft()
+}
+
+const CORNERS: &str = "
+metadata: {name: ingress}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - {}
+  - {from: [{podSelector: {}}], ports: [{port: main}, {protocol: UDP}, {}]}
+  - {from: [{namespaceSelector: {matchLabels: {team: b}}}], ports: [{port: 80, endPort: 90}]}
+  - {from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/16]}}, {podSelector: {matchLabels: {app: web}}}]}
+  - {from: [{podSelector: {matchLabels: {app: nobody}}}]}
+  - {ports: [{port: 80, protocol: SCTP}, {port: other}]}
+---
+metadata: {name: egress}
+spec:
+  podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [web, api]}]}
+  policyTypes: [Egress]
+  ingress: [{}]
+  egress:
+  - {to: [{namespaceSelector: {}}], ports: [{port: main}]}
+  - {to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: 443}]}
+";
+
+#[test]
+fn every_corner_of_a_rule_has_its_own_match() {
+    assert_snapshot!(isolation(&snapshot(CORNERS), "node-2", &[]));
+}
+
+#[test]
+fn pods_that_policies_treat_alike_share_a_chain() {
+    let deny_all = "{metadata: {name: deny-all}, spec: {policyTypes: [Ingress, Egress]}}";
+    assert_snapshot!(isolation(&snapshot(deny_all), "node-1", &[]));
+}
+
+#[test]
+fn faults_leave_out_or_change_what_they_say() {
+    let deny_all = "{metadata: {name: deny-all}, spec: {policyTypes: [Ingress, Egress]}}";
+    let snapshot = snapshot(deny_all);
+    for fault in ["ignore-ingress", "ignore-egress", "enforce-nothing", "reject", "loss=10%"] {
+        let faults = [fault.parse().expect(fault)];
+        let name = format!("fault_{}", fault.split('=').next().unwrap_or(fault));
+        assert_snapshot!(name, isolation(&snapshot, "node-2", &faults));
+    }
+    let unbroken = compile(&snapshot, "node-2", &[]);
+    for fault in ["delay=8s", "dead-path", "loss=0%"] {
+        let broken = compile(&snapshot, "node-2", &[fault.parse().expect(fault)]);
+        assert_eq!(broken, unbroken, "{fault} is not the node's");
+    }
+}
+
+#[test]
+fn a_service_is_translated_refused_and_turned_back() {
+    let mut snapshot = snapshot("");
+    let service = |name: &str, last: u8, endpoints: &[(Ipv4Addr, u16)]| ServiceEntry {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        cluster_ip: Ipv4Addr::new(10, 96, 0, last),
+        ports: vec![ServicePortEntry {
+            protocol: Transport::Tcp,
+            port: 80,
+            endpoints: endpoints.to_vec(),
+        }],
+    };
+    let address = |node, last| Ipv4Addr::new(10, 0, node, last);
+    snapshot.services = vec![
+        service("one", 1, &[(address(1, 2), 8080)]),
+        service("two", 2, &[(address(1, 2), 8080), (address(2, 2), 8081)]),
+        service("none", 3, &[]),
+    ];
+    assert_snapshot!(compile(&snapshot, "node-1", &[]).to_nft());
+}
+
+#[test]
+fn the_order_in_which_the_api_lists_things_changes_nothing() {
+    let forward = snapshot(CORNERS);
+    let mut backward = forward.clone();
+    backward.pods.reverse();
+    backward.policies.reverse();
+    for node in ["node-1", "node-2"] {
+        assert_eq!(compile(&forward, node, &[]), compile(&backward, node, &[]), "{node}");
+    }
+}
+
+#[test]
+fn the_later_of_two_pods_with_one_address_counts() {
+    let deny_web = "{metadata: {name: deny-web}, spec: {podSelector: {matchLabels: {app: web}}}}";
+    let mut snapshot = snapshot(deny_web);
+    let old = snapshot.pods.remove(0);
+    let new = PodEntry { name: "new".to_owned(), labels: Labels::new(), ..old.clone() };
+    let isolates = |first: &PodEntry, second: &PodEntry| {
+        let mut snapshot = snapshot.clone();
+        snapshot.pods.extend([first.clone(), second.clone()]);
+        compile(&snapshot, "node-1", &[]).to_nft().contains("ingress-isolated")
+    };
+    assert!(isolates(&new, &old), "the isolated one came later");
+    assert!(!isolates(&old, &new), "the isolated one has gone");
+}
