@@ -1,7 +1,7 @@
 //! The reference CNI: NetworkPolicy and Services as nf_tables rules, a table per node.
 //!
 //! [`compile`] turns a [`Snapshot`] of the API into a [`Ruleset`] and touches nothing;
-//! [`encode`] and [`load`] hand it to the kernel in one transaction, and
+//! `encode` and `load` hand it to the kernel in one transaction, and
 //! [`Ruleset::to_nft`] writes it down for people. What it means to be selected, isolated
 //! or allowed is decided in here alone: the evaluator must come to the same answers by
 //! other code, and that it does is a test.

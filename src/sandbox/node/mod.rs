@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Every line is a veth pair, every name a network namespace; all is routed, nothing
-//! bridged. This folder holds the only unsafe code, in [`raw`](self::raw).
+//! bridged. This folder holds the only unsafe code, in `raw`.
 
 mod ends;
 mod error;

@@ -7,7 +7,8 @@
 //!
 //! A pod's chain returns what a policy allows and denies the rest, so that a connection
 //! between two pods of one node needs both. Pods of which the same is allowed share a chain.
-//! The node's own connections to its pods don't pass `forward`, so no policy blocks them.
+//! Connections between a node and its own pods don't pass `forward`, either way, so no
+//! policy blocks them; the API leaves the way from the pod to its node open.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
