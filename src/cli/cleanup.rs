@@ -1,6 +1,6 @@
 //! `netproof cleanup`: removes what dead runs have left in a cluster.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anstream::println;
 use clap::Args;
@@ -12,9 +12,6 @@ use crate::{
     model::chain,
     run::Stop,
 };
-
-/// How long one run's objects may take to go; namespaces are slow.
-const WITHIN: Duration = Duration::from_secs(120);
 
 /// Remove what dead runs have left in a cluster.
 ///
@@ -58,7 +55,7 @@ impl CleanupCommand {
         }
         println!("looking for dead runs in {} ({})", cluster.context(), cluster.server());
         let cancel = CancellationToken::new();
-        let options = CleanupOptions { dry_run: self.dry_run, within: WITHIN };
+        let options = CleanupOptions { dry_run: self.dry_run, ..CleanupOptions::default() };
         let cleaning = async {
             cluster.version().await?;
             cleanup(&cluster, &options, &cancel).await

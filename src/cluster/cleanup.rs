@@ -26,6 +26,16 @@ pub struct CleanupOptions {
     pub dry_run: bool,
     /// How long a run's objects may take to go.
     pub within: Duration,
+    /// How long a Lease must be seen unrenewed; live runs renew theirs every 3 s.
+    pub unrenewed: Duration,
+}
+
+impl Default for CleanupOptions {
+    /// Removes, waits two minutes for each run (namespaces are slow), and takes a Lease's
+    /// own 15 s for the limit between life and death.
+    fn default() -> Self {
+        Self { dry_run: false, within: Duration::from_mins(2), unrenewed: lease::DURATION }
+    }
 }
 
 /// What a cleanup found and did.
@@ -56,8 +66,8 @@ pub struct AbandonedRun {
 type Pulse = BTreeMap<RunId, BTreeSet<String>>;
 
 /// Removes the objects of every run whose Lease this call has itself seen unrenewed for
-/// 15 s, by its own clock; of a run without a Lease, after as long without one. Several
-/// cleanups at once do no harm.
+/// [`CleanupOptions::unrenewed`], by its own clock; those of a run without a Lease after as
+/// long without one. Several cleanups at once do no harm.
 ///
 /// # Errors
 /// Kinds or Leases can't be listed, so that nothing could be told, or it was cancelled.
@@ -81,7 +91,7 @@ async fn clean(cluster: &Cluster, options: &CleanupOptions) -> Result<CleanupRep
         return Ok(report);
     }
     // Time itself is what is waited for.
-    tokio::time::sleep_until((seen + lease::DURATION).into()).await;
+    tokio::time::sleep_until((seen + options.unrenewed).into()).await;
     let after = pulse(cluster).await?;
 
     let (dead, alive): (Vec<_>, Vec<_>) =

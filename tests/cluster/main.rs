@@ -1,0 +1,9 @@
+//! The calls to Kubernetes against a sandbox: a real API, real pods, a real exec.
+
+#![cfg(target_os = "linux")]
+
+mod lab;
+mod launch;
+mod preflight;
+mod session;
+mod sweep;
