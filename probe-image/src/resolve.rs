@@ -10,6 +10,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{
     TokioResolver,
     config::{ResolveHosts, ResolverConfig, ResolverOpts},
+    lookup::Lookup,
     net::{NetError, runtime::TokioRuntimeProvider},
     system_conf::read_system_conf,
 };
@@ -60,12 +61,9 @@ async fn resolve(name: &str, (config, options): (ResolverConfig, ResolverOpts)) 
         Ok(candidates) => candidates,
         Err(message) => return Resolution::NoSuchName { message },
     };
-    let resolver = match build(config, options) {
-        Ok(resolver) => resolver,
-        Err(error) => return Resolution::Failed { message: error.to_string() },
-    };
+    let servers = Servers { config, options };
     let limit = format!("no answer within {} s", NAME_LIMIT.as_secs());
-    match timeout(NAME_LIMIT, search(&resolver, candidates)).await {
+    match timeout(NAME_LIMIT, search(&servers, candidates)).await {
         Ok(Ok(addresses)) => Resolution::Resolved { addresses },
         Ok(Err(Missing::NoSuchName(message))) => Resolution::NoSuchName { message },
         Ok(Err(Missing::Failed(message))) => Resolution::Failed { message },
@@ -73,17 +71,26 @@ async fn resolve(name: &str, (config, options): (ResolverConfig, ResolverOpts)) 
     }
 }
 
-fn build(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolver, NetError> {
-    let provider = TokioRuntimeProvider::default();
-    let mut builder = TokioResolver::builder_with_config(config, provider);
-    *builder.options_mut() = options;
-    let options = builder.options_mut();
-    // Tries are ours.
-    options.attempts = 0;
-    options.timeout = ANSWER_LIMIT;
-    options.cache_size = 0;
-    options.use_hosts_file = ResolveHosts::Never;
-    builder.build()
+/// The name servers of resolv.conf.
+struct Servers {
+    config: ResolverConfig,
+    options: ResolverOpts,
+}
+
+impl Servers {
+    /// Asks once. Questions that share a resolver would share one packet, and its loss.
+    async fn ask(&self, name: Name, kind: RecordType) -> Result<Lookup, NetError> {
+        let provider = TokioRuntimeProvider::default();
+        let mut builder = TokioResolver::builder_with_config(self.config.clone(), provider);
+        let options = builder.options_mut();
+        *options = self.options.clone();
+        // Tries and waits are ours.
+        options.attempts = 0;
+        options.timeout = 2 * ANSWER_LIMIT;
+        options.cache_size = 0;
+        options.use_hosts_file = ResolveHosts::Never;
+        builder.build()?.lookup(name, kind).await
+    }
 }
 
 /// The names to try, in order, as resolv.conf(5) has it.
@@ -103,10 +110,10 @@ fn candidates(name: &str, ndots: usize, search: &[Name]) -> Result<Vec<Name>, St
 }
 
 /// The first name that has addresses.
-async fn search(resolver: &TokioResolver, names: Vec<Name>) -> Result<Vec<IpAddr>, Missing> {
+async fn search(servers: &Servers, names: Vec<Name>) -> Result<Vec<IpAddr>, Missing> {
     let mut missing = Missing::NoSuchName("no name to try".into());
     for name in names {
-        match addresses(resolver, &name).await {
+        match addresses(servers, &name).await {
             Ok(addresses) => return Ok(addresses),
             // A silent resolver is silent for the next name too.
             Err(failed @ Missing::Failed(_)) => return Err(failed),
@@ -117,10 +124,10 @@ async fn search(resolver: &TokioResolver, names: Vec<Name>) -> Result<Vec<IpAddr
 }
 
 /// All addresses of one name, of the families that the pod has.
-async fn addresses(resolver: &TokioResolver, name: &Name) -> Result<Vec<IpAddr>, Missing> {
-    let v4 = ask(resolver, name, RecordType::A);
+async fn addresses(servers: &Servers, name: &Name) -> Result<Vec<IpAddr>, Missing> {
+    let v4 = ask(servers, name, RecordType::A);
     let v6 =
-        async { if has_v6() { Some(ask(resolver, name, RecordType::AAAA).await) } else { None } };
+        async { if has_v6() { Some(ask(servers, name, RecordType::AAAA).await) } else { None } };
     let (v4, v6) = tokio::join!(v4, v6);
     let mut found = Vec::new();
     let mut missing = Vec::new();
@@ -143,27 +150,19 @@ async fn addresses(resolver: &TokioResolver, name: &Name) -> Result<Vec<IpAddr>,
     }
 }
 
-async fn ask(
-    resolver: &TokioResolver,
-    name: &Name,
-    kind: RecordType,
-) -> Result<Vec<IpAddr>, Missing> {
-    timeout(ANSWER_LIMIT, persist(resolver, name, kind)).await.unwrap_or_else(|_| {
+async fn ask(servers: &Servers, name: &Name, kind: RecordType) -> Result<Vec<IpAddr>, Missing> {
+    timeout(ANSWER_LIMIT, persist(servers, name, kind)).await.unwrap_or_else(|_| {
         let limit = ANSWER_LIMIT.as_secs();
         Err(Missing::Failed(format!("{name}: no name server answered within {limit} s")))
     })
 }
 
 /// Asks until there is an answer, each time anew while the earlier questions stand.
-async fn persist(
-    resolver: &TokioResolver,
-    name: &Name,
-    kind: RecordType,
-) -> Result<Vec<IpAddr>, Missing> {
+async fn persist(servers: &Servers, name: &Name, kind: RecordType) -> Result<Vec<IpAddr>, Missing> {
     let mut questions: FuturesUnordered<_> = (0..TRIES)
         .map(|turn| async move {
             sleep(STAGGER * turn).await;
-            resolver.lookup(name.clone(), kind).await
+            servers.ask(name.clone(), kind).await
         })
         .collect();
     let mut last = String::from("no answer");
@@ -203,3 +202,6 @@ fn has_v6() -> bool {
         .filter_map(|interface| Some(interface.address?.as_sockaddr_in6()?.ip()))
         .any(|address| !address.is_loopback() && !address.is_unicast_link_local())
 }
+
+#[cfg(test)]
+mod tests;

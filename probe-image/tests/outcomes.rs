@@ -6,7 +6,7 @@ mod support;
 
 use std::{
     io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     thread,
     time::Duration,
 };
@@ -67,6 +67,23 @@ fn a_datagram_is_answered_from_the_address_that_was_asked() {
     let outcome = session.outcome(Probe { target, ..keyed(Protocol::Udp, serve.ports[0]) });
     let agent = matches!(outcome, Outcome::Connected { answer: Answer::Agent { .. } });
     assert!(agent, "{outcome:?}");
+}
+
+#[test]
+fn a_listener_takes_both_families() {
+    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    }
+    let serve = Serve::start(&key(), &ALL.map(|(_, listen)| listen), &[]);
+    let mut session = Session::open(&key());
+    for ((protocol, listen), port) in ALL.into_iter().zip(serve.ports.clone()) {
+        let target = Target::Address(Ipv6Addr::LOCALHOST.into());
+        let dial = session.dial(Probe { target, ..keyed(protocol, port) });
+        let saw = SocketAddr::from((Ipv6Addr::LOCALHOST, dial.attempts[0].port));
+        let answer = Answer::Agent { identity: "shop/web".into(), saw };
+        assert_eq!(dial.outcome, connected(answer), "{listen}");
+    }
 }
 
 #[test]

@@ -36,17 +36,16 @@ fn strangers_get_nothing() {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket.connect((Ipv4Addr::LOCALHOST, serve.ports[2])).unwrap();
+    let short = key().question(nonce()).line();
     let good = key().question(nonce());
-    for datagram in [b"hello".to_vec(), question.datagram(), good.line().into(), good.datagram()] {
+    for datagram in [b"hello".to_vec(), question.datagram(), short.into(), good.datagram()] {
         socket.send(&datagram).unwrap();
     }
     let mut bytes = [0; 2_048];
     let length = socket.recv(&mut bytes).unwrap();
     assert!(length <= DATAGRAM_LENGTH);
     let answer = KeyedAnswer::parse(&bytes[..length]).unwrap();
-    assert!(key().answered(good.nonce, &answer));
-    socket.set_nonblocking(true).unwrap();
-    assert!(socket.recv(&mut bytes).is_err(), "a short question would multiply traffic");
+    assert!(key().answered(good.nonce, &answer), "a short question would multiply traffic");
 }
 
 #[test]

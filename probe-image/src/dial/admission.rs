@@ -100,3 +100,36 @@ impl Drop for Place<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn without_a_rate_only_files_are_scarce() {
+        let admission = Admission::new(25);
+        let first = admission.admit(10, None).now_or_never().expect("room for ten");
+        let _second = admission.admit(10, None).now_or_never().expect("room for twenty");
+        assert!(admission.admit(10, None).now_or_never().is_none(), "no room for thirty");
+        drop(first);
+        assert!(admission.admit(10, None).now_or_never().is_some(), "what ended makes room");
+        let few = Admission::new(5);
+        assert!(few.admit(10, None).now_or_never().is_some(), "alone, with what there is");
+    }
+
+    #[tokio::test]
+    async fn what_a_dial_does_not_use_goes_to_the_next() {
+        let admission = Admission::new(1_000);
+        let mut first = admission.admit(10, Some(1)).await;
+        let next = || admission.admit(10, Some(1)).now_or_never();
+        assert!(next().is_none(), "the whole stake is out for ten seconds");
+        first.used(0);
+        drop(first);
+        let mut second = next().expect("the stake came back");
+        second.used(10);
+        drop(second);
+        assert!(next().is_none(), "what was used does not come back");
+    }
+}

@@ -76,3 +76,59 @@ fn connect(address: SocketAddr, udp: bool, port: u16) -> io::Result<Socket> {
         Ok(()) => Ok(socket),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::wire::SOURCE_PORTS;
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    fn open(address: SocketAddr) -> (u16, TcpStream) {
+        let dialer = Dialer::new(crate::question::Key::from_bytes([0; 32]), 8);
+        let (port, socket) = dialer.open(address, false);
+        let stream = TcpStream::from(socket.unwrap());
+        (port, stream)
+    }
+
+    #[test]
+    fn one_port_goes_to_two_destinations_at_once() {
+        let ((_one, one), (_other, other)) = (listener(), listener());
+        let (port, _first) = open(one);
+        assert!(SOURCE_PORTS.contains(&port));
+        connect(other, false, port).expect("the same port to another destination");
+        let again = connect(one, false, port).expect_err("the same connection twice");
+        assert_eq!(again.raw_os_error(), Some(libc::EADDRNOTAVAIL));
+    }
+
+    #[test]
+    fn a_connection_that_just_ended_does_not_keep_its_port() {
+        let ((ended, address), (_other, other)) = (listener(), listener());
+        let (port, stream) = open(address);
+        let (accepted, peer) = ended.accept().unwrap();
+        assert_eq!(peer.port(), port);
+        // With an orderly end this side is left in TIME_WAIT.
+        socket2::SockRef::from(&stream).set_linger(None).unwrap();
+        drop(stream);
+        drop(accepted);
+        connect(other, false, port).expect("the same port to another destination");
+    }
+
+    #[test]
+    fn a_port_that_the_pod_listens_on_is_passed_over() {
+        let (listener, address) = listener();
+        let taken = listener.local_addr().unwrap().port();
+        let error = connect(address, false, taken).expect_err("a port in use");
+        assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let taken = socket.local_addr().unwrap().port();
+        let error = connect(address, true, taken).expect_err("a port in use");
+        assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE), "datagrams too");
+    }
+}
