@@ -1,0 +1,7 @@
+//! Whole sandboxes, each the real process, by their API alone.
+
+#![cfg(target_os = "linux")]
+
+mod kit;
+mod network;
+mod pods;

@@ -1,0 +1,213 @@
+//! Pods live and end as they do on Kubernetes.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use kube::{
+    Api,
+    api::{AttachParams, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams},
+    runtime::{conditions::is_deleted, wait::await_condition},
+};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::kit::{DEADLINE, Lab, agent, agent_on, condition, is_ready, phase, run};
+
+#[tokio::test]
+async fn a_pod_becomes_ready_and_its_status_is_complete() {
+    let lab = Lab::start().await;
+    lab.ready([agent_on("web", "node-2")]).await;
+    let pod = lab.pods().get("web").await.expect("the pod");
+    for kind in
+        ["PodScheduled", "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"]
+    {
+        assert!(condition(&pod, kind), "{kind}");
+    }
+    assert_eq!(pod.spec.and_then(|spec| spec.node_name).as_deref(), Some("node-2"));
+    let status = pod.status.expect("a status");
+    assert_eq!(status.phase.as_deref(), Some("Running"));
+    assert_eq!(status.host_ip.as_deref(), Some("172.18.0.3"));
+    assert!(status.pod_ip.is_some_and(|address| address.starts_with("10.244.1.")));
+    let container = status.container_statuses.expect("statuses").remove(0);
+    assert!(container.ready && container.started == Some(true) && container.restart_count == 0);
+    assert!(container.state.is_some_and(|state| state.running.is_some()));
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn exec_carries_the_streams_and_the_exit_code() {
+    let lab = Lab::start().await;
+    lab.ready([agent("web")]).await;
+    let (output, status) = run(&lab, "web", &["netproof-probe", "--version"]).await;
+    assert!(output.starts_with("netproof-probe "), "{output}");
+    assert_eq!(status["status"], "Success");
+    let (_, status) = run(&lab, "web", &["netproof-probe", "no-such-command"]).await;
+    assert_eq!(
+        (&status["status"], &status["reason"]),
+        (&json!("Failure"), &json!("NonZeroExitCode"))
+    );
+    assert_eq!(status["details"]["causes"][0]["message"], "2", "{status}");
+    let (_, status) = run(&lab, "web", &["sh", "-c", "true"]).await;
+    let message = status["message"].as_str().unwrap_or_default();
+    assert!(message.contains("\"sh\": executable file not found"), "{message}");
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn exec_needs_a_container_that_runs() {
+    let lab = Lab::start().await;
+    let mut pod = agent("once");
+    pod["spec"]["restartPolicy"] = "Never".into();
+    pod["spec"]["containers"][0]["args"] = json!(["--version"]);
+    pod["spec"]["containers"][0].as_object_mut().expect("a map").remove("readinessProbe");
+    lab.create(pod).await;
+    lab.until("once", "succeeded", |pod: Option<&Pod>| phase(pod) == "Succeeded").await;
+    let params = AttachParams::default();
+    for pod in ["once", "nobody"] {
+        let refused = lab.pods().exec(pod, ["netproof-probe", "dial"], &params).await;
+        assert!(refused.is_err(), "{pod}");
+    }
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_container_that_ends_is_started_again_as_the_policy_says() {
+    let lab = Lab::start().await;
+    for (policy, arguments, expected) in [
+        ("Never", json!(["--version"]), "Succeeded"),
+        ("Never", json!(["no-such-command"]), "Failed"),
+        ("OnFailure", json!(["--version"]), "Succeeded"),
+    ] {
+        let mut pod = agent("once");
+        pod["spec"]["restartPolicy"] = policy.into();
+        pod["spec"]["containers"][0]["args"] = arguments.clone();
+        lab.create(pod).await;
+        let done = |pod: Option<&Pod>| matches!(phase(pod), "Succeeded" | "Failed");
+        lab.until("once", "ended", done).await;
+        let pod = lab.pods().get("once").await.expect("the pod");
+        assert_eq!(phase(Some(&pod)), expected, "{policy} {arguments}");
+        lab.pods().delete("once", &DeleteParams::default()).await.expect("there");
+    }
+    let mut pod = agent("again");
+    pod["spec"]["containers"][0]["args"] = json!(["no-such-command"]);
+    lab.create(pod).await;
+    lab.until("again", "is started again", |pod: Option<&Pod>| {
+        let statuses = pod.and_then(|pod| pod.status.as_ref()?.container_statuses.as_ref());
+        statuses.is_some_and(|statuses| {
+            let waiting = statuses[0].state.as_ref().and_then(|state| state.waiting.as_ref());
+            let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+            statuses[0].restart_count >= 2 && reason == Some("CrashLoopBackOff")
+        })
+    })
+    .await;
+    let log = lab.pods().logs("again", &LogParams { previous: true, ..LogParams::default() }).await;
+    assert!(log.expect("a log").contains("no-such-command"));
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_gate_that_nobody_sets_keeps_a_pod_from_being_ready() {
+    let lab = Lab::start().await;
+    let mut pod = agent("guest");
+    pod["spec"]["readinessGates"] = json!([{"conditionType": "netproof.dev/guest"}]);
+    lab.create(pod).await;
+    let containers_ready =
+        |pod: Option<&Pod>| pod.is_some_and(|pod| condition(pod, "ContainersReady"));
+    lab.until("guest", "has ready containers", containers_ready).await;
+    assert!(!is_ready(&lab.pods().get("guest").await.expect("the pod")));
+    let patch = Patch::Strategic(json!({"status": {"conditions": [
+        {"type": "netproof.dev/guest", "status": "True"},
+    ]}}));
+    lab.pods().patch_status("guest", &PatchParams::default(), &patch).await.expect("a patch");
+    lab.until("guest", "is ready", |pod: Option<&Pod>| pod.is_some_and(is_ready)).await;
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_outlives_its_deadline_has_failed() {
+    let lab = Lab::start().await;
+    let mut pod = agent("late");
+    pod["spec"]["activeDeadlineSeconds"] = 1.into();
+    lab.create(pod).await;
+    lab.until("late", "failed", |pod: Option<&Pod>| phase(pod) == "Failed").await;
+    let pod = lab.pods().get("late").await.expect("the pod");
+    assert_eq!(pod.status.and_then(|status| status.reason).as_deref(), Some("DeadlineExceeded"));
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn init_containers_run_first_and_stand_ins_are_declared() {
+    let lab = Lab::start().await;
+    let mut pod = agent("web");
+    pod["spec"]["initContainers"] = json!([
+        {"name": "first", "image": "netproof-probe", "args": ["--version"]},
+        {"name": "second", "image": "busybox", "command": ["true"]},
+    ]);
+    lab.ready([pod]).await;
+    let pod = lab.pods().get("web").await.expect("the pod");
+    assert!(condition(&pod, "sandbox.netproof.dev/StandIn"), "busybox isn't there to run");
+    let log = LogParams { container: Some("first".into()), ..LogParams::default() };
+    assert!(lab.pods().logs("web", &log).await.expect("a log").starts_with("netproof-probe"));
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn pods_that_fit_no_node_stay_pending_and_say_so() {
+    let lab = Lab::start().await;
+    lab.create(agent_on("nowhere", "node-9")).await;
+    lab.until("nowhere", "is judged", |pod: Option<&Pod>| {
+        let conditions = pod.and_then(|pod| pod.status.as_ref()?.conditions.as_ref());
+        conditions.is_some_and(|conditions| {
+            conditions.iter().any(|condition| condition.reason.as_deref() == Some("Unschedulable"))
+        })
+    })
+    .await;
+    let pod = lab.pods().get("nowhere").await.expect("the pod");
+    assert_eq!(phase(Some(&pod)), "Pending");
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn the_pods_of_an_owner_go_with_it() {
+    let lab = Lab::start().await;
+    let maps = Api::<ConfigMap>::namespaced(lab.client.clone(), "shop");
+    let owner = json!({"metadata": {"name": "run"}});
+    let owner = serde_json::from_value(owner).expect("a ConfigMap");
+    let owner = maps.create(&PostParams::default(), &owner).await.expect("created");
+    let mut pod = agent("guest");
+    pod["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "run", "uid": owner.metadata.uid,
+    }]);
+    lab.ready([pod]).await;
+    maps.delete("run", &DeleteParams::default()).await.expect("there");
+    lab.until("guest", "is gone", |pod: Option<&Pod>| pod.is_none()).await;
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_ends_its_pods_and_their_addresses_are_free() {
+    let lab = Lab::start().await;
+    lab.ready([agent("a"), agent("b")]).await;
+    let namespaces = Api::<Namespace>::all(lab.client.clone());
+    let uid = namespaces.get("shop").await.expect("there").metadata.uid.expect("a uid");
+    namespaces.delete("shop", &DeleteParams::default()).await.expect("there");
+    let gone = await_condition(namespaces, "shop", is_deleted(&uid));
+    timeout(DEADLINE, gone).await.expect("in time").expect("a watch");
+    assert_eq!(lab.pods().list(&ListParams::default()).await.expect("a list").items.len(), 0);
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_is_deleted_within_its_grace_or_at_once() {
+    let lab = Lab::start().await;
+    lab.ready([agent("a"), agent("b")]).await;
+    for (name, grace) in [("a", None), ("b", Some(0))] {
+        let params = DeleteParams { grace_period_seconds: grace, ..DeleteParams::default() };
+        let begun = Instant::now();
+        lab.pods().delete(name, &params).await.expect("there");
+        lab.until(name, "is gone", |pod: Option<&Pod>| pod.is_none()).await;
+        // The agent ends when it is told to, long before it would be killed.
+        assert!(begun.elapsed() < Duration::from_secs(25), "{name}");
+    }
+    lab.stop().await;
+}
