@@ -403,3 +403,82 @@ async fn pods_are_stored_and_their_status_is_apart() {
     let deleted = pods.delete(&name, &DeleteParams::default()).await.expect("there");
     assert!(pods.get_opt(&name).await.expect("an answer").is_none(), "{deleted:?}: no node ran it");
 }
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_and_harms_nobody() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let server = server().await;
+    let client =
+        reqwest::Client::builder().danger_accept_invalid_certs(true).build().expect("a client");
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let map = format!("{maps}/kept");
+    let keep = Api::<ConfigMap>::namespaced(server.client.clone(), "default");
+    keep.create(&PostParams::default(), &config_map("kept", "1")).await.expect("created");
+    let (json, merge, ops, apply) = (
+        "application/json",
+        "application/merge-patch+json",
+        "application/json-patch+json",
+        "application/apply-patch+yaml",
+    );
+    for (method, path, kind, body, code) in [
+        ("POST", maps, json, "", 400),
+        ("POST", maps, json, "[]", 400),
+        ("POST", maps, json, "{\"metadata\": 1}", 400),
+        ("POST", maps, json, "{\"metadata\": {}}", 422),
+        ("POST", maps, json, "not JSON", 400),
+        ("POST", maps, "application/vnd.kubernetes.protobuf", "k8s", 415),
+        ("POST", maps, json, "{\"kind\": \"Secret\", \"metadata\": {\"name\": \"x\"}}", 400),
+        ("PUT", &map, json, "null", 400),
+        ("PUT", &map, json, "{\"metadata\": {\"name\": \"other\"}}", 400),
+        ("PUT", "/api/v1/namespaces/default/configmaps", json, "{}", 405),
+        ("PATCH", &map, merge, "null", 400),
+        ("PATCH", &map, ops, "[{\"op\": \"replace\", \"path\": \"\", \"value\": 1}]", 422),
+        ("PATCH", &map, ops, "[{\"op\": \"remove\", \"path\": \"/no\"}]", 422),
+        ("PATCH", &map, json, "{}", 415),
+        ("PATCH", &map, apply, "{}", 422),
+        ("DELETE", &format!("{map}?propagationPolicy=Never"), json, "", 422),
+        ("DELETE", &format!("{map}?dryRun=Some"), json, "", 422),
+        ("GET", &format!("{maps}?labelSelector=a+b"), json, "", 400),
+        ("GET", &format!("{maps}?fieldSelector=spec.x%3D1"), json, "", 400),
+        ("GET", &format!("{maps}?limit=-1"), json, "", 400),
+        ("GET", &format!("{maps}?continue=!"), json, "", 400),
+        ("GET", &format!("{maps}?watch=1&resourceVersion=x"), json, "", 400),
+        ("GET", "/api/v1/nothing", json, "", 404),
+        ("GET", "/apis/no.such.group/v1/things", json, "", 404),
+        ("GET", &format!("{map}/scale"), json, "", 404),
+    ] {
+        let method: reqwest::Method = method.parse().expect("a method");
+        let response = client
+            .request(method.clone(), format!("{}{path}", server.address))
+            .bearer_auth(&server.token)
+            .header("content-type", kind)
+            .body(body.to_owned())
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(response.status().as_u16(), code, "{method} {path} {body}");
+        let status: Value = response.json().await.expect("JSON");
+        assert_eq!((&status["kind"], &status["code"]), (&json!("Status"), &json!(code)));
+    }
+    let kept = keep.get("kept").await.expect("still there");
+    assert_eq!(kept.data, config_map("kept", "1").data, "and unharmed");
+}
+
+#[tokio::test]
+async fn times_that_no_clock_can_count_are_survived() {
+    let server = server().await;
+    let pods = Api::<Pod>::namespaced(server.client.clone(), "default");
+    let pod = json!({
+        "metadata": {"name": "slow"},
+        "spec": {
+            "nodeName": "nowhere", "terminationGracePeriodSeconds": i64::MAX,
+            "containers": [{"name": "a", "image": "a"}],
+        },
+    });
+    let pod = serde_json::from_value(pod).expect("a pod");
+    pods.create(&PostParams::default(), &pod).await.expect("created");
+    let deleted = pods.delete("slow", &DeleteParams::default()).await.expect("marked");
+    assert!(deleted.left().is_some_and(|pod| pod.metadata.deletion_timestamp.is_some()));
+    pods.delete("slow", &DeleteParams::default().grace_period(0)).await.expect("gone");
+    assert!(pods.get_opt("slow").await.expect("an answer").is_none());
+}

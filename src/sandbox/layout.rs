@@ -8,6 +8,8 @@ use super::node::NodeSpec;
 
 /// Where ClusterIPs come from.
 pub const SERVICES: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16);
+/// The ClusterIP of the Service `kubernetes`, behind which nothing listens yet.
+pub const API: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 /// The ClusterIP of the Service `kube-dns`, which stands in every pod's `resolv.conf`.
 pub const DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 /// The domain under which the cluster's own names live.
@@ -23,6 +25,15 @@ pub fn architecture() -> &'static str {
         other => other,
     }
 }
+
+/// What no host outside can have: Services, pods, nodes, their gateways and loopback.
+pub const OWN: [Ipv4Net; 5] = [
+    SERVICES,
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16),
+    Ipv4Net::new_assert(Ipv4Addr::new(172, 18, 0, 0), 24),
+    Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 23),
+    Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8),
+];
 
 /// The nodes of a sandbox, by their number from 0.
 pub fn node(number: u8) -> NodeSpec {

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     api::{
-        self, Credentials, TlsError, conditions,
+        self, Credentials, TlsError,
         failure::Failure,
         object::Object,
-        resource::{FAULTS, PODS},
+        resource::{ENDPOINT_SLICES, FAULTS, PODS},
         runtime::Runtime,
         store::Store,
         write::{self, WriteOptions},
@@ -94,7 +94,8 @@ async fn run(
     let cancel = CancellationToken::new();
     // Whatever ends this function ends the controllers.
     let _cancel = cancel.clone().drop_guard();
-    let kubelet = start(&store, &network, nodes, credentials.authority(), &cancel);
+    let (applied, in_force) = watch::channel(0);
+    let kubelet = start(&store, &network, nodes, credentials.authority(), applied, &cancel);
     let router = api::router(api::Api {
         store: Arc::clone(&store),
         token: Some(credentials.token.clone()),
@@ -102,7 +103,7 @@ async fn run(
     });
     let server = Arc::clone(&credentials.server);
     let serving = tokio::spawn(api::serve(listener, server, router, cancel.clone()));
-    dns_ready(&store).await?;
+    dns_ready(&store, in_force).await?;
     ready(credentials.kubeconfig(address));
     // It ends only with the process.
     let _ = serving.await;
@@ -115,11 +116,12 @@ fn start(
     network: &Network,
     nodes: Vec<NodeSpec>,
     authority: &str,
+    applied: watch::Sender<u64>,
     cancel: &CancellationToken,
 ) -> Arc<Kubelet> {
     let store = || Arc::clone(store);
     let cancel = || cancel.clone();
-    let (applied, in_force) = watch::channel(0);
+    let in_force = applied.subscribe();
     let (zone, names) = watch::channel(Arc::new(Zone::new()));
     let kubelet = Kubelet::new(store(), network.clone(), &nodes, in_force, names);
     tokio::spawn(controller::empty_namespaces(store(), authority.to_owned(), cancel()));
@@ -144,14 +146,20 @@ fn switch_on(store: &Store, fault: &str) -> Result<(), Failure> {
     write::create(store, &FAULTS, "", object, &WriteOptions::default()).map(|_| ())
 }
 
-/// Waits until a DNS pod is ready.
-async fn dns_ready(store: &Store) -> Result<(), Error> {
-    let signal = store.signal(|event| event.resource == &PODS);
+/// Waits until a DNS pod is ready and every node leads to it.
+async fn dns_ready(store: &Store, mut in_force: watch::Receiver<u64>) -> Result<(), Error> {
+    let signal = store.signal(|event| event.resource == &ENDPOINT_SLICES);
     let wait = async {
         loop {
             signal.notified().await;
-            let (pods, _) = store.list(&PODS, Some("kube-system"));
-            if pods.iter().any(|pod| conditions::holds(pod, "Ready")) {
+            let (slices, _) = store.list(&ENDPOINT_SLICES, Some("kube-system"));
+            let ready = slices.iter().find(|slice| {
+                let endpoints = slice.items("/endpoints");
+                endpoints.iter().any(|endpoint| endpoint["conditions"]["ready"] == true)
+            });
+            if let Some(version) = ready.map(|slice| slice.resource_version()) {
+                // It ends with the controllers, and then with the deadline.
+                let _ = in_force.wait_for(|applied| *applied >= version).await;
                 return;
             }
         }

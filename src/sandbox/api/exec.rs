@@ -286,9 +286,10 @@ pub fn log(api: &Api, place: Place<'_>, parameters: &Parameters) -> Result<Respo
         let text = format!("container \"{container}\" in pod \"{name}\" {kind}");
         return Err(Failure::bad_request(text));
     };
-    let since = parameters
-        .number::<i64>("sinceSeconds")?
-        .map(|seconds| jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds));
+    let since = parameters.number::<i64>("sinceSeconds")?.and_then(|seconds| {
+        let ago = jiff::SignedDuration::from_secs(seconds);
+        jiff::Timestamp::now().checked_sub(ago).ok()
+    });
     let tail = parameters.number::<usize>("tailLines")?.unwrap_or(usize::MAX);
     let stamps = parameters.flag("timestamps");
     let wanted: Vec<_> =

@@ -3,6 +3,8 @@
 //! Objects in the store are canonical (see [`super::resource`]), so that these accessors
 //! take a missing or odd field as absent instead of failing.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use crate::model::Labels;
@@ -100,6 +102,14 @@ pub fn object_mut(value: &mut Value) -> &mut Map<String, Value> {
         Value::Object(map) => map,
         _ => unreachable!("the value was made an object in the line above"),
     }
+}
+
+/// A number of seconds in an object, as long as a clock can count: what is longer than
+/// thirty years is taken as that.
+pub fn seconds(value: Option<&Value>) -> Option<Duration> {
+    const LONGEST: u64 = 1_000_000_000;
+    let seconds = value?.as_i64()?;
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or_default().min(LONGEST)))
 }
 
 /// The present moment as `metadata` states times: RFC 3339 in whole seconds.

@@ -192,7 +192,7 @@ rows! {
     /// One `default` in each namespace.
     SERVICE_ACCOUNTS = Resource::of::<core::ServiceAccount>("serviceaccounts").short(&["sa"]);
     /// Events of the core group.
-    EVENTS = Resource::of::<core::Event>("events").short(&["ev"]);
+    EVENTS = Resource::of::<core::Event>("events").short(&["ev"]).rules(Rules::EVENT);
     /// Stored.
     REPLICATION_CONTROLLERS = Resource::of::<core::ReplicationController>("replicationcontrollers")
         .status().generation().short(&["rc"]).all();
@@ -226,7 +226,7 @@ rows! {
     ENDPOINT_SLICES = Resource::of::<discovery::EndpointSlice>("endpointslices")
         .rules(Rules::ENDPOINT_SLICE);
     /// Events of their own group.
-    NEW_EVENTS = Resource::of::<events::Event>("events").short(&["ev"]);
+    NEW_EVENTS = Resource::of::<events::Event>("events").short(&["ev"]).rules(Rules::EVENT);
     /// What all this is about.
     NETWORK_POLICIES = Resource::of::<networking::NetworkPolicy>("networkpolicies").generation()
         .short(&["netpol"]).rules(Rules::NETWORK_POLICY);

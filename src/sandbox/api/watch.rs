@@ -21,6 +21,8 @@ use super::{
 
 /// How long a watch lasts if the client doesn't say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// How long a watch lasts at most, whatever the client says.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a watch that wants bookmarks gets one.
 const BOOKMARKS: Duration = Duration::from_secs(30);
 
@@ -48,7 +50,7 @@ pub fn watch(
 ) -> Result<impl Stream<Item = Result<Bytes, std::convert::Infallible>> + use<>, Failure> {
     let selection = Selection::of(target, parameters)?;
     let timeout = parameters.number::<u64>("timeoutSeconds")?.filter(|seconds| *seconds > 0);
-    let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
+    let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs).min(LONGEST_TIMEOUT);
     let wants_bookmarks = parameters.flag("allowWatchBookmarks");
     let initial = parameters.flag("sendInitialEvents");
     if initial && parameters.text("resourceVersionMatch") != "NotOlderThan" {

@@ -182,7 +182,9 @@ impl History {
     /// What was intended so long ago, and when the next change is due. What is older than
     /// that is forgotten; what is new, a pod or a namespace, comes with its labels.
     fn view(&mut self, now: Instant, delay: Duration) -> (Intent, Option<Instant>) {
-        while self.0.get(1).is_some_and(|(at, _)| *at + delay <= now) {
+        // A delay beyond what a clock can count is never over.
+        let due = |at: &Instant| at.checked_add(delay);
+        while self.0.get(1).and_then(|(at, _)| due(at)).is_some_and(|due| due <= now) {
             self.0.pop_front();
         }
         let mut view = self.0.front().map(|(_, intent)| intent.clone()).unwrap_or_default();
@@ -194,7 +196,7 @@ impl History {
                 view.pods.entry(uid.clone()).or_insert_with(|| labels.clone());
             }
         }
-        (view, self.0.get(1).map(|(at, _)| *at + delay))
+        (view, self.0.get(1).and_then(|(at, _)| due(at)))
     }
 }
 

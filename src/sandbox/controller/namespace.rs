@@ -7,22 +7,32 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::reconcile::reconcile;
-use crate::sandbox::api::{
-    delete::{self, DeleteOptions},
-    object::Object,
-    resource::{ALL, CONFIG_MAPS, NAMESPACES, Resource, SERVICE_ACCOUNTS},
-    store::{Change, Event, Store, Writer},
-    write::{self, Place},
+use crate::sandbox::{
+    api::{
+        delete::{self, DeleteOptions},
+        object::Object,
+        resource::{ALL, CONFIG_MAPS, NAMESPACES, Resource, SERVICE_ACCOUNTS, SERVICES},
+        store::{Change, Event, Store, Writer},
+        write::{self, Place},
+    },
+    layout,
 };
 
 /// The namespaces that every cluster has.
 const STANDARD: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
-/// Makes the standard namespaces in an empty store.
+/// Makes the standard namespaces in an empty store, and the Service that is the API.
 pub fn set_up(store: &Store) {
     for name in STANDARD {
         create(store, &NAMESPACES, "", json!({"metadata": {"name": name}}));
     }
+    let service = json!({
+        "metadata": {"name": "kubernetes", "labels": {
+            "component": "apiserver", "provider": "kubernetes",
+        }},
+        "spec": {"clusterIP": layout::API, "ports": [{"name": "https", "port": 443}]},
+    });
+    create(store, &SERVICES, "default", service);
 }
 
 /// Creates an object of the system's own. That it exists already is fine.

@@ -58,7 +58,11 @@ pub fn patched(kind: PatchKind, before: &Value, patch: Value) -> Result<Value, F
             return Err(Failure::internal("an apply needs a manager"));
         }
     }
-    Ok(object)
+    if object.is_object() && object["metadata"].is_object() {
+        Ok(object)
+    } else {
+        Err(Failure::unprocessable("the patch leaves no object"))
+    }
 }
 
 fn check_is_object(patch: &Value) -> Result<(), Failure> {

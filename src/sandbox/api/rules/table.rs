@@ -10,7 +10,8 @@ use super::{
     },
     namespace, network_policy, pod, service,
 };
-use crate::sandbox::fault::Fault;
+use crate::sandbox::{fault::Fault, layout};
+use std::net::Ipv4Addr;
 
 /// What is special about a kind.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +109,16 @@ impl Rules {
         ..Self::NONE
     };
 
+    /// Events of either group.
+    pub const EVENT: Self = Self {
+        selectable: |field| {
+            field.starts_with("involvedObject.")
+                || field.starts_with("regarding.")
+                || matches!(field, "reason" | "type" | "reportingComponent" | "source")
+        },
+        ..Self::NONE
+    };
+
     /// External hosts.
     pub const EXTERNAL_HOST: Self = Self { validate: external_host, ..Self::NONE };
 
@@ -119,6 +130,17 @@ fn external_host(host: &Value, _: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     if host.items("/spec/addresses").is_empty() {
         causes.push(Cause::required("spec.addresses", "a host has at least one address"));
+    }
+    for (index, address) in host.items("/spec/addresses").iter().enumerate() {
+        let text = address.as_str().unwrap_or_default();
+        let problem = match text.parse::<Ipv4Addr>() {
+            Ok(parsed) if layout::OWN.iter().any(|range| range.contains(&parsed)) => {
+                "the address lies in one of the cluster's own ranges"
+            }
+            Ok(_) => continue,
+            Err(_) => "must be an IPv4 address",
+        };
+        causes.push(Cause::invalid(format!("spec.addresses[{index}]"), address, problem));
     }
     causes
 }

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     failure::Failure,
-    resource::{NAMESPACES, NETWORK_POLICIES, PODS, Resource, SERVICES},
+    resource::{EXTERNAL_HOSTS, FAULTS, NAMESPACES, NETWORK_POLICIES, PODS, Resource, SERVICES},
     store::Store,
     write::{self, FieldValidation, WriteOptions},
 };
@@ -235,5 +235,29 @@ fn pods_that_make_no_sense_are_refused() {
         let pod = json!({"metadata": {"name": "web"}, "spec": spec});
         let failure = create(&store(), &PODS, pod).expect_err(field);
         assert_eq!(failure.details["causes"][0]["field"], field, "{}", failure.message);
+    }
+}
+
+#[test]
+fn hosts_and_faults_are_checked_when_they_are_written() {
+    let host = |address: &str| json!({"addresses": [address]});
+    for (resource, spec, expected) in [
+        (&EXTERNAL_HOSTS, host("192.0.2.1"), None),
+        (&EXTERNAL_HOSTS, host("169.254.169.254"), None),
+        (&EXTERNAL_HOSTS, host("10.96.0.10"), Some("one of the cluster's own ranges")),
+        (&EXTERNAL_HOSTS, host("10.244.0.2"), Some("one of the cluster's own ranges")),
+        (&EXTERNAL_HOSTS, host("2001:db8::1"), Some("must be an IPv4 address")),
+        (&EXTERNAL_HOSTS, json!({"addresses": []}), Some("at least one address")),
+        (&FAULTS, json!({"fault": "loss=10%"}), None),
+        (&FAULTS, json!({"fault": "loss"}), Some("is no percentage")),
+        (&FAULTS, json!({"fault": "ignore-egres"}), Some("is no fault")),
+    ] {
+        let object = json!({"metadata": {"name": "a"}, "spec": spec});
+        let message = create(&store(), resource, object).err().map(|failure| failure.message);
+        match (message, expected) {
+            (None, None) => {}
+            (Some(message), Some(expected)) => assert!(message.contains(expected), "{message}"),
+            (message, expected) => panic!("{spec}: {message:?}, not {expected:?}"),
+        }
     }
 }

@@ -26,7 +26,7 @@ use super::{
     program::{Program, ProgramError},
 };
 use crate::sandbox::{
-    api::object::{Object, now},
+    api::object::{Object, now, seconds},
     controller::names,
     node::{PodNetwork, Process},
 };
@@ -35,6 +35,8 @@ use crate::sandbox::{
 const BACK_OFF: Duration = Duration::from_secs(10);
 /// The longest such wait.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+/// How long a process may take to end where its pod doesn't say.
+pub(super) const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 /// How soon a container is tried again whose configuration isn't there yet.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -361,8 +363,8 @@ impl Container {
 
     /// Asks the process to end, and kills it when its time is up.
     async fn end(&mut self, child: &mut Child) -> std::io::Result<ExitStatus> {
-        let own = self.pod.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_u64);
-        let grace = Instant::now() + Duration::from_secs(own.unwrap_or(30));
+        let own = seconds(self.pod.pointer("/spec/terminationGracePeriodSeconds"));
+        let grace = Instant::now() + own.unwrap_or(DEFAULT_GRACE);
         let until = |stop: &Stop| stop.borrow().unwrap_or(grace).min(grace);
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         if until(&self.stop) > Instant::now()

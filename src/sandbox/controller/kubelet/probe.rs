@@ -15,7 +15,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::sandbox::{api::object::Object, node::Network};
+use crate::sandbox::{
+    api::object::{Object, seconds},
+    node::Network,
+};
 
 /// How soon a probe is repeated that has not succeeded yet.
 const FIRST: Duration = Duration::from_millis(50);
@@ -48,10 +51,11 @@ impl Probe {
     /// Reads a probe of a container, whose pod has an address.
     pub(super) fn of(container: &Value, kind: &str, address: Ipv4Addr) -> Option<Self> {
         let probe = container.get(kind)?;
-        let number = |field: &str| probe.get(field).and_then(Value::as_u64);
-        let seconds = |field: &str, or: u64| Duration::from_secs(number(field).unwrap_or(or));
+        let seconds =
+            |field: &str, or: u64| seconds(probe.get(field)).unwrap_or(Duration::from_secs(or));
         let times = |field: &str, or: u32| {
-            number(field).and_then(|number| u32::try_from(number).ok()).unwrap_or(or).max(1)
+            let number = probe.get(field).and_then(Value::as_u64);
+            number.and_then(|number| u32::try_from(number).ok()).unwrap_or(or).max(1)
         };
         Some(Self {
             action: Action::of(container, probe, address),
@@ -80,7 +84,7 @@ impl Probe {
             } else {
                 (good, bad) = (0, bad + 1);
                 // The early repetitions don't count as more failures than periods went by.
-                let allowed = self.period * (self.failures - 1);
+                let allowed = self.period.saturating_mul(self.failures - 1);
                 if bad >= self.failures
                     && state != Some(false)
                     && (ever || begun.elapsed() >= allowed)

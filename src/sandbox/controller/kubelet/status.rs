@@ -43,8 +43,7 @@ pub(super) fn write(store: &Store, pod: &Value, facts: &Facts, reports: &[Report
         }
         let mut object = Value::clone(&now);
         fill(&mut object, facts, reports);
-        writer.put(&PODS, object);
-        Some(writer.version())
+        Some(writer.put(&PODS, object).resource_version())
     })
 }
 

@@ -10,14 +10,14 @@ use tokio::{
 };
 
 use super::{
-    container::{Board, Container},
+    container::{Board, Container, DEFAULT_GRACE, State},
     manager::Shared,
     status::{self, Facts},
 };
 use crate::sandbox::{
     api::{
         delete::{self, DeleteOptions},
-        object::{Object, now},
+        object::{Object, now, seconds},
         resource::PODS,
         write::Place,
     },
@@ -75,6 +75,11 @@ impl Worker {
 
     /// Gets an address and a network, or `None` if the pod is deleted meanwhile.
     async fn network(&mut self, node: &str, facts: &mut Facts) -> Option<(Ipv4Addr, PodNetwork)> {
+        if self.first.pointer("/spec/hostNetwork") == Some(&Value::Bool(true)) {
+            // The scheduler and the manager know the node, or there were no worker.
+            let network = self.shared.network.host_network(node).ok()?;
+            return Some((self.host, network));
+        }
         let settings = settings(&self.first);
         loop {
             if self.is_deleting() {
@@ -141,8 +146,8 @@ impl Worker {
         let mut running = JoinSet::new();
         // The init container that the next one waits for.
         let mut current: Option<usize> = None;
-        let deadline = self.first.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_u64);
-        let deadline = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let deadline = seconds(self.first.pointer("/spec/activeDeadlineSeconds"));
+        let deadline = deadline.map(|deadline| Instant::now() + deadline);
         loop {
             let reports = self.board.reports();
             let stopping = stop.borrow().is_some();
@@ -151,7 +156,7 @@ impl Worker {
             });
             let failed_init = reports[..inits].iter().any(|report| {
                 report.over
-                    && matches!(&report.state, super::container::State::Terminated(ended)
+                    && matches!(&report.state, State::Terminated(ended)
                         if ended.code != 0)
             });
             if passed && !stopping && !failed_init {
@@ -194,8 +199,7 @@ impl Worker {
                         None => _ = stop.send_replace(Some(Instant::now())),
                         Some(pod) if pod.is_deleting() => {
                             let grace = pod.pointer("/metadata/deletionGracePeriodSeconds");
-                            let grace = grace.and_then(Value::as_u64).unwrap_or_default();
-                            let end = Instant::now() + Duration::from_secs(grace);
+                            let end = Instant::now() + seconds(grace).unwrap_or_default();
                             // A later request can only shorten an earlier one.
                             stop.send_if_modified(|stop| {
                                 let sooner = stop.is_none_or(|stop| end < stop);
@@ -213,8 +217,8 @@ impl Worker {
                         "Pod was active on the node longer than the specified deadline";
                     facts.failed = Some(("DeadlineExceeded", message.to_owned()));
                     let own = self.first.pointer("/spec/terminationGracePeriodSeconds");
-                    let own = own.and_then(Value::as_u64).unwrap_or(30);
-                    stop.send_replace(Some(Instant::now() + Duration::from_secs(own)));
+                    let end = Instant::now() + seconds(own).unwrap_or(DEFAULT_GRACE);
+                    stop.send_replace(Some(end));
                 }
             }
         }
