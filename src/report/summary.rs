@@ -72,10 +72,12 @@ pub(super) fn ending(report: &Report) -> Option<String> {
     }
 }
 
-/// A time for people: `12ms`, `4.2s`, `1m 04s`.
+/// A time for people: `<1ms`, `12ms`, `4.2s`, `1m 04s`.
 pub(super) fn duration(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
-    if milliseconds < 1_000 {
+    if milliseconds == 0 && !duration.is_zero() {
+        "<1ms".to_owned()
+    } else if milliseconds < 1_000 {
         format!("{milliseconds}ms")
     } else if milliseconds < 59_950 {
         format!("{:.1}s", duration.as_secs_f64())
