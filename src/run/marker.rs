@@ -115,33 +115,42 @@ impl Marker {
         let mut pending: BTreeSet<Key> =
             self.dials.keys().filter(|key| !known.contains(key)).cloned().collect();
         let mut bitten: Option<(Instant, Duration)> = None;
+        let mut quiet_since = BTreeMap::<Key, Instant>::new();
         let mut pause = SHORTEST_PAUSE;
         while !pending.is_empty() && !stop.is_stopped() {
             let hint = live.dial(&self.of(&pending), HINT).await;
-            let (open, quiet): (BTreeSet<_>, BTreeSet<_>) = pending
-                .iter()
-                .cloned()
-                .partition(|key| self.is_connected(hint.of(&self.dials[key].0)));
-            if !quiet.is_empty() {
-                if open.is_empty() {
+            for key in &pending {
+                if self.is_connected(hint.of(&self.dials[key].0)) {
+                    quiet_since.remove(key);
+                } else {
+                    quiet_since.entry(key.clone()).or_insert(hint.started);
+                }
+            }
+            let all_quiet = quiet_since.len() == pending.len();
+            let longest = quiet_since.values().map(Instant::elapsed).max();
+            // One window is to serve all: the others get a moment to follow the first.
+            if all_quiet || longest.is_some_and(|longest| longest >= STRAGGLE) {
+                if all_quiet {
                     bite.send_replace(Bite::Confirming);
                 }
+                let quiet: BTreeSet<Key> = quiet_since.keys().cloned().collect();
                 let window = live.dial(&self.of(&quiet), options.timing).await;
                 for key in quiet {
-                    let seen = window.of(&self.dials[&key].0);
-                    if is_blocked(seen) {
-                        let latency = hint.started.saturating_duration_since(written);
+                    let since = quiet_since.remove(&key).unwrap_or(window.started);
+                    if is_blocked(window.of(&self.dials[&key].0)) {
+                        let latency = since.saturating_duration_since(written);
                         let latest = bitten.get_or_insert((window.started, latency));
                         *latest = (latest.0.max(window.started), latest.1.max(latency));
                         pending.remove(&key);
                         self.states().insert(key, CanaryState::Proven { latency });
-                    } else {
-                        bite.send_replace(Bite::Pending);
                     }
+                }
+                if !pending.is_empty() {
+                    bite.send_replace(Bite::Pending);
                 }
                 pause = SHORTEST_PAUSE;
             }
-            if !open.is_empty() {
+            if !pending.is_empty() {
                 if written.elapsed() >= options.canary_within {
                     break;
                 }
@@ -240,6 +249,9 @@ impl Marker {
 /// A single quick attempt: cheap while a canary is still open, and only a hint of the
 /// opposite.
 const HINT: Timing = Timing { window: 100, attempts: 1, reply: 1_000 };
+
+/// How long the first isolated canary waits for the last.
+const STRAGGLE: Duration = Duration::from_millis(250);
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);

@@ -139,7 +139,7 @@ async fn services(context: &RunContext, suite: &SuitePlan) -> Services {
 }
 
 /// A witness resolves a name for itself; what only the source was told is dialled by
-/// its address.
+/// its address. Who was reached needs no witness.
 fn addresses_missed(asked: &[Asked<'_>], window: &Dialled) -> BTreeSet<Dial> {
     let mut missed = BTreeSet::new();
     for asked in asked {
@@ -147,7 +147,9 @@ fn addresses_missed(asked: &[Asked<'_>], window: &Dialled) -> BTreeSet<Dial> {
         if !matches!(dial.whom, Whom::Name(_)) {
             continue;
         }
-        for address in window.of(dial).iter().filter_map(|seen| seen.address) {
+        let connected = |seen: &Seen| matches!(seen.observation, Observation::Connected { .. });
+        let unreached = window.of(dial).iter().filter(|seen| !connected(seen));
+        for address in unreached.filter_map(|seen| seen.address) {
             for witness in &asked.witnesses {
                 if !window.of(witness).iter().any(|seen| seen.address == Some(address)) {
                     missed.insert(Dial { whom: Whom::Address(address), ..witness.clone() });

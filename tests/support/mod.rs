@@ -1,0 +1,113 @@
+//! The kit: runs the binary and reads what it says.
+
+#![allow(dead_code, reason = "each test binary uses its part of the kit")]
+
+use std::{
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use netproof::event::{CaseOutcome, Event, Record};
+
+/// How long a run may take before it counts as hung.
+const HUNG: Duration = Duration::from_secs(180);
+
+/// A finished process.
+#[derive(Debug)]
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The exit code; `None` after a signal.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// The event stream of `--output json`.
+    pub fn records(&self) -> Vec<Record> {
+        let parse = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"))
+        };
+        self.stdout.lines().map(parse).collect()
+    }
+
+    /// The outcome of the case whose id contains this text.
+    pub fn outcome(&self, case: &str) -> CaseOutcome {
+        let judged = self.records().into_iter().find_map(|record| match record.event {
+            Event::CaseJudged { id, outcome } if id.0.contains(case) => Some(*outcome),
+            _ => None,
+        });
+        judged.unwrap_or_else(|| panic!("no verdict for {case}:\n{}\n{}", self.stdout, self.stderr))
+    }
+
+    /// Ids and verdicts of all cases that didn't pass.
+    pub fn not_passed(&self) -> Vec<(String, String)> {
+        let verdict = |record: Record| match record.event {
+            Event::CaseJudged { id, outcome }
+                if outcome.judgement.verdict != netproof::verdict::Verdict::Pass =>
+            {
+                Some((id.0, outcome.judgement.verdict.to_string()))
+            }
+            _ => None,
+        };
+        self.records().into_iter().filter_map(verdict).collect()
+    }
+}
+
+/// The binary with these arguments, not yet started.
+pub fn netproof(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netproof"));
+    command
+        .args(arguments)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .env_remove("KUBECONFIG")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs the binary to its end.
+pub fn run(arguments: &[&str]) -> Finished {
+    finish(netproof(arguments).spawn().expect("start netproof"))
+}
+
+/// Waits for a process and everything that it says; kills it once it counts as hung.
+pub fn finish(mut child: Child) -> Finished {
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    let deadline = Instant::now() + HUNG;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("wait for netproof") {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().expect("kill netproof");
+            child.wait().expect("wait for netproof");
+            panic!("netproof hung: {}", stderr.join().expect("read standard error"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    Finished {
+        status,
+        stdout: stdout.join().expect("read standard output"),
+        stderr: stderr.join().expect("read standard error"),
+    }
+}
+
+fn drain(
+    pipe: Option<impl std::io::Read + Send + 'static>,
+) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        if let Some(mut pipe) = pipe {
+            let _ = std::io::Read::read_to_string(&mut pipe, &mut text);
+        }
+        text
+    })
+}
