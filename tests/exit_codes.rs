@@ -58,9 +58,8 @@ fn four_when_nothing_is_enforced() {
 
 #[test]
 fn hundred_and_thirty_when_interrupted_and_nothing_is_left() {
-    let mut child = netproof(&["run", "--sandbox", "--output", "json", PAIR])
-        .spawn()
-        .expect("start netproof");
+    let mut child =
+        netproof(&["run", "--sandbox", "--output", "json", PAIR]).spawn().expect("start netproof");
     let stdout = child.stdout.take().expect("standard output is a pipe");
     let mut lines = BufReader::new(stdout).lines();
     let round = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(r#""round""#)));
@@ -70,6 +69,7 @@ fn hundred_and_thirty_when_interrupted_and_nothing_is_left() {
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     let finished = finish(child);
     assert_eq!(finished.code(), Some(130), "{rest:#?} {finished:#?}");
-    let swept = rest.iter().any(|line| line.contains(r#""swept""#) && line.contains(r#""left":[]"#));
+    let swept =
+        rest.iter().any(|line| line.contains(r#""swept""#) && line.contains(r#""left":[]"#));
     assert!(swept, "the sandbox was not swept: {rest:#?}");
 }

@@ -118,12 +118,12 @@ impl Marker {
         let mut quiet_since = BTreeMap::<Key, Instant>::new();
         let mut pause = SHORTEST_PAUSE;
         while !pending.is_empty() && !stop.is_stopped() {
-            let hint = live.dial(&self.of(&pending), HINT).await;
-            for key in &pending {
-                if self.is_connected(hint.of(&self.dials[key].0)) {
-                    quiet_since.remove(key);
-                } else {
-                    quiet_since.entry(key.clone()).or_insert(hint.started);
+            let open: BTreeSet<Key> =
+                pending.iter().filter(|key| !quiet_since.contains_key(*key)).cloned().collect();
+            let hint = live.dial(&self.of(&open), HINT).await;
+            for key in open {
+                if !self.is_connected(hint.of(&self.dials[&key].0)) {
+                    quiet_since.insert(key, hint.started);
                 }
             }
             let all_quiet = quiet_since.len() == pending.len();
@@ -248,10 +248,10 @@ impl Marker {
 
 /// A single quick attempt: cheap while a canary is still open, and only a hint of the
 /// opposite.
-const HINT: Timing = Timing { window: 100, attempts: 1, reply: 1_000 };
+const HINT: Timing = Timing { window: 50, attempts: 1, reply: 1_000 };
 
 /// How long the first isolated canary waits for the last.
-const STRAGGLE: Duration = Duration::from_millis(250);
+const STRAGGLE: Duration = Duration::from_secs(1);
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);

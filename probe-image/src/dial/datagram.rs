@@ -21,9 +21,6 @@ use crate::{
     wire::{Answer, Dial},
 };
 
-/// How long after the window an answer still counts.
-const GRACE: Duration = Duration::from_millis(200);
-
 /// Longer than an agent's answer; of a foreign one the first bytes are enough.
 const BUFFER: usize = 2_048;
 
@@ -32,7 +29,7 @@ pub async fn dial(dialer: &Dialer, call: &Call) -> Dial {
     let (datagram, dns) = say(call);
     let datagram: Arc<[u8]> = datagram.into();
     let fly = move |socket| exchange(socket, datagram.clone());
-    let mut race = Race::new(dialer, call, true, GRACE, fly);
+    let mut race = Race::new(dialer, call, true, fly);
     let mut said: Option<Said> = None;
     // What is no agent's gets one more chance, from any of the attempts.
     while let Some((_, reply)) = race.next().await {

@@ -29,8 +29,6 @@ pub struct Race<'a, T, F> {
     dialer: &'a Dialer,
     call: &'a Call,
     udp: bool,
-    /// How long after the window an answer still counts.
-    grace: Duration,
     fly: F,
     schedule: Schedule,
     begun: Instant,
@@ -57,12 +55,11 @@ impl<T> Future for Flying<T> {
 
 impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
     /// A race that hasn't begun. `fly` makes of a connecting socket what is waited for.
-    pub fn new(dialer: &'a Dialer, call: &'a Call, udp: bool, grace: Duration, fly: F) -> Self {
+    pub fn new(dialer: &'a Dialer, call: &'a Call, udp: bool, fly: F) -> Self {
         Self {
             dialer,
             call,
             udp,
-            grace,
             fly,
             schedule: Schedule { window: call.window, attempts: call.attempts },
             begun: Instant::now(),
@@ -151,7 +148,7 @@ impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
     /// still gives it its time.
     fn end(&self) -> Instant {
         let window = self.begun + self.schedule.window;
-        window.max(self.launched + self.schedule.step()) + self.grace
+        window.max(self.launched + self.schedule.step())
     }
 
     fn next_launch(&self) -> Option<Instant> {

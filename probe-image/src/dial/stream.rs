@@ -36,7 +36,7 @@ enum Shaken {
 
 /// Dials one address.
 pub async fn dial(dialer: &Dialer, call: &Call) -> Dial {
-    let mut race = Race::new(dialer, call, false, Duration::ZERO, handshake);
+    let mut race = Race::new(dialer, call, false, handshake);
     let Some(landed) = race.next().await else { return race.end_with(None) };
     race.abandon();
     let mut said = hear(call, &mut race, landed).await;
