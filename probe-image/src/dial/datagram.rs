@@ -1,6 +1,6 @@
 //! Dials over UDP: only an answer proves anything.
 
-use std::{io, os::fd::AsRawFd, sync::Arc, time::Duration};
+use std::{io, os::fd::AsRawFd, sync::Arc};
 
 use hickory_proto::{
     op::{Message, MessageType, OpCode, Query},
