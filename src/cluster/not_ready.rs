@@ -49,6 +49,25 @@ pub struct NotReadyPod {
     pub reasons: Vec<String>,
 }
 
+impl NotReady {
+    /// What to do about it, where that can be said.
+    pub fn remedy(&self) -> Option<&'static str> {
+        let told = |word: &str| {
+            self.pods.iter().flat_map(|pod| &pod.reasons).any(|reason| reason.contains(word))
+        };
+        if told("ErrImage") || told("ImagePull") || told("InvalidImageName") {
+            Some(
+                "bring the probe image to the nodes (`netproof image save FILE`, then `kind load \
+                 image-archive FILE` or a registry), or name another one with --image",
+            )
+        } else if told("Unschedulable") || told("FailedScheduling") {
+            Some("make room on the node, or look for what keeps the pod off it")
+        } else {
+            None
+        }
+    }
+}
+
 impl fmt::Display for NotReady {
     /// The count, and the first pod with its reasons.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,4 +160,33 @@ async fn warnings(context: &RunContext, namespace: &str, name: &str) -> Vec<Stri
     warnings.dedup();
     // The latest ones come last and say most.
     warnings.split_off(warnings.len().saturating_sub(3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_fits_the_trouble() {
+        for (reason, expected) in [
+            ("ImagePullBackOff: not found", Some("image save")),
+            ("Unschedulable: 0/2 nodes are available", Some("make room")),
+            ("Evicted: low on memory", None),
+        ] {
+            let pod = NotReadyPod {
+                namespace: "shop".into(),
+                name: "web".into(),
+                phase: "Pending".into(),
+                reasons: vec![reason.into()],
+            };
+            let not_ready = NotReady { pods: vec![pod], total: 2, ended: Ended::Deadline };
+            let remedy = not_ready.remedy();
+            assert_eq!(remedy.is_some(), expected.is_some(), "{reason}");
+            assert!(remedy.unwrap_or_default().contains(expected.unwrap_or_default()), "{reason}");
+            assert_eq!(
+                not_ready.to_string(),
+                format!("1 of 2 probe pods are not ready: pod shop/web is Pending ({reason})")
+            );
+        }
+    }
 }

@@ -289,6 +289,13 @@ fn problems(status: &PodStatus) -> Vec<ContainerProblem> {
     problems
 }
 
+/// The registry has been asked twice and said that there is no such image, or not for us.
+/// Anything else may be a registry that is out of reach for a moment.
+fn is_absent_image(reason: &str, message: &str) -> bool {
+    reason == "ImagePullBackOff"
+        && ["not found", "denied", "unauthorized"].iter().any(|word| message.contains(word))
+}
+
 fn problem(status: &ContainerStatus) -> Option<ContainerProblem> {
     let state = status.state.as_ref()?;
     if let Some(waiting) = &state.waiting {
@@ -299,11 +306,9 @@ fn problem(status: &ContainerStatus) -> Option<ContainerProblem> {
         {
             return None;
         }
-        return Some(ContainerProblem {
-            lasting: LASTING.contains(&reason.as_str()),
-            message: waiting.message.clone().unwrap_or_default(),
-            reason,
-        });
+        let message = waiting.message.clone().unwrap_or_default();
+        let lasting = LASTING.contains(&reason.as_str()) || is_absent_image(&reason, &message);
+        return Some(ContainerProblem { reason, message, lasting });
     }
     let ended = state.terminated.as_ref()?;
     // An init container that has done its work.

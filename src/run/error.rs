@@ -38,7 +38,9 @@ impl RunError {
     pub(super) fn remedy(&self) -> Option<String> {
         match self {
             Self::Cluster(error) => error.remedy(),
-            _ => None,
+            Self::NotReady(not_ready) => not_ready.remedy().map(str::to_owned),
+            Self::Session(error) => error.remedy.clone(),
+            Self::LeaseLost(_) | Self::Panic(_) => None,
         }
     }
 

@@ -25,7 +25,7 @@ pub struct Lab {
     pub context: RunContext,
     pub client: Client,
     pub nodes: Vec<String>,
-    _sandbox: Sandbox,
+    sandbox: Sandbox,
 }
 
 impl Lab {
@@ -43,7 +43,12 @@ impl Lab {
             kube::Config::from_custom_kubeconfig(written, &KubeConfigOptions::default()).await;
         let client = Client::try_from(config.expect("complete")).expect("a client");
         let context = run(cluster);
-        Self { context, client, nodes, _sandbox: sandbox }
+        Self { context, client, nodes, sandbox }
+    }
+
+    /// How to reach the cluster.
+    pub fn kubeconfig(&self) -> &str {
+        self.sandbox.kubeconfig()
     }
 
     /// Another run in the same cluster.

@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod killed;
 mod lab;
 mod launch;
 mod preflight;

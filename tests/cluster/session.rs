@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, api::DeleteParams};
 use netproof::cluster::{AGENT_CONTAINER, Session, SessionStage};
 use netproof_probe::wire::{
     Answer, Outcome, Probe, ProbeResult, Protocol, Question, Target, Timing,
@@ -96,13 +98,33 @@ async fn a_long_batch_and_many_batches_all_come_back() {
 }
 
 #[tokio::test]
+async fn a_pod_that_goes_takes_its_session_with_it() {
+    let lab = Lab::new().await;
+    lab.own_namespace("lab").await;
+    let a = lab.pod("lab", "a", &[("main", "8080/tcp")]);
+    let pods = lab.launch(std::slice::from_ref(&a)).await;
+    let address = pods.state("lab", &a.name).unwrap().addresses[0];
+    let session = session(&lab, "lab", &a.name).await;
+
+    let api: Api<Pod> = Api::namespaced(lab.client.clone(), "lab");
+    api.delete(&a.name, &DeleteParams::default()).await.unwrap();
+    let mut changes = pods.progress();
+    while *changes.borrow_and_update() > 0 {
+        tokio::time::timeout(crate::lab::LONG, changes.changed()).await.unwrap().unwrap();
+    }
+    // Long before the deadline: nothing will bring that agent back.
+    let outcome = session.batch(vec![probe(1, address, 8080)], None, soon()).await;
+    let error = outcome.error.unwrap().to_string();
+    assert_eq!(error, format!("exec into pod lab/{}: the pod is gone", a.name));
+}
+
+#[tokio::test]
 async fn a_pod_that_is_not_there_has_no_session() {
     let lab = Lab::new().await;
     lab.own_namespace("lab").await;
     let cancel = CancellationToken::new();
     let session = Session::open(&lab.context, "lab", "nobody", AGENT_CONTAINER, cancel);
-    let deadline = Instant::now() + Duration::from_secs(1);
-    let error = session.opened(deadline).await.unwrap_err();
+    let error = session.opened(soon()).await.unwrap_err();
     assert_eq!(error.stage, SessionStage::Exec);
-    assert!(error.to_string().starts_with("exec into pod lab/nobody: "), "{error}");
+    assert_eq!(error.to_string(), "exec into pod lab/nobody: the pod is gone");
 }

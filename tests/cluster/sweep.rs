@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::lab::{Lab, object, soon};
 
 /// Everything of the kinds that tests create, of any run.
-async fn left(lab: &Lab) -> Vec<String> {
+pub async fn left(lab: &Lab) -> Vec<String> {
     let hosts = ApiResource {
         group: "sandbox.netproof.dev".into(),
         version: "v1alpha1".into(),

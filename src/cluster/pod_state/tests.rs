@@ -222,9 +222,14 @@ fn what_keeps_a_pod_is_told_with_whether_waiting_helps() {
         ),
         ("just starting", container(json!({"waiting": {"reason": "ContainerCreating"}})), vec![]),
         (
-            "no such image yet",
+            "a registry that does not answer",
+            container(json!({"waiting": {"reason": "ImagePullBackOff", "message": "i/o timeout"}})),
+            vec!["ImagePullBackOff|i/o timeout|false"],
+        ),
+        (
+            "a registry that has no such image",
             container(json!({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}})),
-            vec!["ImagePullBackOff|not found|false"],
+            vec!["ImagePullBackOff|not found|true"],
         ),
         (
             "no image, and none will be pulled",

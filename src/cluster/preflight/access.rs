@@ -29,21 +29,26 @@ struct Deed {
     severity: Severity,
 }
 
+/// Verb, group and resource of a deed.
+type Rule = (&'static str, &'static str, &'static str);
+
 /// What is done wherever a probe pod goes.
-const WITH_PODS: &[(&str, &str, &str)] = &[
+const WITH_PODS: &[Rule] = &[
     ("create", "", "pods"),
+    ("get", "", "pods"),
     ("list", "", "pods"),
     ("watch", "", "pods"),
     ("delete", "", "pods"),
+    // A websocket begins with a GET; Kubernetes 1.35 asks for `create` on top.
+    ("get", "", "pods/exec"),
     ("create", "", "pods/exec"),
 ];
 
 /// What is done where the run has no namespace of its own.
-const AS_GUEST: &[(&str, &str, &str)] =
-    &[("create", "", "configmaps"), ("delete", "", "configmaps")];
+const AS_GUEST: &[Rule] = &[("create", "", "configmaps"), ("delete", "", "configmaps")];
 
 /// What is done in the control namespace.
-const IN_CONTROL: &[(&str, &str, &str)] = &[
+const IN_CONTROL: &[Rule] = &[
     ("create", "coordination.k8s.io", "leases"),
     ("patch", "coordination.k8s.io", "leases"),
     ("create", "networking.k8s.io", "networkpolicies"),
@@ -81,15 +86,16 @@ pub(super) async fn look(context: &RunContext, plan: &Plan) -> Result<Vec<Findin
 
 fn deeds(plan: &Plan) -> BTreeSet<Deed> {
     let mut deeds = BTreeSet::new();
-    let mut add = |list: &[(&'static str, &str, &str)], namespace: &str, created: bool| {
-        for &(verb, group, resource) in list {
+    let mut add = |rules: &[Rule], namespace: &str, created: bool| {
+        for &(verb, group, resource) in rules {
+            let is_new = (verb, resource) == ("create", "pods/exec");
             deeds.insert(Deed {
                 verb,
                 group: group.to_owned(),
                 resource: resource.to_owned(),
                 namespace: Some(namespace.to_owned()),
                 // Whoever may make a namespace may be given rights in it by then.
-                severity: if created { Severity::Warn } else { Severity::Refuse },
+                severity: if created || is_new { Severity::Warn } else { Severity::Refuse },
             });
         }
     };

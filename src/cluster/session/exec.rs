@@ -50,10 +50,16 @@ impl Connect for Exec {
             .tty(false)
             .max_stdin_buf_size(BUFFER)
             .max_stdout_buf_size(BUFFER);
-        let mut process = pods
-            .exec(&self.pod, command, &parameters)
-            .await
-            .map_err(|error| failure(Error::from_kube("exec", error)))?;
+        let mut process = match pods.exec(&self.pod, command, &parameters).await {
+            Ok(process) => process,
+            Err(error) => {
+                let error = Error::from_kube("exec", error);
+                return Err(match ended(&pods, &self.pod).await {
+                    Some(how) => ConnectFailure { detail: how, remedy: None, lasting: true },
+                    None => failure(&error),
+                });
+            }
+        };
         let ended: Pin<Box<dyn Future<Output = Option<String>> + Send>> =
             match process.take_status() {
                 Some(status) => status
@@ -81,9 +87,36 @@ impl Connect for Exec {
     }
 }
 
-fn failure(error: Error) -> ConnectFailure {
+/// How the pod has ended, if it has: no other exec will find an agent in it then. The
+/// refusal of an exec itself says little, for a websocket's has no body.
+async fn ended(pods: &Api<Pod>, name: &str) -> Option<String> {
+    let pod = match pods.get_opt(name).await.ok()? {
+        Some(pod) => pod,
+        None => return Some("the pod is gone".into()),
+    };
+    let status = pod.status.unwrap_or_default();
+    let phase = status.phase.filter(|phase| matches!(phase.as_str(), "Failed" | "Succeeded"))?;
+    let container = status.container_statuses.into_iter().flatten().next();
+    let agent = container.and_then(|container| container.state?.terminated);
+    let why = [
+        status.reason,
+        status.message,
+        agent.as_ref().map(|agent| format!("exit code {}", agent.exit_code)),
+        agent.and_then(|agent| agent.message),
+    ];
+    let why: Vec<String> = why
+        .into_iter()
+        .flatten()
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+        .collect();
+    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
+    Some(format!("the pod has ended ({phase}){why}"))
+}
+
+fn failure(error: &Error) -> ConnectFailure {
     let mut detail = error.message().to_owned();
-    let mut below = std::error::Error::source(&error);
+    let mut below = std::error::Error::source(error);
     while let Some(source) = below {
         detail = format!("{detail}: {source}");
         below = source.source();
@@ -92,7 +125,7 @@ fn failure(error: Error) -> ConnectFailure {
     ConnectFailure {
         detail,
         remedy: if forbidden {
-            Some("netproof needs `create` (and, for websockets, `get`) on `pods/exec`".into())
+            Some("netproof needs `get` and (since Kubernetes 1.35) `create` on `pods/exec`".into())
         } else {
             error.remedy()
         },
