@@ -22,11 +22,11 @@ async fn killed_at(kubeconfig: &std::path::Path, word: &str) {
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .unwrap();
-    let mut said = BufReader::new(run.stdout.take().unwrap()).lines();
-    while let Some(line) = said.next_line().await.unwrap() {
+        .expect("netproof starts");
+    let mut said = BufReader::new(run.stdout.take().expect("a pipe")).lines();
+    while let Some(line) = said.next_line().await.expect("a pipe to a process of ours") {
         if line.contains(word) {
-            run.kill().await.unwrap();
+            run.kill().await.expect("a pipe to a process of ours");
             return;
         }
     }

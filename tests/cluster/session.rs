@@ -3,8 +3,6 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::DeleteParams};
 use netproof::cluster::{AGENT_CONTAINER, Session, SessionStage};
 use netproof_probe::wire::{
     Answer, Outcome, Probe, ProbeResult, Protocol, Question, Target, Timing,
@@ -95,27 +93,6 @@ async fn a_long_batch_and_many_batches_all_come_back() {
         assert_eq!((outcome.results.len(), outcome.error), (5, None));
     }
     assert_eq!(session.remade(), 0);
-}
-
-#[tokio::test]
-async fn a_pod_that_goes_takes_its_session_with_it() {
-    let lab = Lab::new().await;
-    lab.own_namespace("lab").await;
-    let a = lab.pod("lab", "a", &[("main", "8080/tcp")]);
-    let pods = lab.launch(std::slice::from_ref(&a)).await;
-    let address = pods.state("lab", &a.name).unwrap().addresses[0];
-    let session = session(&lab, "lab", &a.name).await;
-
-    let api: Api<Pod> = Api::namespaced(lab.client.clone(), "lab");
-    api.delete(&a.name, &DeleteParams::default()).await.unwrap();
-    let mut changes = pods.progress();
-    while *changes.borrow_and_update() > 0 {
-        tokio::time::timeout(crate::lab::LONG, changes.changed()).await.unwrap().unwrap();
-    }
-    // Long before the deadline: nothing will bring that agent back.
-    let outcome = session.batch(vec![probe(1, address, 8080)], None, soon()).await;
-    let error = outcome.error.unwrap().to_string();
-    assert_eq!(error, format!("exec into pod lab/{}: the pod is gone", a.name));
 }
 
 #[tokio::test]
