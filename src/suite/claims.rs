@@ -1,6 +1,6 @@
 //! Claims as a suite writes them: cases with their lists, and tables.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
     nearest::{listed, nearest},
@@ -191,6 +191,7 @@ fn read_ends(reader: &mut Reader, scope: &Scope, node: &Node, field: &str) -> Op
         return None;
     }
     let mut names = Vec::new();
+    let mut seen = HashSet::new();
     let mut good = true;
     for item in items {
         let Some(word) = reader.text(item, what) else {
@@ -204,7 +205,7 @@ fn read_ends(reader: &mut Reader, scope: &Scope, node: &Node, field: &str) -> Op
             }
             return Some(Ends { names: None, span });
         }
-        if names.contains(&word.text) {
+        if !seen.insert(word.text.clone()) {
             reader.mistake(&word.span, format!("`{}` is in this list twice", word.text));
             good = false;
         } else if field == "from" {
@@ -227,13 +228,14 @@ fn read_port_words(reader: &mut Reader, node: &Node) -> Vec<Word> {
         reader.mistake(&node.span, "`port` names none");
     }
     let mut words: Vec<Word> = Vec::new();
+    let mut seen = HashSet::new();
     for item in items {
         let Some(text) = item.raw().filter(|_| !item.is_null()) else {
             let message = format!("expected a port or its name, found {}", item.describe());
             reader.mistake(&item.span, message);
             continue;
         };
-        if words.iter().any(|word| word.text == text) {
+        if !seen.insert(text) {
             reader.mistake(&item.span, format!("`{text}` is in this list twice"));
             continue;
         }

@@ -7,7 +7,7 @@ use super::{
     expand::expand,
     manifest::{Bundle, ManifestReader},
     nearest::nearest,
-    node::{Node, NodeKind},
+    node::{Entry, Node, NodeKind},
     peers::{read_namespaces, read_peer},
     ports::read_ports,
     reader::{Reader, Word},
@@ -198,8 +198,9 @@ fn read_peers(
 
 /// Namespaces and Services that the peers name.
 fn check_namespaces(reader: &mut Reader, scope: &Scope, peers: &Node) {
-    for (name, peer) in scope.peers.iter().flatten() {
-        let (Some(peer), Some(node)) = (peer, peers.get(name)) else { continue };
+    let NodeKind::Map(entries) = &peers.kind else { return };
+    for Entry { key, value: node, .. } in entries {
+        let Some(peer) = scope.peer(key) else { continue };
         let place = |field: &str| {
             let inner = node.get("pod").or(node.get("service"));
             inner.and_then(|inner| inner.get(field)).map_or(&node.span, |node| &node.span)
@@ -243,6 +244,6 @@ fn slip_of<'a>(word: &str, aliases: impl Iterator<Item = &'a String>) -> Option<
             one == other
         };
         let lengths = alias.len().abs_diff(word.len()) == 1;
-        alias.len() >= 4 && (swapped || lengths) && strsim::damerau_levenshtein(alias, word) == 1
+        alias.len() >= 4 && (swapped || lengths) && strsim::osa_distance(alias, word) == 1
     })
 }

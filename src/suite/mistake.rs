@@ -12,6 +12,9 @@ use super::{
 /// A line longer than this is not shown: the place has to do.
 const LONGEST_SHOWN_LINE: usize = 4000;
 
+/// So many mistakes are shown; nobody reads more, and one slip may repeat without end.
+const MOST_SHOWN: usize = 1000;
+
 /// One thing that is wrong in a file.
 #[derive(Clone, Debug)]
 pub struct Mistake {
@@ -154,12 +157,15 @@ impl Mistakes {
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
-        for (index, mistake) in self.0.iter().enumerate() {
+        for (index, mistake) in self.0.iter().take(MOST_SHOWN).enumerate() {
             if index > 0 {
                 text.push('\n');
             }
             text.push_str(&mistake.render(&renderer));
             text.push('\n');
+        }
+        if let Some(more) = self.0.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+            text.push_str(&format!("\n… and {more} more\n"));
         }
         text
     }

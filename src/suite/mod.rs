@@ -10,6 +10,7 @@
 mod claims;
 mod document;
 mod expand;
+mod levelling;
 mod loader;
 mod manifest;
 mod mistake;
@@ -34,7 +35,7 @@ mod tests;
 
 pub use loader::load;
 pub use mistake::{Mistake, Mistakes};
-pub use namespaces::rewrite_namespaces;
+pub use namespaces::{replace_namespace_references, rewrite_namespaces};
 pub use parse::parse;
 pub use types::{
     Case, CasePort, Denial, EvidenceRule, Location, Manifest, Peer, PodPeer, ServicePeer, Setup,

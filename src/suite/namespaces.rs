@@ -29,6 +29,18 @@ pub fn rewrite_namespaces(object: &mut Value, names: &BTreeMap<String, String>) 
     walk(object, names);
 }
 
+/// Replaces `${namespace:alias}` in a text, such as the name of a
+/// [`Peer::Host`](super::Peer::Host), by the alias's real name.
+pub fn replace_namespace_references(text: &str, names: &BTreeMap<String, String>) -> String {
+    let mut replaced = text.to_owned();
+    if text.contains("${namespace:") {
+        for (alias, name) in names {
+            replaced = replaced.replace(&format!("${{namespace:{alias}}}"), name);
+        }
+    }
+    replaced
+}
+
 /// The aliases that `${namespace:…}` names in a text.
 pub(super) fn namespace_references(text: &str) -> impl Iterator<Item = &str> {
     text.split("${namespace:").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name)
@@ -45,9 +57,7 @@ fn rename(value: Option<&mut Value>, names: &BTreeMap<String, String>) {
 fn walk(value: &mut Value, names: &BTreeMap<String, String>) {
     match value {
         Value::String(text) if text.contains("${namespace:") => {
-            for (alias, name) in names {
-                *text = text.replace(&format!("${{namespace:{alias}}}"), name);
-            }
+            *text = replace_namespace_references(text, names);
         }
         Value::Array(items) => items.iter_mut().for_each(|item| walk(item, names)),
         Value::Object(fields) => {

@@ -10,14 +10,17 @@ pub(crate) fn nearest<'a>(
     if word.len() > 128 {
         return None;
     }
+    /// So many candidates are looked at: enough for people, bounded for generated files.
+    const MOST: usize = 500;
     let lower = word.to_lowercase();
     let allowed = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
+        .take(MOST)
         .filter(|candidate| *candidate != word)
         .filter_map(|candidate| {
             let other = candidate.to_lowercase();
-            let distance = strsim::damerau_levenshtein(&lower, &other);
+            let distance = strsim::osa_distance(&lower, &other);
             // A word of one or two letters is one edit from every other; a prefix says more.
             let near = if word.chars().count() < 3 { distance == 0 } else { distance <= allowed };
             let begins = lower.len() >= 3 && other.starts_with(&lower)

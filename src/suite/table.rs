@@ -1,5 +1,7 @@
 //! The grid of a table: columns are destinations, rows are sources.
 
+use std::collections::HashSet;
+
 use super::{
     node::{Node, NodeKind, Style},
     reader::{Reader, Word},
@@ -29,23 +31,23 @@ pub(super) fn read_cells(reader: &mut Reader, scope: &Scope, node: &Node) -> Opt
         reader.mistake(&node.span, "this table is empty");
         return None;
     };
-    for (index, column) in columns.iter().enumerate() {
-        if columns[..index].iter().any(|other| other.text == column.text) {
+    let mut seen: HashSet<&str> = HashSet::new();
+    for column in &columns {
+        if !seen.insert(&column.text) {
             reader.mistake(&column.span, format!("the column `{}` is here twice", column.text));
         } else {
             scope.check_peer(reader, column);
         }
     }
     let mut cells = Vec::new();
-    let mut rows: Vec<String> = Vec::new();
+    let mut rows: HashSet<String> = HashSet::new();
     for line in lines {
         let Some((row, found)) = line.split_first() else { continue };
-        if rows.contains(&row.text) {
+        if !rows.insert(row.text.clone()) {
             reader.mistake(&row.span, format!("the row `{}` is here twice", row.text));
         } else {
             scope.check_source(reader, row);
         }
-        rows.push(row.text.clone());
         check_width(reader, row, found, columns.len());
         for (cell, column) in found.iter().zip(&columns) {
             cells.extend(read_cell(reader, scope, row, column, cell));
@@ -104,7 +106,7 @@ fn read_cell(
     Some(Cell { from: row.text.clone(), to: column.text.clone(), expect, span: cell.span.clone() })
 }
 
-/// The words of each line that isn't blank, at their places in the file.
+/// The words of each line that is neither blank nor a comment, at their places in the file.
 fn grid(reader: &Reader, node: &Node) -> Vec<Vec<Word>> {
     let source = &reader.source;
     if node.raw().is_none_or(|text| text.trim().is_empty()) {
@@ -128,7 +130,7 @@ fn grid(reader: &Reader, node: &Node) -> Vec<Vec<Word>> {
             })
             .filter(|word| !word.text.is_empty())
             .collect();
-        if !words.is_empty() {
+        if words.first().is_some_and(|first| !first.text.starts_with('#')) {
             lines.push(words);
         }
     }

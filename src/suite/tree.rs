@@ -5,7 +5,6 @@
 //! next document, so that one mistake doesn't hide the others.
 
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -13,6 +12,7 @@ use std::{
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Marks, Tag};
 
 use super::{
+    levelling::{level_tables, restore_spaces},
     mistake::Mistake,
     node::{Entry, Node, NodeKind, Style},
     source::{Source, Span},
@@ -26,8 +26,6 @@ const MOST_NODES: usize = 1_000_000;
 const MOST_REPEATED: usize = 100_000;
 /// So many documents with broken syntax are reported of one file.
 const MOST_BROKEN: usize = 20;
-/// Stands for the space that keeps a table's first line from setting its indentation.
-const HELD_SPACE: char = '\u{e000}';
 
 /// Reads all documents of a file, leaving out empty and broken ones.
 pub(super) fn documents(source: &Arc<Source>, mistakes: &mut Vec<Mistake>) -> Vec<Node> {
@@ -194,7 +192,7 @@ impl Builder<'_> {
         self.check_tag(tag, span);
         let is_text = tag.is_some_and(|tag| tag.suffix == "str");
         let style = if is_text && style == Style::Plain { Style::Quoted } else { style };
-        let text = text.replace(HELD_SPACE, " ");
+        let text = restore_spaces(text);
         Node { span: span.clone(), kind: NodeKind::Scalar { text, style } }
     }
 
@@ -308,58 +306,4 @@ impl Builder<'_> {
         }
         Stop::Document { character }
     }
-}
-
-/// Lets a table's first line, the columns, be indented deeper than its rows.
-///
-/// YAML takes a block's indentation from its first line, so a table that is aligned for
-/// people would end after its columns. One space of that line, the one at which the rows
-/// begin, is held by a character that is none; the number of characters stays the same,
-/// and so do all places.
-fn level_tables(text: &str) -> Cow<'_, str> {
-    let mut held: Vec<usize> = Vec::new();
-    let lines: Vec<(usize, &str)> = {
-        let mut start = 0;
-        text.split_inclusive('\n')
-            .map(|line| {
-                start += line.len();
-                (start - line.len(), line)
-            })
-            .collect()
-    };
-    for (index, (_, line)) in lines.iter().enumerate() {
-        let Some(parent) = table_key(line) else { continue };
-        let mut block = lines[index + 1..]
-            .iter()
-            .filter(|(_, line)| !line.trim().is_empty())
-            .map(|(start, line)| (*start, line.len() - line.trim_start_matches(' ').len()))
-            .take_while(|(_, indentation)| *indentation > parent);
-        let Some((start, first)) = block.next() else { continue };
-        if let Some(least) = block.map(|(_, indentation)| indentation).min()
-            && least < first
-        {
-            held.push(start + least);
-        }
-    }
-    if held.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let mut levelled = String::with_capacity(text.len() + 2 * held.len());
-    let mut from = 0;
-    for byte in held {
-        levelled.push_str(&text[from..byte]);
-        levelled.push(HELD_SPACE);
-        from = byte + 1;
-    }
-    levelled.push_str(&text[from..]);
-    Cow::Owned(levelled)
-}
-
-/// The indentation of `rows: |`, where the line is that.
-fn table_key(line: &str) -> Option<usize> {
-    let key = line.trim_start_matches([' ', '-']);
-    let rest = key.strip_prefix("rows")?.trim_start().strip_prefix(':')?;
-    let after = rest.trim_start().strip_prefix('|')?.trim_start_matches(['-', '+']).trim();
-    (rest.starts_with(' ') && (after.is_empty() || after.starts_with('#')))
-        .then_some(line.len() - key.len())
 }

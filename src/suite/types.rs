@@ -65,7 +65,8 @@ pub enum Peer {
     Service(ServicePeer),
     /// An address outside of the suite's control.
     Ip(IpAddr),
-    /// A name, resolved in the source pod.
+    /// A name, resolved in the source pod. It may hold `${namespace:alias}`: see
+    /// [`replace_namespace_references`](super::replace_namespace_references).
     Host(String),
 }
 

@@ -37,7 +37,7 @@ fn tables_are_read_however_they_are_aligned() {
     for rows in [
         "rows: |\n          web db\n      web -   X\n      db  .   -\n",
         "rows: |2\n          web db\n      web -   X\n      db  .   -\n",
-        "rows: |\n      web db\n      web - X\n\n      db . -\n",
+        "rows: |\n      web db\n      web - X\n\n      # why\n      db . -\n",
         "rows: |-   # compact\n       web db\n      web - X\n      db . -",
     ] {
         let cases = good_cases(&format!("tables:\n  - name: t\n    port: main\n    {rows}"));

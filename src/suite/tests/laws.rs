@@ -44,8 +44,6 @@ fn swallow(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { ..ProptestConfig::default() })]
-
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         swallow(&String::from_utf8_lossy(&bytes));

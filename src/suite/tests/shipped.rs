@@ -110,3 +110,27 @@ cases: [{name: no-metadata, from: tester, to: metadata, port: 80, expect: deny}]
        | ^^^^^
     ");
 }
+
+#[test]
+fn what_the_reference_shows_is_read_as_it_says() {
+    let page = include_str!("../../../docs/suites.md");
+    let mut blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let whole = blocks.next().expect("the reference begins with a whole suite");
+    let object = "{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: shop}}";
+    for block in std::iter::once("").chain(blocks) {
+        // A fragment takes the place of what the whole suite has under the same key.
+        let key = block.split_inclusive(':').next().unwrap_or_default();
+        let text = match whole.split_once(&format!("\n{key}")).filter(|_| !key.is_empty()) {
+            None => format!("{whole}{block}"),
+            Some((before, rest)) => {
+                let rest = rest.split_inclusive('\n').skip(1);
+                let after: String = rest.skip_while(|line| line.starts_with(' ')).collect();
+                format!("{before}\n{block}{after}")
+            }
+        };
+        let (suites, mistakes) = parse("t.yaml", &text, &|_| Ok(object.to_owned()));
+        let mistakes = Mistakes::new(mistakes);
+        assert!(mistakes.is_empty(), "{block}\n{}", mistakes.render(false));
+        assert_eq!(suites.len(), 1, "{block}");
+    }
+}
