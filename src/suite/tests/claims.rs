@@ -143,6 +143,22 @@ cases: [{name: a, from: web, to: all, port: 8080, expect: deny}]
 }
 
 #[test]
+fn whatever_a_policy_may_tell_apart_is_two_pods() {
+    for other in [
+        "{namespace: else, labels: {app: web}}",
+        "{namespace: lab, labels: {app: web, tier: x}}",
+        "{namespace: lab, labels: {app: web}, serviceAccount: other}",
+        "{namespace: lab, labels: {app: web}, node: {disk: ssd}}",
+        "{namespace: lab, labels: {app: web}, ports: {main: 8080/http}}",
+    ] {
+        let cases = good_cases(&format!(
+            "  twin: {{pod: {other}}}\ncases: [{{name: a, from: web, to: twin, port: 8080, expect: deny}}]"
+        ));
+        assert_eq!(cases.len(), 1, "{other}");
+    }
+}
+
+#[test]
 fn two_cases_with_one_id_name_both_places() {
     snapshot!(wrong_rest(
         "\
@@ -153,6 +169,7 @@ cases:
   - {name: t-web-db, from: web, to: db, port: main, expect: deny}
   - {name: c, from: web, to: db, port: main, family: ipv4, expect: deny}
   - {name: c, from: web, to: db, port: main, family: ipv6, expect: deny}
+  - {name: c, from: web, to: db, port: main, expect: deny}
 tables:
   - name: t
     port: main

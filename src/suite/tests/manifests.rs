@@ -152,6 +152,26 @@ fn a_service_s_ports_are_known_by_number_and_name() {
 }
 
 #[test]
+fn a_pod_behind_a_service_with_others_may_claim_about_it() {
+    let service = "{selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}";
+    let case = "cases: [{name: a, from: web, to: svc, port: 80, expect: deny}]";
+    for (what, other, alone) in [
+        ("none", "", true),
+        ("of another namespace", "{pod: {namespace: else, labels: {app: web}}}", true),
+        ("with other labels", "{pod: {namespace: lab, labels: {app: bew}}}", true),
+        ("of the same labels", "{pod: {namespace: lab, labels: {app: web, b: c}}}", false),
+    ] {
+        let other = if other.is_empty() { String::new() } else { format!("  other: {other}\n") };
+        let text = with_service(service, &format!("{other}{case}"));
+        let (_, mistakes) = parse("t.yaml", &text, &nothing_beside);
+        let found: Vec<&str> = mistakes.iter().map(|mistake| mistake.message()).collect();
+        let expected: &[&str] =
+            if alone { &["`web` stands alone behind the Service `web`"] } else { &[] };
+        assert_eq!(found, expected, "other pods: {what}");
+    }
+}
+
+#[test]
 fn claims_that_a_service_cannot_bear_are_mistakes() {
     let service = "{selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}, {port: 53, protocol: UDP}]}";
     snapshot!(wrong(&[(

@@ -11,7 +11,7 @@ metadata: {name: Shop, descripton: x}
 default: {within: 30s}
 defaults: {within: 30, ports: {Main: 8080/tpc, web: 0o17, ssh: 22:22, a: 80/tcp, b: 80/http}}
 setup:
-  namespaces: {lab: {label: {a: b}}, other: {name: kube-system, labels: {a b: c, d: -e, f: 1.0, g: no}}}
+  namespaces: {lab: {label: {a: b}}, own: {name: default}, other: {name: kube-system, labels: {a b: c, d: -e, f: 1.0, g: no}}}
   manifests:
     - {}
     - {path: a, inline: {}}
