@@ -1,10 +1,6 @@
 //! Keeps a session alive and its batches answered.
 
-use std::{
-    ops::ControlFlow,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
 use netproof_probe::wire::{Request, Response, VERSION};
 use tokio::{sync::mpsc, time::sleep_until};
@@ -14,37 +10,9 @@ use super::{
     SessionError, SessionStage, Shared,
     batch::{Batches, Command},
     link::{Connect, Link, Target},
+    pulse::{Patience, Pulse},
 };
 use crate::cluster::retry::Backoff;
-
-/// How patient a session is.
-#[derive(Clone, Copy)]
-pub(super) struct Patience {
-    /// How long a connection and its hello may take.
-    pub(super) opening: Duration,
-    /// Between heartbeats while nothing is asked: load balancers cut idle streams, and the
-    /// agent ends itself without.
-    pub(super) idle: Duration,
-    /// Between heartbeats while results are awaited, so that a dead line is noticed in time
-    /// to ask again.
-    pub(super) busy: Duration,
-    /// How long a heartbeat's answer may take while nothing else moves either.
-    pub(super) answer: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            opening: Duration::from_secs(20),
-            idle: Duration::from_secs(20),
-            busy: Duration::from_secs(2),
-            answer: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Heartbeats in close succession after the hello, for a good reading of the clock.
-const READINGS: u32 = 4;
 
 /// The background task of a session.
 pub(super) struct Driver<C> {
@@ -63,16 +31,6 @@ enum End {
     Lost(SessionError),
     /// A new one would end the same way.
     Final(SessionError),
-}
-
-/// Heartbeats of one link.
-struct Pulse {
-    /// The one whose answer is awaited.
-    sent: Option<(u64, Instant)>,
-    next: Instant,
-    /// Quick ones still to send.
-    readings: u32,
-    patience: Patience,
 }
 
 impl<C: Connect> Driver<C> {
@@ -171,8 +129,7 @@ impl<C: Connect> Driver<C> {
 
     /// Serves one link until it ends.
     async fn attend(&mut self, mut link: Link) -> End {
-        let mut pulse =
-            Pulse { sent: None, next: Instant::now(), readings: READINGS, patience: self.patience };
+        let mut pulse = Pulse::new(self.patience);
         let mut unsent = self.batches.renumber();
         unsent.reverse();
         loop {
@@ -350,35 +307,4 @@ fn mismatch(target: &Target, detail: String) -> SessionError {
         env!("CARGO_PKG_VERSION"),
         target.image
     ))
-}
-
-impl Pulse {
-    /// Plans the next heartbeat after one was answered.
-    fn beat(&mut self, idle: bool) {
-        let pause = if self.readings > 0 {
-            self.readings -= 1;
-            Duration::ZERO
-        } else if idle {
-            self.patience.idle
-        } else {
-            self.patience.busy
-        };
-        self.next = Instant::now() + pause;
-    }
-
-    /// Results are awaited from now on.
-    fn hurry(&mut self) {
-        self.next = self.next.min(Instant::now() + self.patience.busy);
-    }
-
-    /// When something is to be done about heartbeats.
-    fn wake(&self, moved: Instant) -> Instant {
-        self.sent.map_or(self.next, |(_, sent)| self.overdue(sent, moved))
-    }
-
-    /// When a heartbeat's answer has been waited for in vain. A line on which anything moves
-    /// is slow, not dead.
-    fn overdue(&self, sent: Instant, moved: Instant) -> Instant {
-        sent.max(moved) + self.patience.answer
-    }
 }

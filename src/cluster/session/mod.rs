@@ -15,6 +15,7 @@ mod driver;
 mod exec;
 mod failure;
 mod link;
+mod pulse;
 #[cfg(test)]
 mod tests;
 
@@ -30,8 +31,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
     batch::Command,
-    driver::{Driver, Patience},
+    driver::Driver,
     link::{Connect, Target},
+    pulse::Patience,
 };
 use super::RunContext;
 

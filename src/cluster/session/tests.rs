@@ -115,13 +115,19 @@ fn life<F: Future<Output = ()> + Send + 'static>(
     Ok(Box::new(move |agent| Box::pin(life(agent))))
 }
 
+/// Heartbeats at every turn, and all the time in the world for their answers.
 fn quick() -> Patience {
     Patience {
         opening: LONG,
         idle: Duration::from_millis(50),
         busy: Duration::from_millis(20),
-        answer: Duration::from_millis(300),
+        answer: LONG,
     }
+}
+
+/// The same, and soon tired of waiting.
+fn impatient() -> Patience {
+    Patience { answer: Duration::from_secs(1), ..quick() }
 }
 
 fn session(
@@ -297,7 +303,7 @@ async fn a_silent_agent_is_lost_and_a_new_session_answers() {
         agent.greet().await;
         while agent.hear().await.is_some() {}
     });
-    let (session, _) = session(quick(), 4096, vec![silent, life(Agent::serve)]);
+    let (session, _) = session(impatient(), 4096, vec![silent, life(Agent::serve)]);
     let outcome = session.batch(vec![probe(1)], None, soon()).await;
     assert_eq!((ids(&outcome), outcome.error), (vec![1], None));
     assert_eq!(session.remade(), 1);
@@ -418,7 +424,7 @@ async fn a_slow_line_is_not_a_dead_one() {
             let mut piece = [0; 4_096];
             let read = tokio::io::AsyncReadExt::read(&mut input, &mut piece).await.unwrap();
             line.extend_from_slice(&piece[..read]);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(60)).await;
         }
         agent.input = input.lines();
         let text = String::from_utf8(line).unwrap();
@@ -437,7 +443,7 @@ async fn a_slow_line_is_not_a_dead_one() {
         }
         while agent.batch().await.is_some() {}
     });
-    let (session, _) = session(quick(), 4_096, vec![slow]);
+    let (session, _) = session(impatient(), 4_096, vec![slow]);
     let outcome = session.batch((0..400).map(probe).collect(), None, soon()).await;
     assert_eq!((outcome.results.len(), outcome.error), (400, None));
     assert_eq!(session.remade(), 0);
