@@ -1,4 +1,4 @@
-//! `pods/exec` over websockets, and `pods/log`.
+//! `pods/exec` over websockets.
 //!
 //! Each binary message begins with its channel: 0 standard input, 1 output, 2 errors,
 //! 3 the final `Status`, 4 terminal sizes (ignored), and in v5 255, which closes the
@@ -11,7 +11,7 @@ use axum::{
         FromRequestParts,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
     },
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use futures::{
     SinkExt, StreamExt,
@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{
-    failure::Failure, http::Api, object::Object, request::Parameters, resource::PODS,
+    container::named, failure::Failure, http::Api, object::Object, request::Parameters,
     runtime::ExecError, write::Place,
 };
 
@@ -38,39 +38,6 @@ const CLOSE: u8 = 255;
 /// How long output may still come after the program's end.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// The pod of a request and the container that it names or means.
-fn container(
-    api: &Api,
-    place: Place<'_>,
-    parameters: &Parameters,
-) -> Result<(std::sync::Arc<Value>, String), Failure> {
-    let pod = api.store.get(&PODS, place.namespace, place.name);
-    let pod = pod.ok_or_else(|| Failure::not_found(&PODS, place.name))?;
-    let names: Vec<_> = pod
-        .items("/spec/containers")
-        .iter()
-        .chain(pod.items("/spec/initContainers"))
-        .map(|container| container.text("/name").to_owned())
-        .collect();
-    let own = pod.items("/spec/containers").len();
-    let name = match parameters.text("container") {
-        "" if own == 1 => names[0].clone(),
-        "" => {
-            return Err(Failure::bad_request(format!(
-                "a container name must be specified for pod {}, choose one of: [{}]",
-                place.name,
-                names[..own].join(" ")
-            )));
-        }
-        name if names.iter().any(|known| known == name) => name.to_owned(),
-        name => {
-            let text = format!("container {name} is not valid for pod {}", place.name);
-            return Err(Failure::bad_request(text));
-        }
-    };
-    Ok((pod, name))
-}
-
 /// Answers an exec request: checks it, upgrades the connection and runs the program.
 ///
 /// # Errors
@@ -81,7 +48,7 @@ pub async fn upgrade(
     parameters: &Parameters,
     parts: &mut Parts,
 ) -> Result<Response, Failure> {
-    let (pod, container) = container(api, place, parameters)?;
+    let (pod, container) = named(api, place, parameters)?;
     let command = parameters.all("command").to_vec();
     if command.is_empty() {
         return Err(Failure::bad_request(
@@ -269,38 +236,4 @@ fn failed(error: &ExecError) -> Value {
         "metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500,
         "message": format!("Internal error occurred: {message}"),
     })
-}
-
-/// Answers a log request: what the container has written so far.
-///
-/// # Errors
-/// No such pod or container, or one that has not started.
-pub fn log(api: &Api, place: Place<'_>, parameters: &Parameters) -> Result<Response, Failure> {
-    let (pod, container) = container(api, place, parameters)?;
-    let lines = api
-        .runtime
-        .as_ref()
-        .and_then(|runtime| runtime.log(&pod, &container, parameters.flag("previous")));
-    let Some(lines) = lines else {
-        let (name, kind) = (place.name, "is waiting to start: ContainerCreating");
-        let text = format!("container \"{container}\" in pod \"{name}\" {kind}");
-        return Err(Failure::bad_request(text));
-    };
-    let since = parameters.number::<i64>("sinceSeconds")?.and_then(|seconds| {
-        let ago = jiff::SignedDuration::from_secs(seconds);
-        jiff::Timestamp::now().checked_sub(ago).ok()
-    });
-    let tail = parameters.number::<usize>("tailLines")?.unwrap_or(usize::MAX);
-    let stamps = parameters.flag("timestamps");
-    let wanted: Vec<_> =
-        lines.iter().filter(|line| since.is_none_or(|since| line.time >= since)).collect();
-    let mut text = String::new();
-    for line in wanted.iter().skip(wanted.len().saturating_sub(tail)) {
-        if stamps {
-            text.push_str(&format!("{} ", line.time));
-        }
-        text.push_str(&line.text);
-        text.push('\n');
-    }
-    Ok(([("content-type", "text/plain")], text).into_response())
 }

@@ -19,6 +19,7 @@ use super::{
     delete::{self, Deleted},
     discovery, exec,
     failure::Failure,
+    log,
     object::{Object, object_mut},
     patch::PatchKind,
     read,
@@ -89,7 +90,7 @@ async fn answer(api: &Api, request: Request) -> Result<Response, Failure> {
         let place = Place { resource: &PODS, namespace, name };
         match subresource.as_str() {
             "exec" => return exec::upgrade(api, place, &parameters, &mut parts).await,
-            "log" => return exec::log(api, place, &parameters),
+            "log" => return log::log(api, place, &parameters),
             _ => {}
         }
     }

@@ -10,13 +10,16 @@
 //! of each kind, [`rules`] what is special about some.
 
 pub mod conditions;
+mod container;
+mod decode;
 pub mod delete;
 mod discovery;
 mod exec;
 pub mod failure;
 mod http;
 mod listener;
-mod names;
+mod log;
+pub mod names;
 pub mod object;
 pub mod patch;
 mod read;

@@ -1,4 +1,4 @@
-//! The forms of names, label keys and label values, with Kubernetes' messages.
+//! Names, uids, label keys and label values: their forms, with Kubernetes' messages.
 
 use serde_json::Value;
 
@@ -17,6 +17,14 @@ pub fn generate(prefix: &str) -> String {
         name.push(char::from(ALPHABET[place]));
     }
     name
+}
+
+/// A random UUID of version 4.
+pub fn uid() -> String {
+    let bits: u128 = rand::random();
+    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let text = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
 }
 
 /// What is wrong with a word of lowercase letters, digits and dashes, if anything.

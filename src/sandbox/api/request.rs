@@ -7,11 +7,12 @@ use http::Uri;
 use serde_json::Value;
 
 use super::{
+    decode::FieldValidation,
     delete::{DeleteOptions, Propagation},
     failure::Failure,
     object::Object,
     resource::Resource,
-    write::{FieldValidation, WriteOptions},
+    write::WriteOptions,
 };
 
 /// Where in the API a path leads.

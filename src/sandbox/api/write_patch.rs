@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{
+    decode::decode,
     failure::{Cause, Failure},
     object::Object,
     patch::{self, PatchKind},
@@ -68,7 +69,7 @@ fn apply(
         body.metadata_mut().insert("namespace".into(), namespace.into());
     }
     // Read once by its type, so that ownership is of fields that exist.
-    let (wanted, warnings) = write::decode(resource, body, options.validation)?;
+    let (wanted, warnings) = decode(resource, body, options.validation)?;
     let before = writer.get(resource, namespace, name);
     let conflict = |conflict: patch::ApplyConflict| {
         let count = conflict.fields.len();

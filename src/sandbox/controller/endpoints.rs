@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::reconcile::reconcile;
 use crate::sandbox::api::{
-    conditions,
+    conditions, names,
     object::{Object, now},
     resource::{ENDPOINT_SLICES, PODS, SERVICES},
     selector::Selector,
@@ -69,7 +69,7 @@ fn put(writer: &mut Writer<'_>, mut slice: Value, before: Option<&Value>) {
             }
         }
         None => {
-            metadata.insert("uid".into(), crate::sandbox::api::write::uid().into());
+            metadata.insert("uid".into(), names::uid().into());
             metadata.insert("creationTimestamp".into(), now().into());
             metadata.insert("generation".into(), 1.into());
         }

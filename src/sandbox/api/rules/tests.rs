@@ -1,10 +1,11 @@
 use serde_json::{Value, json};
 
 use super::super::{
+    decode::FieldValidation,
     failure::Failure,
     resource::{EXTERNAL_HOSTS, FAULTS, NAMESPACES, NETWORK_POLICIES, PODS, Resource, SERVICES},
     store::Store,
-    write::{self, FieldValidation, WriteOptions},
+    write::{self, WriteOptions},
 };
 
 fn store() -> Store {

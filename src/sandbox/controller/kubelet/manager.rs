@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     address::Addresses,
-    container::{Board, Report},
+    report::{Board, Report},
     status,
     worker::{Wired, Worker},
 };

@@ -14,6 +14,7 @@ mod log;
 mod manager;
 mod probe;
 mod program;
+mod report;
 mod status;
 mod worker;
 

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use super::{
-    container::{Ended, Report, State},
     program::STAND_IN,
+    report::{Ended, Report, State},
 };
 use crate::sandbox::{
     api::{
@@ -248,7 +248,7 @@ pub(super) fn node(name: &str, address: Ipv4Addr, now: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::controller::kubelet::container::Board;
+    use crate::sandbox::controller::kubelet::report::Board;
 
     fn report(state: State, ready: bool, over: bool) -> Report {
         Report { state, ready, over, ..Board::new(1).reports().remove(0) }

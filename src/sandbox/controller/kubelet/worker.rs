@@ -10,8 +10,9 @@ use tokio::{
 };
 
 use super::{
-    container::{Board, Container, DEFAULT_GRACE, State},
+    container::{Container, DEFAULT_GRACE},
     manager::Shared,
+    report::{Board, State},
     status::{self, Facts},
 };
 use crate::sandbox::{
