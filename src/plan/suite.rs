@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{Connectivity, Family},
-    suite::{Case, Peer, ServicePeer, Suite},
+    suite::{Case, Peer, ServicePeer, Suite, replace_namespace_references},
 };
 
 /// What the suites of a plan have in common.
@@ -322,7 +322,7 @@ fn planned(
                 name: service.name.clone(),
             },
             End::Address(address) => Destination::Address(address),
-            End::Host(name) => Destination::Host(name.to_owned()),
+            End::Host(name) => Destination::Host(replace_namespace_references(name, namespaces)),
         },
         expect: case.expect,
         within: case.within.unwrap_or(suite.within),

@@ -64,6 +64,6 @@ impl Options {
     }
 }
 
-/// A readiness probe comes every second and gives up after one more: what ContainersReady
-/// says now was true no longer than this ago.
-const KUBELET_LAG: Duration = Duration::from_secs(2);
+/// A readiness probe comes every second and gives up after one more, and its news takes a
+/// moment: what ContainersReady says now was true no longer than this ago.
+const KUBELET_LAG: Duration = Duration::from_millis(2_500);

@@ -22,8 +22,9 @@ pub struct SettlingRules {
     pub settle_at_least: Duration,
     /// Rounds that must hold afterwards.
     pub holding_rounds: u32,
-    /// Where a denial is silence, how long those rounds must last at least: so long may a
-    /// dead interface look alive to the kubelet.
+    /// Where a denial is silence, how long the rounds must go on after the first that held:
+    /// so long may a dead interface look alive to the kubelet, and so only the time after
+    /// it proves that the interface was alive in that round.
     pub silence_at_least: Duration,
 }
 
@@ -97,7 +98,7 @@ pub struct Settling {
     rounds: u32,
     last_change: Duration,
     held: u32,
-    held_since: Duration,
+    first_held: Duration,
     /// [`Self::round`] has said that the step is done.
     done: bool,
 }
@@ -135,7 +136,7 @@ impl Settling {
             rounds: 0,
             last_change,
             held: 0,
-            held_since: Duration::ZERO,
+            first_held: Duration::ZERO,
             done: false,
         }
     }
@@ -175,13 +176,13 @@ impl Settling {
             self.held = 0;
         } else if settled {
             if self.held == 0 {
-                self.held_since = times.started;
+                self.first_held = times.ended;
             }
             self.held += 1;
         }
         let silent = self.cases.iter().any(Track::is_silent);
         self.done = self.held >= self.rules.holding_rounds
-            && (!silent || times.ended >= self.held_since + self.rules.silence_at_least);
+            && (!silent || times.ended >= self.first_held + self.rules.silence_at_least);
         self.done
     }
 

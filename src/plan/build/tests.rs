@@ -92,6 +92,16 @@ fn witnesses(plan: &Plan, case: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_host_name_may_refer_to_a_namespace_of_the_suite() {
+    let host = Peer::Host("api.${namespace:shop}.svc".to_owned());
+    let peers = [("web", Peer::Pod(pod("shop", "web"))), ("api", host)];
+    let plan = build(&[suite("shop", peers, vec![case("web", "api", Allowed)])], &inputs(2));
+    let plan = plan.unwrap();
+    let destination = &plan.cases().next().unwrap().destination;
+    assert_eq!(*destination, Destination::Host("api.np-aaaaaa-shop.svc".to_owned()));
+}
+
+#[test]
 fn peers_of_one_identity_share_a_pod_and_its_ports() {
     let mut twin = pod("shop", "web");
     twin.ports = [("admin".to_owned(), "9090/tcp".parse().unwrap())].into();
