@@ -110,7 +110,7 @@ pub fn build(suites: &[Suite], inputs: &Inputs) -> Result<Plan, PlanError> {
         .filter(|node| used.contains(node.name.as_str()))
         .map(|node| node.name.clone())
         .collect();
-    let controls = controls::add(&nodes, &control_namespace, &mut names, &mut pods);
+    let controls = controls::add(&inputs.run, &nodes, &control_namespace, &mut names, &mut pods);
     for case in planned.iter_mut().flat_map(|suite| &mut suite.cases) {
         let Some(controls) = controls.get(&pods[case.source.0].node) else { continue };
         match case.destination {

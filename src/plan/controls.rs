@@ -6,15 +6,21 @@ use super::{
     ControlNamespace, ControlPods, PlannedPod, PodIndex, Role,
     names::{Names, slug},
 };
-use crate::model::{Port, Protocol};
+use crate::model::{Port, Protocol, RunId};
 
 /// The label that says what a control pod is for; the canary policies select by it.
 const ROLE_LABEL: &str = "netproof.dev/control";
 /// The label that says which node it is for.
 const NODE_LABEL: &str = "netproof.dev/node";
 
+/// The label that says which run it is for, in a namespace that several runs may share: no
+/// run's canary policy may isolate another's pods. In a namespace of the run's own it would
+/// only cost the CNI an identity.
+const RUN_LABEL: &str = "netproof.dev/control-run";
+
 /// Appends the control pods of these nodes.
 pub(super) fn add(
+    run: &RunId,
     nodes: &[String],
     namespace: &ControlNamespace,
     names: &mut Names,
@@ -23,12 +29,15 @@ pub(super) fn add(
     let mut controls = BTreeMap::new();
     for (number, node) in nodes.iter().enumerate() {
         let mut add = |word: &str, role| {
-            let labels = [(ROLE_LABEL, word.to_owned()), (NODE_LABEL, node_value(node, number))];
+            let run = (!namespace.created).then(|| (RUN_LABEL, run.to_string()));
+            let labels = [(ROLE_LABEL, word.to_owned()), (NODE_LABEL, node_value(node, number))]
+                .into_iter()
+                .chain(run);
             pods.push(PlannedPod {
                 name: names.give(&format!("{word}-{node}"), "-0"),
                 namespace: namespace.name.clone(),
                 namespace_created: namespace.created,
-                labels: labels.map(|(key, value)| (key.to_owned(), value)).into(),
+                labels: labels.map(|(key, value)| (key.to_owned(), value)).collect(),
                 annotations: BTreeMap::new(),
                 service_account: None,
                 ports: ports(),

@@ -102,6 +102,23 @@ fn a_host_name_may_refer_to_a_namespace_of_the_suite() {
 }
 
 #[test]
+fn control_pods_are_told_apart_by_run_only_where_runs_may_meet() {
+    let suites = [suite(
+        "shop",
+        [("web", Peer::Pod(pod("shop", "web"))), ("far", Peer::Host("far.example".to_owned()))],
+        vec![case("web", "far", Blocked)],
+    )];
+    for (given, labelled) in [(None, false), (Some("lab".to_owned()), true)] {
+        let plan =
+            build(&suites, &Inputs { control_namespace: given.clone(), ..inputs(2) }).unwrap();
+        for pod in plan.pods.iter().filter(|pod| !matches!(pod.role, Role::Peer { .. })) {
+            let run = pod.labels.get("netproof.dev/control-run").map(String::as_str);
+            assert_eq!(run, labelled.then_some("aaaaaa"), "{} in {given:?}", pod.name);
+        }
+    }
+}
+
+#[test]
 fn peers_of_one_identity_share_a_pod_and_its_ports() {
     let mut twin = pod("shop", "web");
     twin.ports = [("admin".to_owned(), "9090/tcp".parse().unwrap())].into();
