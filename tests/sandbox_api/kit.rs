@@ -132,7 +132,11 @@ impl Lab {
             Err(_) => Target::Name(target.to_owned()),
         };
         let timing = Timing::default();
-        let probe = Probe { id: 1, target, port, protocol, question, timing };
+        self.probe(from, Probe { id: 1, target, port, protocol, question, timing }).await
+    }
+
+    /// Makes one probe from a pod.
+    pub async fn probe(&self, from: &str, probe: Probe) -> String {
         let requests = [
             Request::Open { version: VERSION, key: KEY.to_owned() },
             Request::Batch { batch: 1, rate: None, probes: vec![probe] },
@@ -173,6 +177,7 @@ fn describe(result: &ProbeResult) -> String {
             Outcome::Connected { answer: Answer::HandshakeOnly } => "handshake".to_owned(),
             Outcome::Refused => "refused".to_owned(),
             Outcome::TimedOut => "timed out".to_owned(),
+            Outcome::NoRoute { .. } => "no route".to_owned(),
             other => format!("{other:?}"),
         })
         .collect();

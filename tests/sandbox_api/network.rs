@@ -1,7 +1,11 @@
 //! What the API says of the network is true on the wire.
 
 use kube::api::{DeleteParams, Patch, PatchParams};
-use netproof_probe::wire::Protocol::{Http, Tcp, Udp};
+use netproof_probe::wire::{
+    self, Probe,
+    Protocol::{Http, Tcp, Udp},
+    Question, Target, Timing,
+};
 use serde_json::{Value, json};
 
 use super::kit::{DEADLINE, Lab, agent, agent_on};
@@ -67,9 +71,26 @@ async fn policies_bite_and_let_go() {
 async fn a_new_pod_is_isolated_before_its_first_process_starts() {
     let lab = Lab::start().await;
     lab.create(deny_ingress("b")).await;
-    lab.ready([agent("a"), agent("b")]).await;
-    let address = lab.address("b").await;
-    assert_eq!(lab.dial("a", &address, 8080, Tcp).await, "timed out");
+    // So many rules take their time to be in force.
+    for number in 0..200 {
+        let peer = json!({"ipBlock": {"cidr": format!("198.51.{number}.0/24")}});
+        let mut many = policy("many", json!({"podSelector": {}, "ingress": [{"from": [peer]}]}));
+        many["metadata"]["name"] = format!("many-{number}").into();
+        lab.create(many).await;
+    }
+    lab.ready([agent_on("a", "node-1")]).await;
+    // The first address of a node is known before there is a pod that has it.
+    let knock = Probe {
+        id: 1,
+        target: Target::Address([10, 244, 1, 2].into()),
+        port: 8080,
+        protocol: wire::Protocol::Tcp,
+        question: Question::Keyed { nonce: "1".repeat(32) },
+        timing: Timing { window: 2_000, attempts: 100, reply: 1_000 },
+    };
+    let (answer, ()) = tokio::join!(lab.probe("a", knock), lab.ready([agent_on("b", "node-2")]));
+    assert_eq!(lab.address("b").await, "10.244.1.2");
+    assert!(["timed out", "no route"].contains(&answer.as_str()), "{answer}");
     lab.stop().await;
 }
 

@@ -23,7 +23,10 @@ use super::{
     report::{Board, Ended, Report, State},
 };
 use crate::sandbox::{
-    api::object::{Object, now, seconds},
+    api::{
+        object::{Object, now, seconds},
+        resource::PODS,
+    },
     controller::names,
     node::PodNetwork,
 };
@@ -176,7 +179,12 @@ impl Container {
 
     /// Starts the process and stays with it until it ends.
     async fn start(&mut self, program: Program) -> Outcome {
-        let process = match program.process(&self.shared.store, &self.pod, &self.spec) {
+        // Variables may stand for what has been written since the pod was assigned.
+        let store = &self.shared.store;
+        let pod = store.get(&PODS, self.pod.namespace(), self.pod.name());
+        let pod = pod.filter(|pod| pod.uid() == self.pod.uid());
+        let pod = pod.as_ref().unwrap_or(&self.pod);
+        let process = match program.process(store, pod, &self.spec) {
             Ok(process) => process,
             Err(error) => {
                 let ended = matches!(error, ProgramError::NotFound(_));

@@ -26,6 +26,10 @@ const STAND_IN_CONDITION: &str = "sandbox.netproof.dev/StandIn";
 pub(super) struct Facts {
     pub host: Option<Ipv4Addr>,
     pub address: Option<Ipv4Addr>,
+    /// It has its network.
+    pub wired: bool,
+    /// Why it doesn't have one yet.
+    pub problem: Option<String>,
     pub start: String,
     /// Its init containers have succeeded.
     pub initialized: bool,
@@ -121,7 +125,11 @@ fn set_conditions(
         conditions::set(pod, kind, holds, reason, message);
     };
     let ended = matches!(phase, "Succeeded" | "Failed");
-    set("PodReadyToStartContainers", facts.address.is_some() && !ended, "", "");
+    let (reason, message) = match &facts.problem {
+        Some(problem) => ("FailedCreatePodSandBox", problem.as_str()),
+        None => ("", ""),
+    };
+    set("PodReadyToStartContainers", facts.wired && !ended, reason, message);
     if facts.initialized {
         set("Initialized", true, "", "");
     } else {

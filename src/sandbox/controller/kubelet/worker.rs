@@ -45,65 +45,88 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Runs until the pod is gone and nothing of it is left.
+    ///
+    /// The rules come before the network, so that the pod is never without them; they go
+    /// after it. Only then may the address be somebody else's.
     pub(super) async fn run(mut self) {
         let node = self.first.text("/spec/nodeName").to_owned();
         let mut facts = Facts { host: Some(self.host), start: now(), ..Facts::default() };
-        let Some((address, network)) = self.network(&node, &mut facts).await else {
-            self.finish();
-            return;
-        };
-        self.wired.send_replace(Some(network.clone()));
-        facts.address = Some(address);
-        if self.rules_in_force(&facts).await {
+        let address = self.address(&node, &mut facts).await;
+        facts.address = address;
+        if let Some(address) = address
+            && self.rules_in_force(&facts).await
+            && let Some(network) = self.network(&node, address, &mut facts).await
+        {
+            facts.wired = true;
+            self.wired.send_replace(Some(network.clone()));
             self.containers(&network, &mut facts).await;
+            self.wired.send_replace(None);
+            if let Err(error) = self.shared.network.remove_pod(&network).await {
+                tracing::warn!(%error, pod = self.first.name(), "remove the pod's network");
+            }
         }
-        // Everything has ended: first the object, so that nobody is led here any more,
-        // then the network, and only then may the address be somebody else's.
         self.finish();
-        self.wired.send_replace(None);
-        if let Err(error) = self.shared.network.remove_pod(&network).await {
-            tracing::warn!(%error, pod = self.first.name(), "remove the pod's network");
+        if let Some(address) = address {
+            self.shared.addresses.give_back(&node, address);
         }
-        self.shared.addresses.give_back(&node, address);
         // A pod that has ended by itself stays until it is deleted.
         _ = self.pod.wait_for(Option::is_none).await;
     }
 
     /// Whether the pod is to end, or already no more.
     fn is_deleting(&self) -> bool {
-        self.pod.borrow().as_ref().is_none_or(|pod| pod.is_deleting())
+        is_ending(&self.pod.borrow())
     }
 
-    /// Gets an address and a network, or `None` if the pod is deleted meanwhile.
-    async fn network(&mut self, node: &str, facts: &mut Facts) -> Option<(Ipv4Addr, PodNetwork)> {
-        if self.first.pointer("/spec/hostNetwork") == Some(&Value::Bool(true)) {
-            // The scheduler and the manager know the node, or there were no worker.
-            let network = self.shared.network.host_network(node).ok()?;
-            return Some((self.host, network));
+    fn shares_its_nodes_network(&self) -> bool {
+        self.first.pointer("/spec/hostNetwork") == Some(&Value::Bool(true))
+    }
+
+    /// Takes an address, or none if the pod is deleted before one is free.
+    async fn address(&mut self, node: &str, facts: &mut Facts) -> Option<Ipv4Addr> {
+        if self.shares_its_nodes_network() {
+            return Some(self.host);
         }
+        while !self.is_deleting() {
+            match self.shared.addresses.take(node) {
+                Some(address) => return Some(address),
+                None => self.problem("the node has no free address".to_owned(), facts).await,
+            }
+        }
+        None
+    }
+
+    /// Makes the network, or none if the pod is deleted meanwhile.
+    async fn network(
+        &mut self,
+        node: &str,
+        address: Ipv4Addr,
+        facts: &mut Facts,
+    ) -> Option<PodNetwork> {
         let settings = settings(&self.first);
-        loop {
-            if self.is_deleting() {
-                return None;
-            }
-            let problem = match self.shared.addresses.take(node) {
-                None => "the node has no free address".to_owned(),
-                Some(address) => {
-                    match self.shared.network.add_pod(node, address, &settings).await {
-                        Ok(network) => return Some((address, network)),
-                        Err(error) => {
-                            self.shared.addresses.give_back(node, address);
-                            error.to_string()
-                        }
-                    }
-                }
+        while !self.is_deleting() {
+            let made = if self.shares_its_nodes_network() {
+                self.shared.network.host_network(node)
+            } else {
+                self.shared.network.add_pod(node, address, &settings).await
             };
-            tracing::warn!(problem, pod = self.first.name(), "make the pod's network");
-            status::write(&self.shared.store, &self.first, facts, &self.board.reports());
-            tokio::select! {
-                () = sleep(RETRY) => {}
-                _ = self.pod.wait_for(|pod| pod.as_ref().is_none_or(|pod| pod.is_deleting())) => {}
+            match made {
+                Ok(network) => return Some(network),
+                Err(error) => self.problem(error.to_string(), facts).await,
             }
+        }
+        None
+    }
+
+    /// Tells what the system refused, and waits until it may be tried again.
+    async fn problem(&mut self, problem: String, facts: &mut Facts) {
+        tracing::warn!(problem, pod = self.first.name(), "make the pod's network");
+        facts.problem = Some(problem);
+        status::write(&self.shared.store, &self.first, facts, &self.board.reports());
+        facts.problem = None;
+        tokio::select! {
+            () = sleep(RETRY) => {}
+            _ = self.pod.wait_for(is_ending) => {}
         }
     }
 
@@ -117,7 +140,7 @@ impl Worker {
         let mut applied = self.shared.applied.clone();
         tokio::select! {
             reached = applied.wait_for(|applied| *applied >= version) => reached.is_ok(),
-            _ = self.pod.wait_for(|pod| pod.as_ref().is_none_or(|pod| pod.is_deleting())) => false,
+            _ = self.pod.wait_for(is_ending) => false,
         }
     }
 
@@ -126,7 +149,7 @@ impl Worker {
         let (stop, stopped) = watch::channel(None);
         let container = |index: usize, spec: &Value, init: bool| Container {
             shared: Arc::clone(&self.shared),
-            pod: self.pod.borrow().clone().unwrap_or_else(|| Arc::clone(&self.first)),
+            pod: Arc::clone(&self.first),
             spec: spec.clone(),
             index,
             init,
@@ -240,6 +263,11 @@ impl Worker {
         // It may be gone already, and its name taken by another.
         let _ = delete::delete(&self.shared.store, place, &options);
     }
+}
+
+/// Whether a pod is to end, or already no more.
+fn is_ending(pod: &Option<Arc<Value>>) -> bool {
+    pod.as_ref().is_none_or(|pod| pod.is_deleting())
 }
 
 fn is_sidecar(pod: &Value, index: usize) -> bool {
