@@ -1,10 +1,19 @@
 //! From a kubeconfig to a client that says where it is connected to.
 
-use std::{error::Error as StdError, future::Future, path::PathBuf, time::Duration};
+use std::{
+    error::Error as StdError,
+    future::Future,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use kube::config::{Config, KubeConfigOptions, Kubeconfig as Written, KubeconfigError};
+use kube::{
+    client::ClientBuilder,
+    config::{Config, KubeConfigOptions, Kubeconfig as Written, KubeconfigError},
+};
+use tower::{ServiceBuilder, buffer::BufferLayer, retry::RetryLayer};
 
-use super::Error;
+use super::{Error, ErrorKind, proxy, repeat::Repeat, retry::Backoff};
 
 /// How long a single call may take. Admission webhooks are given up to 30 s by the
 /// server, so that a shorter wait would leave objects behind that nobody knows of.
@@ -12,6 +21,9 @@ const CALL: Duration = Duration::from_secs(40);
 
 /// How long the TCP and TLS handshakes with the server may take.
 const CONNECT: Duration = Duration::from_secs(10);
+
+/// Requests that wait for the one before to be put on its way.
+const REQUESTS: usize = 1_024;
 
 /// A cluster and the way to it.
 #[derive(Clone)]
@@ -66,11 +78,15 @@ impl Cluster {
         };
         config.connect_timeout = Some(CONNECT);
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let client = kube::Client::try_from(config).map_err(|error| ConnectError {
+        let client = ClientBuilder::try_from(config).map_err(|error| ConnectError {
             what: format!("context `{context}`: {error}"),
             remedy: Some("check the certificates and credentials in the kubeconfig".into()),
             source: None,
         })?;
+        let repeating = ServiceBuilder::new()
+            .layer(RetryLayer::new(Repeat::new()))
+            .layer(BufferLayer::new(REQUESTS));
+        let client = client.with_layer(&repeating).build();
         Ok(Self { client, context, server })
     }
 
@@ -92,6 +108,24 @@ impl Cluster {
         match tokio::time::timeout(CALL, request).await {
             Ok(answer) => answer.map_err(|error| Error::from_kube(what, error)),
             Err(_) => Err(Error::deadline(what)),
+        }
+    }
+
+    /// As [`Self::call`], once more after each conflict: pods that are created side by side
+    /// under a ResourceQuota meet in it.
+    pub(super) async fn call_again<T, F>(what: &str, request: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let begun = Instant::now();
+        let mut backoff = Backoff::request();
+        loop {
+            match Self::call(what, request()).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && begun.elapsed() < CALL => {
+                    tokio::time::sleep(backoff.pause()).await;
+                }
+                answer => return answer,
+            }
         }
     }
 }
@@ -161,14 +195,25 @@ async fn from_written(
             },
         ));
     }
+    let own_proxy = proxy_of(&written, &name);
     let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
-    let config = Config::from_custom_kubeconfig(written, &options).await.map_err(|error| {
+    let mut config = Config::from_custom_kubeconfig(written, &options).await.map_err(|error| {
         ConnectError::new(
             format!("context `{name}`: {error}"),
             "check the context's cluster and user in the kubeconfig",
         )
     })?;
+    config.proxy_url =
+        proxy::decide(&config.cluster_url, own_proxy.as_deref(), config.proxy_url.take());
     Ok((config, name))
+}
+
+/// The `proxy-url` of a context's cluster.
+fn proxy_of(written: &Written, context: &str) -> Option<String> {
+    let context = written.contexts.iter().find(|named| named.name == context)?;
+    let cluster = &context.context.as_ref()?.cluster;
+    let cluster = written.clusters.iter().find(|named| named.name == *cluster)?;
+    cluster.cluster.as_ref()?.proxy_url.clone()
 }
 
 fn in_cluster(context: Option<&str>) -> Result<Config, ConnectError> {

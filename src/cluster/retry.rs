@@ -19,6 +19,11 @@ impl Backoff {
         Self::new(Duration::from_millis(50), Duration::from_secs(5))
     }
 
+    /// For a single request: 100 ms to 2 s.
+    pub(super) fn request() -> Self {
+        Self::new(Duration::from_millis(100), Duration::from_secs(2))
+    }
+
     /// For a watch: 100 ms to 5 s.
     pub(super) fn watch() -> Self {
         Self::new(Duration::from_millis(100), Duration::from_secs(5))
