@@ -54,6 +54,16 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Says on standard error what one should know, and what to do about it.
+pub(super) fn warn(message: &str, remedy: Option<&str>) {
+    let yellow = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
+    let bold = Style::new().bold();
+    eprintln!("{yellow}warning{yellow:#}: {message}");
+    if let Some(remedy) = remedy {
+        eprintln!("  {bold}try{bold:#}: {remedy}");
+    }
+}
+
 /// Says on standard error what went wrong and what to do about it.
 pub(super) fn complain(message: &str, remedy: Option<&str>) {
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));

@@ -5,7 +5,12 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use rand::RngExt;
 
-use super::{Exit, check, exit::complain, sandbox, signals};
+use super::{
+    Exit, check,
+    exit::complain,
+    nodes::{self, Refusal},
+    sandbox, signals,
+};
 use crate::{
     cluster::{AgentSettings, Cluster, Kubeconfig, RunContext},
     event::{ClusterInfo, Interruption},
@@ -47,6 +52,10 @@ pub(super) struct RunCommand {
     /// Put control pods into this existing namespace instead of a new one.
     #[arg(long, value_name = "NAMESPACE")]
     control_namespace: Option<String>,
+    /// Place probe pods on this node; may be given several times. Else on two of the
+    /// cluster's.
+    #[arg(long = "node", value_name = "NODE")]
+    nodes: Vec<String>,
     /// The probe image, as `netproof image save` names it.
     #[arg(long, value_name = "REFERENCE", default_value = DEFAULT_IMAGE)]
     image: String,
@@ -165,18 +174,20 @@ impl RunCommand {
                 return Exit::BadInput;
             }
         };
-        let (version, nodes) = match tokio::try_join!(cluster.version(), cluster.nodes()) {
+        let asked = async {
+            let version = cluster.version().await.map_err(|error| Refusal::of(&error))?;
+            let control = self.control_namespace.as_deref();
+            let nodes = nodes::choose(&cluster, suites, &self.nodes, control).await?;
+            Ok((version, nodes))
+        };
+        let (version, nodes) = match asked.await {
             Ok(answers) => answers,
-            Err(error) => {
+            Err(Refusal { message, remedy, exit }) => {
                 let whom = format!("context {} at {}", cluster.context(), cluster.server());
-                complain(&format!("{whom}: {}", chain(&error)), error.remedy().as_deref());
-                return Exit::Undecided;
+                complain(&format!("{whom}: {message}"), remedy.as_deref());
+                return exit;
             }
         };
-        let nodes = nodes
-            .into_iter()
-            .map(|node| plan::Node { name: node.name, labels: node.labels })
-            .collect();
         let plan = match self.plan(suites, nodes) {
             Ok(plan) => plan,
             Err(error) => {
@@ -220,7 +231,7 @@ impl RunCommand {
             families: vec![Family::Ipv4],
             control_namespace: self.control_namespace.clone(),
             filter: Filter::from(self.filters.clone()),
-            max_nodes: NODES,
+            max_nodes: self.nodes.len().max(NODES),
         };
         plan::build(suites, &inputs)
     }

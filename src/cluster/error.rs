@@ -6,7 +6,7 @@
 
 use std::error::Error as StdError;
 
-use kube::client::UpgradeConnectionError;
+use kube::client::{AuthError, UpgradeConnectionError};
 
 /// A call to Kubernetes failed: `create pod shop/np-abcdef-web-0: quota exceeded`.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// RBAC or an admission plugin refuses.
     Forbidden,
+    /// The server doesn't take the credentials, or there are none to be had.
+    Unauthorized,
     /// The object, or its kind, is not there.
     NotFound,
     /// An object of that name exists already.
@@ -67,6 +69,9 @@ impl Error {
         };
         let (message, kind, source) = match error {
             kube::Error::Api(status) => (message_of(&status), kind_of(&status), None),
+            kube::Error::Service(source) if source.is::<AuthError>() => {
+                below("no credentials for the cluster", ErrorKind::Unauthorized, source)
+            }
             kube::Error::Service(source) => {
                 below("the API server does not answer", ErrorKind::Unreachable, source)
             }
@@ -81,7 +86,8 @@ impl Error {
             }
             kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => {
                 let kind = match status.as_u16() {
-                    401 | 403 => ErrorKind::Forbidden,
+                    401 => ErrorKind::Unauthorized,
+                    403 => ErrorKind::Forbidden,
                     404 => ErrorKind::NotFound,
                     _ => ErrorKind::Other,
                 };
@@ -124,6 +130,16 @@ impl Error {
             ErrorKind::Forbidden if message.contains("exceeded quota") => {
                 "raise the namespace's ResourceQuota, or choose another namespace".into()
             }
+            ErrorKind::Forbidden if message.contains("must specify") => {
+                "the namespace's ResourceQuota counts limits that probe pods don't set: give the \
+                 namespace a LimitRange with defaults, or choose another one"
+                    .into()
+            }
+            ErrorKind::Forbidden if message.contains("per Container is") => {
+                "the namespace's LimitRange doesn't fit probe pods (requests: 5m of CPU, 16Mi of \
+                 memory; limit: 256Mi): choose another namespace"
+                    .into()
+            }
             ErrorKind::Forbidden if message.contains("violates PodSecurity") => {
                 "probe pods meet the `restricted` level; a sysctl for ports below 1024 needs \
                  Kubernetes 1.29: choose ports above 1023"
@@ -132,6 +148,9 @@ impl Error {
             ErrorKind::Forbidden => "ask for that permission, or use a context that has it \
                                      (`kubectl auth can-i --list` shows what this one may)"
                 .into(),
+            ErrorKind::Unauthorized => {
+                "log in again: the context's token or certificate is wrong or has expired".into()
+            }
             ErrorKind::Unreachable => {
                 "check that the cluster is up and that --context names the right one".into()
             }
@@ -144,7 +163,8 @@ impl Error {
 fn kind_of(status: &kube::core::Status) -> ErrorKind {
     match (status.reason.as_str(), status.code) {
         ("AlreadyExists", _) => ErrorKind::AlreadyExists,
-        ("Forbidden" | "Unauthorized", _) | ("", 401 | 403) => ErrorKind::Forbidden,
+        ("Forbidden", _) | ("", 403) => ErrorKind::Forbidden,
+        ("Unauthorized", _) | ("", 401) => ErrorKind::Unauthorized,
         ("NotFound", _) | ("", 404) => ErrorKind::NotFound,
         ("Conflict" | "Expired", _) | ("", 409 | 410) => ErrorKind::Conflict,
         ("Invalid" | "BadRequest", _) | ("", 400 | 422) => ErrorKind::Invalid,
@@ -188,6 +208,13 @@ mod tests {
             ),
             ("Conflict", 409, "changed", "create pod shop/web: changed", ErrorKind::Conflict),
             ("", 422, "bad", "create pod shop/web: bad", ErrorKind::Invalid),
+            (
+                "Unauthorized",
+                401,
+                "Unauthorized",
+                "create pod shop/web: Unauthorized",
+                ErrorKind::Unauthorized,
+            ),
         ] {
             let status = Status::failure(message, reason).with_code(code);
             let error = Error::from_kube("create pod shop/web", kube::Error::Api(status.boxed()));
@@ -201,6 +228,8 @@ mod tests {
         for (message, remedy) in [
             ("exceeded quota: pods", "ResourceQuota"),
             ("violates PodSecurity \"restricted:v1.28\"", "ports above 1023"),
+            ("failed quota: q: must specify limits.cpu for: netproof-probe", "LimitRange"),
+            ("minimum cpu usage per Container is 100m, but request is 5m", "5m of CPU"),
             ("User \"u\" cannot create resource \"pods\"", "kubectl auth can-i"),
         ] {
             let status = Status::failure(message, "Forbidden").with_code(403);

@@ -36,7 +36,7 @@ impl Lab {
         let cluster = Cluster::connect(&Kubeconfig::Text(sandbox.kubeconfig().into()), None)
             .await
             .expect("a client");
-        let nodes = cluster.nodes().await.expect("nodes");
+        let nodes = cluster.nodes().await.expect("nodes").usable;
         let nodes = nodes.into_iter().map(|node| node.name).collect();
         let written = kube::config::Kubeconfig::from_yaml(sandbox.kubeconfig()).expect("YAML");
         let config =

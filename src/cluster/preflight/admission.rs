@@ -50,7 +50,7 @@ pub(super) async fn look(
                 ErrorKind::Other | ErrorKind::Deadline => {
                     findings.push(Finding::warn(format!("not tried beforehand: {error}")));
                 }
-                ErrorKind::Unreachable => return Err(error),
+                ErrorKind::Unreachable | ErrorKind::Unauthorized => return Err(error),
             },
         }
     }
