@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, exit::complain, signals};
 use crate::{
-    cluster::{AbandonedRun, CleanupOptions, CleanupReport, Cluster, Kubeconfig, cleanup},
+    cluster::{
+        AbandonedRun, CleanupOptions, CleanupReport, Cluster, ErrorKind, Kubeconfig, cleanup,
+    },
     model::chain,
     run::Stop,
 };
@@ -32,6 +34,10 @@ pub(super) struct CleanupCommand {
     /// The kubeconfig's context; else its current one.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
+    /// Look into this namespace only; may be given several times. For whoever may not
+    /// list in all of them.
+    #[arg(long = "namespace", short, value_name = "NAMESPACE")]
+    namespaces: Vec<String>,
     /// Only say what would be removed.
     #[arg(long)]
     dry_run: bool,
@@ -55,7 +61,12 @@ impl CleanupCommand {
         }
         println!("looking for dead runs in {} ({})", cluster.context(), cluster.server());
         let cancel = CancellationToken::new();
-        let options = CleanupOptions { dry_run: self.dry_run, ..CleanupOptions::default() };
+        let options = CleanupOptions {
+            dry_run: self.dry_run,
+            namespaces: self.namespaces.into_iter().collect(),
+            ..CleanupOptions::default()
+        };
+        let everywhere = options.namespaces.is_empty();
         let cleaning = async {
             cluster.version().await?;
             cleanup(&cluster, &options, &cancel).await
@@ -65,6 +76,11 @@ impl CleanupCommand {
                 Ok(report) => {
                     println!("{}", text(&report, self.dry_run));
                     exit(&report)
+                }
+                Err(error) if error.kind() == ErrorKind::Forbidden && everywhere => {
+                    let remedy = "--namespace NAME looks into that namespace only";
+                    complain(&chain(&error), Some(remedy));
+                    Exit::Undecided
                 }
                 Err(error) => {
                     complain(&chain(&error), error.remedy().as_deref());

@@ -89,13 +89,15 @@ impl RunContext {
             }),
         };
         let policies: Api<NetworkPolicy> = Api::namespaced(self.client(), namespace);
-        match Cluster::call(&what, policies.create(&run_context::writing(), &policy)).await {
+        let writing = run_context::writing();
+        match Cluster::call_again(&what, || policies.create(&writing, &policy)).await {
             // The name holds the run's id: a write of ours was repeated.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             answer => {
                 answer?;
             }
         }
+        self.made::<NetworkPolicy>(namespace, &name, None);
         Ok(Instant::now())
     }
 }

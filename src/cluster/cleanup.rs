@@ -28,13 +28,21 @@ pub struct CleanupOptions {
     pub within: Duration,
     /// How long a Lease must be seen unrenewed; live runs renew theirs every 3 s.
     pub unrenewed: Duration,
+    /// Look at these namespaces only, for whoever may not list in all of them; at
+    /// everything where empty.
+    pub namespaces: BTreeSet<String>,
 }
 
 impl Default for CleanupOptions {
     /// Removes, waits two minutes for each run (namespaces are slow), and takes a Lease's
     /// own 15 s for the limit between life and death.
     fn default() -> Self {
-        Self { dry_run: false, within: Duration::from_mins(2), unrenewed: lease::DURATION }
+        Self {
+            dry_run: false,
+            within: Duration::from_mins(2),
+            unrenewed: lease::DURATION,
+            namespaces: BTreeSet::new(),
+        }
     }
 }
 
@@ -83,17 +91,42 @@ pub async fn cleanup(
 }
 
 async fn clean(cluster: &Cluster, options: &CleanupOptions) -> Result<CleanupReport, Error> {
-    let before = pulse(cluster).await?;
-    let seen = Instant::now();
-    let Remains { runs, unseen } = search::everything(cluster).await?;
-    let mut report = CleanupReport { unseen, ..CleanupReport::default() };
-    if runs.is_empty() {
-        return Ok(report);
+    if options.namespaces.is_empty() {
+        let before = pulse(cluster).await?;
+        let seen = Instant::now();
+        let remains = search::everything(cluster, None).await?;
+        if remains.runs.is_empty() {
+            return Ok(CleanupReport { unseen: unseen(&remains), ..CleanupReport::default() });
+        }
+        // Time itself is what is waited for.
+        tokio::time::sleep_until((seen + options.unrenewed).into()).await;
+        let after = pulse(cluster).await?;
+        return Ok(bury(cluster, options, remains, &before, &after).await);
     }
-    // Time itself is what is waited for.
-    tokio::time::sleep_until((seen + options.unrenewed).into()).await;
-    let after = pulse(cluster).await?;
+    let mut remains = search::everything(cluster, Some(&options.namespaces)).await?;
+    let before = pulse_of(cluster, &mut remains).await?;
+    if remains.runs.is_empty() {
+        return Ok(CleanupReport { unseen: unseen(&remains), ..CleanupReport::default() });
+    }
+    tokio::time::sleep(options.unrenewed).await;
+    let after = pulse_of(cluster, &mut remains).await?;
+    Ok(bury(cluster, options, remains, &before, &after).await)
+}
 
+fn unseen(remains: &Remains) -> Vec<String> {
+    remains.unseen.iter().chain(&remains.forbidden).cloned().collect()
+}
+
+/// Removes what is left of the runs whose pulse has stood still.
+async fn bury(
+    cluster: &Cluster,
+    options: &CleanupOptions,
+    remains: Remains,
+    before: &Pulse,
+    after: &Pulse,
+) -> CleanupReport {
+    let mut report = CleanupReport { unseen: unseen(&remains), ..CleanupReport::default() };
+    let runs = remains.runs;
     let (dead, alive): (Vec<_>, Vec<_>) =
         runs.into_iter().partition(|(run, _)| before.get(run) == after.get(run));
     report.alive = alive.into_iter().map(|(run, _)| run).collect();
@@ -110,7 +143,44 @@ async fn clean(cluster: &Cluster, options: &CleanupOptions) -> Result<CleanupRep
         AbandonedRun { run, found, removed, left }
     });
     report.abandoned = stream::iter(removals).buffered(PARALLEL).collect().await;
-    Ok(report)
+    report
+}
+
+/// The pulse of these runs, by the Leases that they have named. A run whose Lease can't be
+/// looked at may be alive: it is left out from now on, and that is told.
+async fn pulse_of(cluster: &Cluster, remains: &mut Remains) -> Result<Pulse, Error> {
+    let mut pulse = Pulse::new();
+    let runs: Vec<RunId> = remains.runs.keys().cloned().collect();
+    for run in runs {
+        let name = marks::run_object(&run);
+        let Some(namespace) = remains.lease_namespaces.get(&run) else {
+            remains.runs.remove(&run);
+            remains.unseen.push(format!(
+                "run {run} has left something, and nothing there tells where its Lease is"
+            ));
+            continue;
+        };
+        let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
+        let what = format!("get lease {namespace}/{name}");
+        match Cluster::call(what, leases.get(&name)).await {
+            Ok(lease) => {
+                pulse.entry(run).or_default().insert(beat(lease));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::Forbidden => {
+                remains.runs.remove(&run);
+                remains.unseen.push(format!("whether run {run} is alive: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(pulse)
+}
+
+/// What changes with each renewal.
+fn beat(lease: Lease) -> String {
+    let version = lease.resource_version().unwrap_or_default();
+    format!("{version} {:?}", lease.spec.and_then(|spec| spec.renew_time))
 }
 
 /// Every run's Leases as they are now.
@@ -123,9 +193,7 @@ async fn pulse(cluster: &Cluster) -> Result<Pulse, Error> {
     let mut pulse = Pulse::new();
     for lease in listed.items {
         let Some(run) = marks::run_of(&lease.metadata) else { continue };
-        let version = lease.resource_version().unwrap_or_default();
-        let renewed = lease.spec.and_then(|spec| spec.renew_time);
-        pulse.entry(run).or_default().insert(format!("{version} {renewed:?}"));
+        pulse.entry(run).or_default().insert(beat(lease));
     }
     Ok(pulse)
 }

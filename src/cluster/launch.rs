@@ -88,8 +88,12 @@ impl RunContext {
     pub async fn create_owner(&self, namespace: &str) -> Result<(), Error> {
         let name = marks::run_object(self.run());
         let configmaps: Api<ConfigMap> = Api::namespaced(self.client(), namespace);
+        let mut metadata = self.metadata(&name);
+        let lease_namespace = self.memory().control_namespace.clone();
+        metadata.annotations = lease_namespace
+            .map(|namespace| BTreeMap::from([(marks::LEASE_NAMESPACE.to_owned(), namespace)]));
         let configmap = ConfigMap {
-            metadata: self.metadata(&name),
+            metadata,
             data: Some(BTreeMap::from([(
                 "README".to_owned(),
                 format!(
@@ -101,18 +105,16 @@ impl RunContext {
             ..ConfigMap::default()
         };
         let what = format!("create configmap {namespace}/{name}");
-        let created = match Cluster::call(
-            &what,
-            configmaps.create(&run_context::writing(), &configmap),
-        )
-        .await
-        {
+        let writing = run_context::writing();
+        let creating = || configmaps.create(&writing, &configmap);
+        let created = match Cluster::call_again(&what, creating).await {
             // The name holds the run's id: it is ours.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 Cluster::call(what, configmaps.get(&name)).await?
             }
             created => created?,
         };
+        self.made::<ConfigMap>(namespace, &name, created.metadata.uid.clone());
         let owner = OwnerReference {
             api_version: "v1".into(),
             kind: "ConfigMap".into(),
@@ -152,8 +154,9 @@ impl RunContext {
         let what = format!("create pod {namespace}/{name}");
         let begun = Instant::now();
         let mut pause = Duration::from_millis(50);
+        let writing = run_context::writing();
         let created = loop {
-            match Cluster::call(&what, pods.create(&run_context::writing(), &pod)).await {
+            match Cluster::call_again(&what, || pods.create(&writing, &pod)).await {
                 // The service account of a new namespace is made by a controller. Watching
                 // for it would need a permission that nothing else here needs.
                 Err(error)
@@ -174,6 +177,7 @@ impl RunContext {
                 created => break created?,
             }
         };
+        self.made::<Pod>(namespace, name, created.metadata.uid.clone());
         let uid = created.metadata.uid.unwrap_or_default();
         Ok(CreatedPod { uid, written: Instant::now() })
     }

@@ -60,12 +60,14 @@ impl RunLease {
             }),
         };
         let what = format!("create lease {namespace}/{name}");
-        match Cluster::call(what, leases.create(&run_context::writing(), &lease)).await {
+        let writing = run_context::writing();
+        match Cluster::call_again(&what, || leases.create(&writing, &lease)).await {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             answer => {
                 answer?;
             }
         }
+        context.made::<Lease>(namespace, &name, None);
 
         let (lost, reason, stop) =
             (CancellationToken::new(), Arc::new(OnceLock::new()), CancellationToken::new());

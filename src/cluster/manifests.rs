@@ -73,8 +73,8 @@ impl RunContext {
         }
         self.mark(&mut object, &types, reference.namespace.as_deref());
         let api = kind.api(self.client(), reference.namespace.as_deref());
-        let answer = match Cluster::call(&what, api.create(&run_context::writing(), &object)).await
-        {
+        let writing = run_context::writing();
+        let answer = match Cluster::call_again(&what, || api.create(&writing, &object)).await {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 self.found_ours(&api, &reference, error).await?
             }

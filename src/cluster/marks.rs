@@ -11,6 +11,9 @@ use crate::model::RunId;
 /// The run's id: a label of everything but probe pods, an annotation of these.
 pub const RUN: &str = "netproof.dev/run";
 
+/// An annotation of a run's ConfigMap: the namespace that holds the run's Lease.
+pub const LEASE_NAMESPACE: &str = "netproof.dev/lease-namespace";
+
 /// The one label that netproof adds to a probe pod; its value is empty.
 pub const PROBE: &str = "netproof.dev/probe";
 

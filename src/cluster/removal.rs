@@ -174,10 +174,13 @@ async fn wait(cluster: &Cluster, group: &Group, items: Vec<Item>, deadline: Inst
                 let names: Vec<String> = left.keys().cloned().collect();
                 for name in names {
                     let asked = tokio::time::timeout_at(deadline.into(), api.get_opt(&name)).await;
-                    let item = left.get(&name);
-                    if let (Ok(Ok(found)), Some(item)) = (asked, item)
-                        && found.is_none_or(|object| !is(item, &object))
-                    {
+                    let (Ok(asked), Some(item)) = (asked, left.get(&name)) else { continue };
+                    let is_gone = match asked {
+                        Ok(found) => found.is_none_or(|object| !is(item, &object)),
+                        // Who may delete and not look has to believe the answer.
+                        Err(error) => Error::from_kube("", error).kind() == ErrorKind::Forbidden,
+                    };
+                    if is_gone {
                         left.remove(&name);
                     }
                 }

@@ -7,10 +7,10 @@ use std::{
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::api::PostParams;
+use kube::{Resource, api::PostParams};
 use netproof_probe::wire;
 
-use super::{Cluster, kinds::Kinds, marks, removal::Item};
+use super::{Cluster, ObjectRef, kinds::Kinds, marks, removal::Item, search};
 use crate::model::RunId;
 
 /// A run in a cluster. Clones are cheap and share what they have learned.
@@ -27,12 +27,16 @@ pub struct RunContext {
 /// What a run has learned of the cluster and left in it.
 #[derive(Default)]
 pub(super) struct Memory {
+    /// Where the run's Lease is.
+    pub(super) control_namespace: Option<String>,
     /// The run's ConfigMap in each namespace that has one.
     pub(super) owners: BTreeMap<String, OwnerReference>,
     /// Control ports that differ from the usual one, by namespace and pod.
     pub(super) control_ports: HashMap<(String, String), u16>,
     /// Objects of manifests that were created, in order.
     pub(super) applied: Vec<Item>,
+    /// Objects of the run's own that were created.
+    pub(super) made: Vec<Item>,
 }
 
 /// How the agents of a run are started.
@@ -70,6 +74,28 @@ impl RunContext {
     /// How agents are started.
     pub fn agent(&self) -> &AgentSettings {
         &self.agent
+    }
+
+    /// Notes in which namespace the run's Lease is going to be. A cleanup that looks at
+    /// some namespaces only has to know.
+    pub fn note_control_namespace(&self, namespace: &str) {
+        self.memory().control_namespace = Some(namespace.to_owned());
+    }
+
+    /// Notes an object of the run's own in a namespace: the sweep finds it even where
+    /// nothing may be listed.
+    pub(super) fn made<K>(&self, namespace: &str, name: &str, uid: Option<String>)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let kind = search::builtin::<K>(true);
+        let reference = ObjectRef {
+            api_version: kind.resource.api_version.clone(),
+            kind: kind.resource.kind.clone(),
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+        };
+        self.memory().made.push(Item { reference, kind, uid, found_by: None });
     }
 
     pub(super) fn client(&self) -> kube::Client {

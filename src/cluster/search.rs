@@ -34,19 +34,51 @@ pub(super) struct Remains {
     pub(super) runs: BTreeMap<RunId, Vec<Item>>,
     /// What could not be looked at.
     pub(super) unseen: Vec<String>,
+    /// What may not be looked at.
+    pub(super) forbidden: Vec<String>,
+    /// The namespaces that hold the runs' Leases, as far as the runs have noted it.
+    pub(super) lease_namespaces: BTreeMap<RunId, String>,
 }
 
-/// An object and the run that it belongs to.
-type Found = (RunId, Item);
+impl Remains {
+    fn add(&mut self, other: Self) {
+        for (run, items) in other.runs {
+            self.runs.entry(run).or_default().extend(items);
+        }
+        self.unseen.extend(other.unseen);
+        self.forbidden.extend(other.forbidden);
+        self.lease_namespaces.extend(other.lease_namespaces);
+    }
+}
 
-/// Looks through the whole cluster.
-pub(super) async fn everything(cluster: &Cluster) -> Result<Remains, Error> {
+/// An object that belongs to a run.
+struct Found {
+    run: RunId,
+    item: Item,
+    lease_namespace: Option<String>,
+}
+
+/// Looks for objects of every kind, through the whole cluster or in these namespaces only.
+pub(super) async fn everything(
+    cluster: &Cluster,
+    namespaces: Option<&BTreeSet<String>>,
+) -> Result<Remains, Error> {
     let (kinds, unseen) = Kinds::new(cluster.client.clone()).all().await?;
-    let kinds = kinds
+    let kinds: Vec<Kind> = kinds
         .into_iter()
         .filter(|kind| kind.removable && !DERIVED.contains(&kind.resource.kind.as_str()))
+        .filter(|kind| kind.namespaced || namespaces.is_none())
         .collect();
-    let mut remains = look(cluster, kinds, None, None).await;
+    let mut remains = match namespaces {
+        None => look(cluster, kinds, None, None).await,
+        Some(namespaces) => {
+            let mut remains = Remains::default();
+            for namespace in namespaces {
+                remains.add(look(cluster, kinds.clone(), Some(namespace), None).await);
+            }
+            remains
+        }
+    };
     remains.unseen.extend(unseen);
     Ok(remains)
 }
@@ -69,10 +101,7 @@ pub(super) async fn in_namespaces(
         .map(|namespace| look(cluster, kinds.to_vec(), Some(namespace), Some(run)));
     let found: Vec<Remains> = stream::iter(looks).buffer_unordered(PARALLEL).collect().await;
     for one in found {
-        remains.unseen.extend(one.unseen);
-        for (run, items) in one.runs {
-            remains.runs.entry(run).or_default().extend(items);
-        }
+        remains.add(one);
     }
     remains
 }
@@ -100,8 +129,11 @@ async fn look(
     let mut forbidden = Vec::new();
     for (kind, found) in lists {
         match found {
-            Ok(items) => {
-                for (run, item) in items {
+            Ok(found) => {
+                for Found { run, item, lease_namespace } in found {
+                    if let Some(namespace) = lease_namespace {
+                        remains.lease_namespaces.insert(run.clone(), namespace);
+                    }
                     remains.runs.entry(run).or_default().push(item);
                 }
             }
@@ -116,7 +148,7 @@ async fn look(
     if !forbidden.is_empty() {
         forbidden.sort();
         let place = namespace.map(|name| format!(" in namespace {name}")).unwrap_or_default();
-        remains.unseen.push(format!("no permission to list {}{place}", forbidden.join(", ")));
+        remains.forbidden.push(format!("no permission to list {}{place}", forbidden.join(", ")));
     }
     remains
 }
@@ -145,8 +177,11 @@ async fn list(
                 owner.controller == Some(true) && owner.name != marks::run_object(&of)
             });
             if run.is_none_or(|run| *run == of) && !is_derived {
+                let notes = object.metadata.annotations.as_ref();
+                let lease_namespace =
+                    notes.and_then(|notes| notes.get(marks::LEASE_NAMESPACE)).cloned();
                 let item = item(kind, object, selector.clone());
-                found.push((of, item));
+                found.push(Found { run: of, item, lease_namespace });
             }
         }
         match listed.metadata.continue_.filter(|token| !token.is_empty()) {

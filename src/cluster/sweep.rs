@@ -45,7 +45,13 @@ pub async fn sweep(
     let mut found = search::in_namespaces(cluster, run, &used).await;
     items.extend(found.runs.remove(run).unwrap_or_default());
     let applied = context.memory().applied.clone();
-    for object in &applied {
+    // Where nothing may be listed, what this run itself has noted has to do.
+    let own: Vec<Item> = context.memory().made.clone();
+    let own = own.iter().filter(|item| {
+        !found.forbidden.is_empty()
+            && item.reference.namespace.as_ref().is_some_and(|name| used.contains(name))
+    });
+    for object in applied.iter().chain(own) {
         let inside = object.reference.namespace.as_ref().is_some_and(|name| made.contains(name));
         if !inside && !items.iter().any(|item| item.reference == object.reference) {
             items.push(object.clone());
@@ -55,6 +61,12 @@ pub async fn sweep(
     report.left.extend(found.unseen);
     let mut memory = context.memory();
     memory.applied.retain(|object| !applied.iter().any(|old| old.reference == object.reference));
+    memory.made.retain(|item| {
+        item.reference
+            .namespace
+            .as_ref()
+            .is_none_or(|name| !made.contains(name) && !used.contains(name))
+    });
     memory.owners.retain(|namespace, _| !made.contains(namespace) && !used.contains(namespace));
     Ok(report)
 }
@@ -64,7 +76,7 @@ async fn namespaces(context: &RunContext, created: &BTreeSet<String>) -> Result<
     let mut found = search::namespaces(context.cluster(), context.run()).await;
     let mut items = found.runs.remove(context.run()).unwrap_or_default();
     items.retain(|item| created.contains(&item.reference.name));
-    if found.unseen.is_empty() {
+    if found.unseen.is_empty() && found.forbidden.is_empty() {
         return Ok(items);
     }
     let api: Api<Namespace> = Api::all(context.client());

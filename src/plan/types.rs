@@ -80,6 +80,25 @@ pub struct SuitePlan {
     pub cases: Vec<PlannedCase>,
 }
 
+impl SuitePlan {
+    /// Namespaces that its objects go to and that it doesn't make, by its setup or as one
+    /// of the objects.
+    pub fn foreign_namespaces(&self) -> impl Iterator<Item = &str> {
+        fn text<'a>(object: &'a PlannedObject, at: &str) -> Option<&'a str> {
+            object.object.pointer(at).and_then(Value::as_str)
+        }
+        let is_made = |name: &str| {
+            let is = |object| {
+                text(object, "/kind") == Some("Namespace")
+                    && text(object, "/metadata/name") == Some(name)
+            };
+            self.namespaces.iter().any(|made| made.name == name) || self.objects.iter().any(is)
+        };
+        let named = self.objects.iter().filter_map(|object| text(object, "/metadata/namespace"));
+        named.filter(move |name| !is_made(name))
+    }
+}
+
 /// A namespace that the run makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedNamespace {

@@ -135,9 +135,10 @@ impl Runner<'_> {
         launched.iter().filter_map(differs).collect()
     }
 
-    /// Namespaces that the suite's pods are guests in.
+    /// Namespaces that the suite's pods and objects are guests in.
     pub(super) fn used_namespaces(&self, suite: &SuitePlan) -> BTreeSet<String> {
         let pods = suite.pods.iter().map(|index| self.plan.pod(*index));
-        pods.filter(|pod| !pod.namespace_created).map(|pod| pod.namespace.clone()).collect()
+        let pods = pods.filter(|pod| !pod.namespace_created).map(|pod| pod.namespace.as_str());
+        pods.chain(suite.foreign_namespaces()).map(str::to_owned).collect()
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     cluster::{self, Pods, RunContext, RunLease, Severity, preflight, sweep},
     event::{self, CaseInfo, CaseOutcome, ClusterInfo, Event, Stage},
     model::{Family, Transport},
-    plan::{Plan, PodIndex, SuitePlan},
+    plan::{Destination, Plan, PlannedCase, PodIndex, SuitePlan},
     report::EventSender,
     verdict::Judgement,
 };
@@ -54,7 +54,7 @@ pub async fn run(
 }
 
 fn started(plan: &Plan, cluster: ClusterInfo) -> Event {
-    let case = |suite: &SuitePlan, case: &crate::plan::PlannedCase| CaseInfo {
+    let case = |suite: &SuitePlan, case: &PlannedCase| CaseInfo {
         id: case.id.clone(),
         suite: suite.name.clone(),
         name: case.name.clone(),
@@ -138,6 +138,7 @@ impl Runner<'_> {
     async fn execute(&self, adopted: &BTreeSet<PodIndex>) -> Result<(), RunError> {
         let control = &self.plan.control_namespace;
         self.progress(Stage::Create, None, 0, 1).await;
+        self.context.note_control_namespace(&control.name);
         if control.created {
             self.context.create_control_namespace(&control.name).await?;
         } else {
@@ -180,11 +181,13 @@ impl Runner<'_> {
             self.ready(&live.pods, suite, &launched).await?;
             self.open_sessions(&mut live, &launched, cancel).await?;
             let strange = self.strange(&live, &launched);
-            if marker.is_none() {
-                marker = Some(self.first_canaries(&live).await);
-            }
-            if let Some(marker) = &marker {
-                self.step(suite, &live, marker, &mut closed, written, &strange).await?;
+            let askable = self.askable(&live, suite).await;
+            if !askable.cases.is_empty() {
+                let marker = match &mut marker {
+                    Some(marker) => marker,
+                    None => marker.insert(self.first_canaries(&live).await),
+                };
+                self.step(&askable, &live, marker, &mut closed, written, &strange).await?;
             }
             if self.stop.is_stopped() {
                 self.not_run(&self.plan.suites[place + 1..]).await;
@@ -196,6 +199,28 @@ impl Runner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The suite without the cases whose pods have no address of their family. Those are
+    /// told as not run: nothing was claimed about a family that isn't there.
+    async fn askable(&self, live: &Live<'_>, suite: &SuitePlan) -> SuitePlan {
+        let mut askable = suite.clone();
+        let (cases, lacking): (_, Vec<PlannedCase>) =
+            suite.cases.iter().cloned().partition(|case| {
+                let has = |pod| live.address(pod, case.family).is_some();
+                has(case.source)
+                    && match case.destination {
+                        Destination::Pod(pod) => has(pod),
+                        _ => true,
+                    }
+            });
+        askable.cases = cases;
+        for case in lacking {
+            let because = format!("the cluster's pods have no {} address", case.family);
+            let outcome = CaseOutcome::without_rounds(Judgement::not_run(because));
+            self.events.send(Event::CaseJudged { id: case.id, outcome: Box::new(outcome) }).await;
+        }
+        askable
     }
 
     async fn first_canaries(&self, live: &Live<'_>) -> Marker {
@@ -292,15 +317,11 @@ impl Runner<'_> {
             return;
         }
         self.progress(Stage::Sweep, None, 0, 1).await;
-        let used: Vec<String> = self
-            .plan
-            .pods
-            .iter()
-            .filter(|pod| !pod.namespace_created)
-            .map(|pod| pod.namespace.clone())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
+        let suites = self.plan.suites.iter().flat_map(|suite| self.used_namespaces(suite));
+        let control = &self.plan.control_namespace;
+        let control = (!control.created).then(|| control.name.clone());
+        let used: Vec<String> =
+            suites.chain(control).collect::<BTreeSet<_>>().into_iter().collect();
         let deadline = Instant::now() + self.options.sweep_within;
         let event = match sweep(self.context, &created, &used, deadline).await {
             Ok(report) => Event::Swept { removed: report.removed, left: report.left, kept: false },

@@ -107,6 +107,13 @@ fn deeds(plan: &Plan) -> BTreeSet<Deed> {
             add(AS_GUEST, &pod.namespace, false);
         }
     }
+    let mut foreign: BTreeSet<&str> =
+        plan.suites.iter().flat_map(|suite| suite.foreign_namespaces()).collect();
+    // The pods' own are in already.
+    foreign.retain(|name| !plan.pods.iter().any(|pod| pod.namespace == *name));
+    for namespace in foreign {
+        add(AS_GUEST, namespace, false);
+    }
     let control = &plan.control_namespace;
     add(IN_CONTROL, &control.name, control.created);
     let makes_some =

@@ -13,12 +13,15 @@ use super::{
 use crate::plan::Plan;
 
 pub(super) async fn look(context: &RunContext, plan: &Plan) -> Result<Vec<Finding>, Error> {
+    let foreign = plan.suites.iter().flat_map(|suite| suite.foreign_namespaces());
+    let foreign: BTreeSet<String> = foreign.map(str::to_owned).collect();
     let mut names: BTreeSet<(&String, bool)> = plan
         .suites
         .iter()
         .flat_map(|suite| suite.namespaces.iter().map(|namespace| (&namespace.name, true)))
         .chain(plan.pods.iter().map(|pod| (&pod.namespace, pod.namespace_created)))
         .collect();
+    names.extend(foreign.iter().map(|name| (name, false)));
     names.insert((&plan.control_namespace.name, plan.control_namespace.created));
 
     let namespaces: Api<Namespace> = Api::all(context.client());
