@@ -211,5 +211,4 @@ where
 }
 
 #[cfg(test)]
-#[path = "collision_tests.rs"]
 mod tests;
