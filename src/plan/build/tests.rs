@@ -151,6 +151,27 @@ fn peers_of_one_identity_share_a_pod_and_its_ports() {
 }
 
 #[test]
+fn whatever_a_policy_or_a_pod_can_tell_apart_is_an_identity_of_its_own() {
+    let rows: [(&str, fn(&mut PodPeer)); 6] = [
+        ("namespace", |peer| peer.namespace = "lab".to_owned()),
+        ("labels", |peer| peer.labels = labels(&[("app", "web"), ("tier", "front")])),
+        ("service account", |peer| peer.service_account = Some("web".to_owned())),
+        ("node", |peer| peer.node = Some(labels(&[("zone", "near")]))),
+        ("annotations", |peer| peer.annotations = labels(&[("mesh", "no")])),
+        ("one port name, two ports", |peer| {
+            peer.ports = [("main".to_owned(), "9090/tcp".parse().unwrap())].into();
+        }),
+    ];
+    for (what, change) in rows {
+        let mut other = pod("shop", "web");
+        change(&mut other);
+        let peers = [("a", Peer::Pod(pod("shop", "web"))), ("b", Peer::Pod(other))];
+        let plan = build(&[suite("shop", peers, vec![case("a", "b", Allowed)])], &inputs(2));
+        assert_eq!(placed(&plan.unwrap()).len(), 2, "they differ by {what}");
+    }
+}
+
+#[test]
 fn pods_go_round_the_first_nodes_and_where_their_labels_want() {
     let mut far = pod("shop", "far");
     far.node = Some(labels(&[("zone", "far")]));
