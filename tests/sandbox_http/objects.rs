@@ -74,6 +74,9 @@ async fn server_side_apply_creates_merges_and_finds_conflicts() {
     };
     let one = PatchParams::apply("one");
     maps.patch("applied", &one, &config(json!({"a": "1", "b": "1"}))).await.expect("created");
+    let stored = maps.get("applied").await.expect("there");
+    let again = maps.patch("applied", &one, &config(json!({"a": "1", "b": "1"}))).await;
+    assert_eq!(again.expect("the same").resource_version(), stored.resource_version());
     let two = PatchParams::apply("two");
     maps.patch("applied", &two, &config(json!({"c": "1"}))).await.expect("merged");
     let conflict = maps.patch("applied", &two, &config(json!({"a": "2"}))).await;

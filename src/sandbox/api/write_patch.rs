@@ -69,7 +69,9 @@ fn apply(
         body.metadata_mut().insert("namespace".into(), namespace.into());
     }
     // Read once by its type, so that ownership is of fields that exist.
-    let (wanted, warnings) = decode(resource, body, options.validation)?;
+    let given = body.clone();
+    let (mut wanted, warnings) = decode(resource, body, options.validation)?;
+    keep_given(&mut wanted, &given);
     let before = writer.get(resource, namespace, name);
     let conflict = |conflict: patch::ApplyConflict| {
         let count = conflict.fields.len();
@@ -109,5 +111,25 @@ fn apply(
             Ok((StatusCode::CREATED, Written { object, warnings }))
         }
         None => Err(Failure::not_found(resource, name)),
+    }
+}
+
+/// Takes out what the canonical form has put in: a manager owns only what it states.
+fn keep_given(wanted: &mut Value, given: &Value) {
+    match (wanted, given) {
+        (Value::Object(wanted), Value::Object(given)) => {
+            wanted.retain(|key, _| given.contains_key(key));
+            for (key, wanted) in wanted {
+                if let Some(given) = given.get(key) {
+                    keep_given(wanted, given);
+                }
+            }
+        }
+        (Value::Array(wanted), Value::Array(given)) => {
+            for (wanted, given) in wanted.iter_mut().zip(given) {
+                keep_given(wanted, given);
+            }
+        }
+        _ => {}
     }
 }

@@ -26,7 +26,7 @@ use crate::{
         api::{
             object::Object,
             resource::{ENDPOINT_SLICES, FAULTS, NAMESPACES, NETWORK_POLICIES, PODS, SERVICES},
-            store::{Event, Store},
+            store::{Change, Event, Store},
         },
         fault::Fault,
         firewall::{self, NamedPort, PodEntry, Ruleset, ServiceEntry, ServicePortEntry, Snapshot},
@@ -46,10 +46,6 @@ pub async fn enforce(
     applied: watch::Sender<u64>,
     cancel: CancellationToken,
 ) {
-    fn wanted(event: &Event) -> bool {
-        [&PODS, &NAMESPACES, &NETWORK_POLICIES, &SERVICES, &ENDPOINT_SLICES, &FAULTS]
-            .contains(&event.resource)
-    }
     let signal = store.signal(wanted);
     let mut enforcer = Enforcer::new(network, nodes);
     let mut next = None;
@@ -75,6 +71,20 @@ pub async fn enforce(
             }
         }
     }
+}
+
+/// Whether an event can change any rule. Of pods it is the few facts that rules are made of.
+fn wanted(event: &Event) -> bool {
+    if event.resource != &PODS {
+        return [&NAMESPACES, &NETWORK_POLICIES, &SERVICES, &ENDPOINT_SLICES, &FAULTS]
+            .contains(&event.resource);
+    }
+    let facts = |pod: &Value| {
+        let ended = matches!(pod.text("/status/phase"), "Succeeded" | "Failed");
+        (pod.text("/status/podIP").to_owned(), pod.labels(), ended)
+    };
+    let before = event.previous.as_ref().map(|pod| facts(pod));
+    event.change == Change::Deleted || before != Some(facts(&event.object))
 }
 
 struct Enforcer {
@@ -290,6 +300,36 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn only_what_rules_are_made_of_leads_to_a_pass() {
+        let pod = |status: Value, label: &str| {
+            Arc::new(json!({"metadata": {"labels": {"app": label}}, "status": status}))
+        };
+        let running = json!({"podIP": "10.0.0.1", "phase": "Running"});
+        for (message, before, after, expected) in [
+            ("a new pod", None, pod(json!({}), "a"), true),
+            ("an address", Some(pod(json!({}), "a")), pod(running.clone(), "a"), true),
+            ("a label", Some(pod(running.clone(), "a")), pod(running.clone(), "b"), true),
+            (
+                "the end",
+                Some(pod(running.clone(), "a")),
+                pod(json!({"podIP": "10.0.0.1", "phase": "Failed"}), "a"),
+                true,
+            ),
+            (
+                "readiness",
+                Some(pod(running.clone(), "a")),
+                pod(json!({"podIP": "10.0.0.1", "phase": "Running", "conditions": []}), "a"),
+                false,
+            ),
+        ] {
+            let change = if before.is_some() { Change::Modified } else { Change::Added };
+            let event =
+                Event { version: 1, resource: &PODS, change, object: after, previous: before };
+            assert_eq!(wanted(&event), expected, "{message}");
+        }
+    }
 
     fn intent(label: &str, pods: &[&str]) -> Intent {
         let labels = Labels::from([("app".to_owned(), label.to_owned())]);

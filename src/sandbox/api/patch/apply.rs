@@ -52,14 +52,24 @@ pub fn apply(
     let mut object = before.cloned().unwrap_or_else(|| json!({}));
     let mut others = Vec::new();
     let mut mine = BTreeSet::new();
-    for entry in object.items("/metadata/managedFields").to_vec() {
+    let mut own = json!({
+        "manager": manager, "operation": "Apply", "apiVersion": api_version, "time": now(),
+        "fieldsType": "FieldsV1", "fieldsV1": write_fields(&owned),
+    });
+    let entries = object.items("/metadata/managedFields").to_vec();
+    let mut place = entries.len();
+    for (index, entry) in entries.into_iter().enumerate() {
         let mut set = BTreeSet::new();
         read_fields(&entry["fieldsV1"], &mut Vec::new(), &mut set);
-        if entry.text("/manager") == manager {
-            mine = set;
-        } else {
+        if entry.text("/manager") != manager {
             others.push((entry, set));
+            continue;
         }
+        // To apply the same again is no change, not even of the time.
+        if entry["fieldsV1"] == own["fieldsV1"] && entry["apiVersion"] == own["apiVersion"] {
+            own = entry;
+        }
+        (place, mine) = (index, set);
     }
 
     let mut conflicts = Vec::new();
@@ -96,16 +106,13 @@ pub fn apply(
 
     let mut entries: Vec<_> = others
         .into_iter()
-        .filter(|(_, set)| !set.is_empty())
         .map(|(mut entry, set)| {
             object_mut(&mut entry).insert("fieldsV1".into(), write_fields(&set));
             entry
         })
         .collect();
-    entries.push(json!({
-        "manager": manager, "operation": "Apply", "apiVersion": api_version, "time": now(),
-        "fieldsType": "FieldsV1", "fieldsV1": write_fields(&owned),
-    }));
+    entries.insert(place, own);
+    entries.retain(|entry| entry["fieldsV1"].as_object().is_some_and(|set| !set.is_empty()));
     object.metadata_mut().insert("managedFields".into(), entries.into());
     Ok(object)
 }

@@ -1,3 +1,7 @@
+use proptest::{
+    collection::{btree_map, btree_set, vec},
+    prelude::*,
+};
 use serde_json::{Value, json};
 
 use super::{ApplyConflict, PatchKind, apply, patched};
@@ -168,4 +172,57 @@ fn lists_with_keys_are_applied_item_by_item() {
     );
     let second = second.expect("fewer");
     assert_eq!(second["spec"]["containers"], json!([{"name": "a", "image": "a:2"}]));
+}
+
+/// Objects of a few fields, among them a list with keys, a set and a plain list.
+fn objects() -> impl Strategy<Value = Value> {
+    let data = btree_map("[a-c]", "[0-2]", 0..3);
+    let names = btree_set("[a-c]", 0..3);
+    let images = vec("[a-c]", 0..3);
+    (data, names, images).prop_map(|(data, names, images)| {
+        let containers: Vec<_> = names
+            .iter()
+            .zip(images.iter().chain(std::iter::repeat(&"x".to_owned())))
+            .map(|(name, image)| json!({"name": name, "image": image}))
+            .collect();
+        json!({
+            "metadata": {"name": "m", "finalizers": names},
+            "data": data,
+            "spec": {"containers": containers, "arguments": images},
+        })
+    })
+}
+
+proptest! {
+    #[test]
+    fn to_apply_the_same_again_changes_nothing(
+        first in objects(),
+        other in objects(),
+        config in objects(),
+    ) {
+        let apply = |before: Option<&Value>, config: &Value, manager: &str| {
+            apply(before, config, manager, "v1", true).expect("forced")
+        };
+        let before = apply(None, &first, "one");
+        let before = apply(Some(&before), &other, "two");
+        let once = apply(Some(&before), &config, "one");
+        let twice = apply(Some(&once), &config, "one");
+        prop_assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn what_is_applied_is_there(first in objects(), config in objects()) {
+        let before = apply(None, &first, "one", "v1", true).expect("forced");
+        let after = apply(Some(&before), &config, "two", "v1", true).expect("forced");
+        for (key, value) in config["data"].as_object().into_iter().flatten() {
+            prop_assert_eq!(&after["data"][key], value);
+        }
+        prop_assert_eq!(&after["spec"]["arguments"], &config["spec"]["arguments"]);
+    }
+
+    #[test]
+    fn an_object_is_its_own_strategic_merge(object in objects()) {
+        let after = patched(PatchKind::Strategic, &object, object.clone()).expect("fits");
+        prop_assert_eq!(after, object);
+    }
 }

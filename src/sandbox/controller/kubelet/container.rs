@@ -244,9 +244,9 @@ impl Container {
     ) {
         let (network, node) = (&self.shared.network, self.network.node());
         if let Some(startup) = startup {
-            let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+            let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
             let passed = tokio::select! {
-                () = startup.run(network, node, |passed| _ = sender.send(passed)) => false,
+                () = startup.run(network, node, |passed| _ = sender.try_send(passed)) => false,
                 passed = receiver.recv() => passed.unwrap_or(false),
             };
             if !passed {
