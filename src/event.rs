@@ -242,6 +242,12 @@ pub enum CanaryState {
         /// What was seen instead.
         seen: Observation,
     },
+    /// It was reached at first, and is no more; but not because of any policy, as far as
+    /// can be told: its agent, its session or its way is gone.
+    Lost {
+        /// What was last seen of it.
+        seen: Observation,
+    },
 }
 
 /// What ended a run early.

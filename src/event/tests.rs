@@ -147,6 +147,7 @@ fn canary() -> impl Strategy<Value = Canary> {
         duration().prop_map(|latency| CanaryState::Proven { latency }),
         duration().prop_map(|tried| CanaryState::StillOpen { tried }),
         observation().prop_map(|seen| CanaryState::NeverReached { seen }),
+        observation().prop_map(|seen| CanaryState::Lost { seen }),
     ];
     (text(), state).prop_map(|(node, state)| Canary {
         node,

@@ -22,8 +22,8 @@ pub enum Enforcement {
         /// The canaries that stayed open.
         open: Vec<Canary>,
     },
-    /// Nothing stayed open, and some canaries were never reached, so that their being
-    /// unreachable proves nothing.
+    /// Nothing stayed open, and some canaries were never reached, or were lost for another
+    /// reason than policy, so that their being unreachable proves nothing.
     NotProven {
         /// Those canaries.
         unreached: Vec<Canary>,
@@ -44,7 +44,9 @@ impl Enforcement {
             canaries.iter().filter(|canary| wanted(&canary.state)).cloned().collect()
         };
         let open = of(|state| matches!(state, CanaryState::StillOpen { .. }));
-        let unreached = of(|state| matches!(state, CanaryState::NeverReached { .. }));
+        let unreached = of(|state| {
+            matches!(state, CanaryState::NeverReached { .. } | CanaryState::Lost { .. })
+        });
         let proven = of(|state| matches!(state, CanaryState::Proven { .. }));
         let enforcing: BTreeSet<&str> = proven.iter().map(|canary| canary.node.as_str()).collect();
         let nodes: BTreeSet<&str> = open

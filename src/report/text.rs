@@ -18,7 +18,7 @@ use super::{
     summary::{self, duration},
 };
 use crate::{
-    event::{CanaryState, Event, Record},
+    event::{Canary, CanaryState, Event, Record},
     verdict::{Reason, Verdict},
 };
 
@@ -153,25 +153,38 @@ fn verdict_on_cni(enforcement: &Enforcement, width: usize) -> String {
         Enforcement::NotProven { unreached } => {
             let mut what = Vec::new();
             for canary in unreached {
-                if let CanaryState::NeverReached { seen } = &canary.state
-                    && !what.contains(&seen.to_string())
-                {
-                    what.push(seen.to_string());
+                let word = match &canary.state {
+                    CanaryState::NeverReached { seen } => seen.to_string(),
+                    CanaryState::Lost { seen } => format!("lost: {seen}"),
+                    CanaryState::Proven { .. } | CanaryState::StillOpen { .. } => continue,
+                };
+                if !what.contains(&word) {
+                    what.push(word);
                 }
             }
+            let lost = |canary: &Canary| matches!(canary.state, CanaryState::Lost { .. });
+            let (why, remedy) = if unreached.iter().all(lost) {
+                (
+                    "its control pods were reached, and then were lost for another reason than a \
+                     policy",
+                    "Look at the control pods and their nodes, then run again.",
+                )
+            } else {
+                (
+                    "its control pods were not reached before they were isolated",
+                    "A cluster-wide policy may cover the control pods: exempt their namespace, or \
+                     name another one with --control-namespace.",
+                )
+            };
             notice(
                 "not proven:",
                 Verdict::Inconclusive,
                 &format!(
-                    "whether the CNI enforces {}: its control pods were not reached before they \
-                     were isolated ({}).",
+                    "whether the CNI enforces {}: {why} ({}).",
                     places(unreached),
                     what.join(", ")
                 ),
-                Some(
-                    "A cluster-wide policy may cover the control pods: exempt their namespace, or \
-                     name another one with --control-namespace.",
-                ),
+                Some(remedy),
                 width,
             )
         }
@@ -185,7 +198,7 @@ fn verdict_on_cni(enforcement: &Enforcement, width: usize) -> String {
     }
 }
 
-fn tried(open: &[crate::event::Canary]) -> String {
+fn tried(open: &[Canary]) -> String {
     let longest = open.iter().filter_map(|canary| match canary.state {
         CanaryState::StillOpen { tried } => Some(tried),
         _ => None,

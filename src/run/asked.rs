@@ -31,6 +31,8 @@ pub(super) struct Asked<'a> {
     pub dial: Result<Dial, Observation>,
     /// The destination, where it is one pod by its own address.
     pub destination: Option<PodIndex>,
+    /// The launched pods behind the destination, where it is a Service.
+    pub backends: Vec<PodIndex>,
     /// Nodes on which the destination's ingress isolation could block.
     pub destination_nodes: BTreeSet<String>,
     /// The destination, asked from inside.
@@ -47,12 +49,7 @@ pub(super) struct Asked<'a> {
 pub(super) type Services = BTreeMap<(String, String), Result<Option<ServiceView>, String>>;
 
 impl<'a> Asked<'a> {
-    pub fn new(
-        live: &Live<'_>,
-        case: &'a PlannedCase,
-        services: &Services,
-        strange: &BTreeMap<PodIndex, String>,
-    ) -> Self {
+    pub fn new(live: &Live<'_>, case: &'a PlannedCase, services: &Services) -> Self {
         let meshed = |pod| live.state(pod).is_some_and(|state| state.meshed());
         let mut asked = Self {
             case,
@@ -65,6 +62,7 @@ impl<'a> Asked<'a> {
             },
             dial: Err(Observation::NoDestination { message: "no destination".to_owned() }),
             destination: None,
+            backends: Vec::new(),
             destination_nodes: BTreeSet::new(),
             listener: None,
             node_path: None,
@@ -86,11 +84,13 @@ impl<'a> Asked<'a> {
                 asked.towards_foreign(Whom::Name(name.clone()));
             }
         }
-        let ends = std::iter::once(case.source).chain(asked.destination);
-        if let Some(message) = ends.filter_map(|pod| strange.get(&pod)).next() {
-            asked.dial = Err(Observation::NotAsPlanned { message: message.clone() });
-        }
         asked
+    }
+
+    /// The launched pods that its claim is about, as far as they are known.
+    pub fn ends(&self) -> impl Iterator<Item = PodIndex> {
+        let behind = self.destination.iter().chain(&self.backends);
+        std::iter::once(self.case.source).chain(behind.copied())
     }
 
     fn towards_pod(&mut self, live: &Live<'_>, pod: PodIndex) {
@@ -172,13 +172,15 @@ impl<'a> Asked<'a> {
         self.described = format!("Service {namespace}/{name} ({address})");
         let mut ours = BTreeSet::new();
         for (backend_namespace, backend) in ready().filter_map(|endpoint| endpoint.pod.as_ref()) {
-            let pod = live
+            let place = live
                 .plan
                 .pods
                 .iter()
-                .find(|pod| pod.namespace == *backend_namespace && pod.name == *backend);
-            if let Some(pod) = pod {
+                .position(|pod| pod.namespace == *backend_namespace && pod.name == *backend);
+            if let Some(index) = place.map(PodIndex) {
+                let pod = live.plan.pod(index);
                 ours.insert(pod.name.clone());
+                self.backends.push(index);
                 self.destination_nodes.insert(pod.node.clone());
             }
         }

@@ -203,6 +203,13 @@ impl Evidence<'_> {
                     );
                     return ControlState::Missing { detail };
                 }
+                Some(CanaryState::Lost { seen }) => {
+                    let detail = format!(
+                        "the canary for {direction} on {node} was lost before any policy bit \
+                         ({seen}), so that enforcement is not proven there"
+                    );
+                    return ControlState::Missing { detail };
+                }
                 None => {
                     let detail = format!("the canary for {direction} on {node} is undecided");
                     return ControlState::Missing { detail };

@@ -1,7 +1,7 @@
 //! Launching: namespaces, manifests, pods, readiness, sessions.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
@@ -118,21 +118,6 @@ impl Runner<'_> {
             self.progress(Stage::Sessions, None, done, launched.len()).await;
         }
         Ok(())
-    }
-
-    /// What a webhook or a person made of the pods, by the server's own account.
-    pub(super) fn strange(
-        &self,
-        live: &Live<'_>,
-        launched: &[PodIndex],
-    ) -> BTreeMap<PodIndex, String> {
-        let differs = |index: &PodIndex| {
-            let planned = self.plan.pod(*index);
-            let differences = live.state(*index)?.differs_from(planned);
-            let message = || format!("pod {}: {}", planned.name, differences.join("; "));
-            (!differences.is_empty()).then(|| (*index, message()))
-        };
-        launched.iter().filter_map(differs).collect()
     }
 
     /// Namespaces that the suite's pods and objects are guests in.

@@ -58,6 +58,19 @@ impl<'a> Live<'a> {
         state.addresses.iter().copied().find(|address| Family::of(*address) == family)
     }
 
+    /// What a webhook or a person has made of the pods, by the server's own account.
+    pub fn strange(&self) -> BTreeMap<PodIndex, String> {
+        self.sessions.keys().filter_map(|pod| Some((*pod, self.difference(*pod)?))).collect()
+    }
+
+    /// How a pod differs from what the plan says, if it does.
+    pub fn difference(&self, pod: PodIndex) -> Option<String> {
+        let planned = self.plan.pod(pod);
+        let differences = self.state(pod)?.differs_from(planned);
+        (!differences.is_empty())
+            .then(|| format!("pod {}: {}", planned.name, differences.join("; ")))
+    }
+
     /// The error of the clocks that date what these two pods saw.
     pub fn clock_error(&self, pod: PodIndex) -> Option<Duration> {
         Some(self.sessions.get(&pod)?.clock()?.error)

@@ -116,28 +116,46 @@ impl Marker {
             self.dials.keys().filter(|key| !known.contains(key)).cloned().collect();
         let mut bitten: Option<(Instant, Duration)> = None;
         let mut quiet_since = BTreeMap::<Key, Instant>::new();
+        let mut last = BTreeMap::<Key, Observation>::new();
         let mut pause = SHORTEST_PAUSE;
         while !pending.is_empty() && !stop.is_stopped() {
+            // Whether one is still open is told by a question put after the time was up: an
+            // agent that doesn't answer holds up the others.
+            let late = written.elapsed() >= options.canary_within;
             let open: BTreeSet<Key> =
                 pending.iter().filter(|key| !quiet_since.contains_key(*key)).cloned().collect();
             let hint = live.dial(&self.of(&open), HINT).await;
             for key in open {
-                if !self.is_connected(hint.of(&self.dials[&key].0)) {
-                    quiet_since.insert(key, hint.started);
+                let (dial, destination) = &self.dials[&key];
+                let Some(seen) = hint.of(dial).first() else { continue };
+                if !answered_by(live, &seen.observation, *destination) {
+                    quiet_since.insert(key.clone(), hint.started);
                 }
+                last.insert(key, seen.observation.clone());
             }
             let all_quiet = quiet_since.len() == pending.len();
             let longest = quiet_since.values().map(Instant::elapsed).max();
             // One window is to serve all: the others get a moment to follow the first.
-            if all_quiet || longest.is_some_and(|longest| longest >= STRAGGLE) {
+            if all_quiet || late || longest.is_some_and(|longest| longest >= STRAGGLE) {
                 if all_quiet {
                     bite.send_replace(Bite::Confirming);
                 }
                 let quiet: BTreeSet<Key> = quiet_since.keys().cloned().collect();
-                let window = live.dial(&self.of(&quiet), options.timing).await;
+                let mut questions = self.of(&quiet);
+                questions.extend(quiet.iter().map(|key| self.listener(key)));
+                let window = live.dial(&questions, options.timing).await;
                 for key in quiet {
                     let since = quiet_since.remove(&key).unwrap_or(window.started);
-                    if is_blocked(window.of(&self.dials[&key].0)) {
+                    let (dial, destination) = &self.dials[&key];
+                    // A dead listener is as silent as an isolated one.
+                    let listens = window
+                        .of(&self.listener(&key))
+                        .iter()
+                        .any(|seen| answered_by(live, &seen.observation, *destination));
+                    if let Some(seen) = window.of(dial).first() {
+                        last.insert(key.clone(), seen.observation.clone());
+                    }
+                    if listens && is_blocked(window.of(dial)) {
                         let latency = since.saturating_duration_since(written);
                         let latest = bitten.get_or_insert((window.started, latency));
                         *latest = (latest.0.max(window.started), latest.1.max(latency));
@@ -150,10 +168,10 @@ impl Marker {
                 }
                 pause = SHORTEST_PAUSE;
             }
+            if late {
+                break;
+            }
             if !pending.is_empty() {
-                if written.elapsed() >= options.canary_within {
-                    break;
-                }
                 tokio::select! {
                     () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                     () = stop.stopped() => {}
@@ -162,7 +180,20 @@ impl Marker {
         }
         if !stop.is_stopped() {
             for key in pending {
-                self.states().insert(key, CanaryState::StillOpen { tried: written.elapsed() });
+                let (dial, destination) = &self.dials[&key];
+                let difference =
+                    live.difference(dial.source).or_else(|| live.difference(*destination));
+                let seen = match difference {
+                    Some(message) => Some(Observation::NotAsPlanned { message }),
+                    None => last.remove(&key),
+                };
+                let state = match seen {
+                    Some(seen) if !answered_by(live, &seen, *destination) => {
+                        CanaryState::Lost { seen }
+                    }
+                    _ => CanaryState::StillOpen { tried: written.elapsed() },
+                };
+                self.states().insert(key, state);
             }
         }
         bite.send_replace(match bitten {
@@ -192,6 +223,7 @@ impl Marker {
             return;
         }
         let mut at = Instant::now();
+        let mut pause = SHORTEST_PAUSE;
         while !pending.is_empty() {
             if stop.is_stopped() || written.elapsed() >= options.canary_within {
                 bite.send_replace(Bite::Never);
@@ -199,7 +231,19 @@ impl Marker {
             }
             let dialled = live.dial(&self.of(&pending), HINT).await;
             at = dialled.started;
-            pending.retain(|key| !self.is_connected(dialled.of(&self.dials[key].0)));
+            pending.retain(|key| {
+                let (dial, destination) = &self.dials[key];
+                !dialled
+                    .of(dial)
+                    .iter()
+                    .any(|seen| answered_by(live, &seen.observation, *destination))
+            });
+            if !pending.is_empty() {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                    () = stop.stopped() => {}
+                }
+            }
         }
         let latency = at.saturating_duration_since(written);
         bite.send_replace(Bite::Bitten { at, latency });
@@ -222,13 +266,13 @@ impl Marker {
         self.states().get(key).cloned()
     }
 
-    /// True if some node isolates nothing at all.
+    /// True if on some node a canary stayed open and none was isolated.
     pub fn some_node_enforces_nothing(&self) -> bool {
         let states = self.states();
         self.dials.keys().any(|of| {
-            let mut decided = states.iter().filter(|(key, _)| key.node == of.node).peekable();
-            decided.peek().is_some()
-                && decided.all(|(_, state)| matches!(state, CanaryState::StillOpen { .. }))
+            let on_node = || states.iter().filter(|(key, _)| key.node == of.node);
+            on_node().any(|(_, state)| matches!(state, CanaryState::StillOpen { .. }))
+                && !on_node().any(|(_, state)| matches!(state, CanaryState::Proven { .. }))
         })
     }
 
@@ -241,8 +285,10 @@ impl Marker {
         keys.iter().filter_map(|key| self.dials.get(key)).map(|(dial, _)| dial.clone()).collect()
     }
 
-    fn is_connected(&self, seen: &[super::dial::Seen]) -> bool {
-        seen.iter().any(|seen| matches!(seen.observation, Observation::Connected { .. }))
+    /// The canary's destination, asked from inside.
+    fn listener(&self, key: &Key) -> Dial {
+        let (dial, destination) = &self.dials[key];
+        Dial { source: *destination, ..dial.clone() }
     }
 }
 

@@ -37,17 +37,16 @@ pub(super) struct CaseRound {
     pub described: String,
 }
 
-/// Asks everything once. `strange` holds pods that aren't what the plan says.
+/// Asks everything once.
 pub(super) async fn ask<'a>(
     context: &RunContext,
     live: &Live<'_>,
     suite: &'a SuitePlan,
-    strange: &BTreeMap<PodIndex, String>,
     timing: netproof_probe::wire::Timing,
 ) -> Round<'a> {
     let services = services(context, suite).await;
     let asked: Vec<Asked<'a>> =
-        suite.cases.iter().map(|case| Asked::new(live, case, &services, strange)).collect();
+        suite.cases.iter().map(|case| Asked::new(live, case, &services)).collect();
     let listeners =
         asked.iter().filter_map(|asked| Some(asked.listener.as_ref()?.0.clone())).collect();
     let questions = asked.iter().flat_map(Asked::questions).cloned().collect();
@@ -79,8 +78,14 @@ impl Round<'_> {
         self.after.ended
     }
 
-    /// Judges every case, in the suite's order.
-    pub fn judge(&self, live: &Live<'_>, marker: &Marker) -> Vec<CaseRound> {
+    /// Judges every case, in the suite's order. `strange` holds the pods that by now were
+    /// not what the plan says.
+    pub fn judge(
+        &self,
+        live: &Live<'_>,
+        marker: &Marker,
+        strange: &BTreeMap<PodIndex, String>,
+    ) -> Vec<CaseRound> {
         let evidence = Evidence {
             live,
             marker,
@@ -90,24 +95,30 @@ impl Round<'_> {
             after: &self.after,
             answered: &self.answered,
         };
-        self.asked.iter().map(|asked| self.judge_case(asked, &evidence)).collect()
+        let judge = |asked| self.judge_case(asked, &evidence, strange);
+        self.asked.iter().map(judge).collect()
     }
 
     /// The gravest judgement over all addresses stands for the case.
-    fn judge_case(&self, asked: &Asked<'_>, evidence: &Evidence<'_>) -> CaseRound {
-        let seen = match &asked.dial {
-            Ok(dial) => self.window.of(dial).to_vec(),
-            Err(observation) => vec![Seen {
-                address: None,
-                observation: observation.clone(),
-                at: self.window.started,
-            }],
+    fn judge_case(
+        &self,
+        asked: &Asked<'_>,
+        evidence: &Evidence<'_>,
+        strange: &BTreeMap<PodIndex, String>,
+    ) -> CaseRound {
+        let nowhere =
+            |observation| vec![Seen { address: None, observation, at: self.window.started }];
+        let seen = match (&asked.dial, asked.ends().find_map(|pod| strange.get(&pod))) {
+            (_, Some(message)) => nowhere(Observation::NotAsPlanned { message: message.clone() }),
+            (Ok(dial), None) => self.window.of(dial).to_vec(),
+            (Err(observation), None) => nowhere(observation.clone()),
         };
         let gravest = seen
             .into_iter()
             .map(|seen| {
                 let controls = evidence.controls(asked, seen.address);
-                (judge(&asked.claim, &seen.observation, &controls), seen, controls)
+                let judgement = judge(&asked.claim, &seen.observation, &controls);
+                (judgement, seen, controls)
             })
             .max_by_key(|(judgement, ..)| judgement.verdict);
         let (judgement, seen, controls) = gravest.unwrap_or_else(|| {

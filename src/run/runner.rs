@@ -1,7 +1,7 @@
 //! The order of a run's stages, and the promise that everything is swept.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
@@ -180,14 +180,13 @@ impl Runner<'_> {
             };
             self.ready(&live.pods, suite, &launched).await?;
             self.open_sessions(&mut live, &launched, cancel).await?;
-            let strange = self.strange(&live, &launched);
             let askable = self.askable(&live, suite).await;
             if !askable.cases.is_empty() {
                 let marker = match &mut marker {
                     Some(marker) => marker,
                     None => marker.insert(self.first_canaries(&live).await),
                 };
-                self.step(&askable, &live, marker, &mut closed, written, &strange).await?;
+                self.step(&askable, &live, marker, &mut closed, written).await?;
             }
             if self.stop.is_stopped() {
                 self.not_run(&self.plan.suites[place + 1..]).await;
@@ -242,7 +241,6 @@ impl Runner<'_> {
         marker: &Marker,
         closed: &mut bool,
         written: Option<Instant>,
-        strange: &BTreeMap<PodIndex, String>,
     ) -> Result<(), RunError> {
         let (bite, bitten) = watch::channel(Bite::Pending);
         let step = Step {
@@ -255,7 +253,6 @@ impl Runner<'_> {
             events: self.events,
             origin: self.origin,
             written,
-            strange,
         };
         if *closed {
             let written = self.context.delete_canary_policies(self.plan).await?;

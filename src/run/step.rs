@@ -17,8 +17,7 @@ use super::{
 use crate::{
     cluster::RunContext,
     event::{CaseOutcome, Endpoints, Event, Interruption},
-    model::Connectivity,
-    plan::{Destination, PlannedCase, PodIndex, SuitePlan},
+    plan::{Destination, PlannedCase, SuitePlan},
     report::EventSender,
     verdict::{
         AnsweredBy, Expectation, Judgement, Observation, RoundTimes, Settled, Settling, Sighting,
@@ -45,8 +44,6 @@ pub(super) struct Step<'a> {
     pub origin: Instant,
     /// The API server's answer to the step's last write; none where it wrote nothing.
     pub written: Option<Instant>,
-    /// Pods that aren't what the plan says.
-    pub strange: &'a BTreeMap<PodIndex, String>,
 }
 
 impl Step<'_> {
@@ -56,11 +53,11 @@ impl Step<'_> {
         let head_start = bite.wait_for(|bite| *bite != Bite::Pending);
         let _ = tokio::time::timeout(HEAD_START, head_start).await;
         let began = Instant::now();
+        let mut strange = BTreeMap::new();
         let mut last: Vec<CaseRound> = Vec::new();
         let mut settling: Option<Settling> = None;
         while !self.stop.is_stopped() {
-            let asked =
-                round::ask(self.context, self.live, self.suite, self.strange, self.options.timing);
+            let asked = round::ask(self.context, self.live, self.suite, self.options.timing);
             let round = tokio::select! {
                 round = asked => round,
                 () = self.stop.stopped() => break,
@@ -70,7 +67,11 @@ impl Step<'_> {
                 bitten = confirmed => bitten.map_or(Bite::Never, |bite| *bite),
                 () = self.stop.stopped() => break,
             };
-            last = round.judge(self.live, self.marker);
+            // What was changed and put back has still spoiled what was seen meanwhile.
+            for (pod, difference) in self.live.strange() {
+                strange.entry(pod).or_insert(difference);
+            }
+            last = round.judge(self.live, self.marker, &strange);
             let settling = settling.get_or_insert_with(|| {
                 Settling::new(self.options.settling, self.expect(&last, began))
             });
@@ -195,12 +196,12 @@ impl Step<'_> {
         proves_nothing: bool,
         began: Instant,
     ) -> CaseOutcome {
-        let Settled { judgement, seen, history, latency } = settled;
+        let Settled { judgement, seen, history, latency, latency_gap } = settled;
         let passed = judgement.verdict == Verdict::Pass;
         let error = self.live.clock_error(case.source).unwrap_or_default();
         CaseOutcome {
             proves_nothing: proves_nothing && passed,
-            latency_error: latency.map(|_| error + self.spacing(case.expect)),
+            latency_error: latency.map(|_| error + latency_gap),
             endpoints: self.endpoints(case, &round),
             judgement,
             seen,
@@ -208,18 +209,6 @@ impl Step<'_> {
             history,
             latency,
             took: began.elapsed(),
-        }
-    }
-
-    /// Between the last attempt that got through and the first that didn't lies a round;
-    /// between two attempts of a window a tenth of it.
-    fn spacing(&self, expect: Connectivity) -> Duration {
-        let timing = self.options.timing;
-        match expect {
-            Connectivity::Blocked => self.options.round_interval,
-            Connectivity::Allowed => {
-                Duration::from_millis(u64::from(timing.window / timing.attempts.max(1)))
-            }
         }
     }
 

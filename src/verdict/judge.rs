@@ -35,7 +35,14 @@ pub fn judge(claim: &Claim, seen: &Observation, controls: &Controls) -> Judgemen
         }
         // 7. Neither one nor the other.
         Observation::NoRoute { .. } | Observation::Reset | Observation::LocalError { .. } => {
-            verdict(Verdict::Inconclusive, Reason::Unclear { seen: seen.clone() })
+            let reason = match controls.path_down() {
+                // What is down says more than what the packet met on its way there.
+                Some((control, detail)) => {
+                    Reason::ControlNotUp { control, detail: detail.to_owned() }
+                }
+                None => Reason::Unclear { seen: seen.clone() },
+            };
+            verdict(Verdict::Inconclusive, reason)
         }
     }
 }

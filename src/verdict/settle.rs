@@ -87,6 +87,9 @@ pub struct Settled {
     /// From the change to the first attempt that was as expected, if a round before it
     /// had seen the contrary.
     pub latency: Option<Duration>,
+    /// From the last attempt that showed the contrary to the one that `latency` names: the
+    /// change may have come at any time between the two.
+    pub latency_gap: Duration,
 }
 
 /// Follows the rounds of one step.
@@ -111,8 +114,10 @@ struct Track {
     /// In a counted round it was as expected.
     arrived: bool,
     changes_since: usize,
-    contrary_before: bool,
+    /// When the contrary was last seen.
+    contrary_at: Option<Duration>,
     latency: Option<Duration>,
+    latency_gap: Duration,
     rejected: Option<Observation>,
     silent: Option<(Duration, Duration)>,
     /// What was seen after the budget had been spent, and should not have been.
@@ -212,8 +217,9 @@ impl Track {
             last: None,
             arrived: false,
             changes_since: 0,
-            contrary_before: false,
+            contrary_at: None,
             latency: None,
+            latency_gap: Duration::ZERO,
             rejected: None,
             silent: None,
             late: None,
@@ -272,11 +278,15 @@ impl Track {
                 if self.arrived && times.counted && changed {
                     self.changes_since += 1;
                 }
-                self.contrary_before = true;
+                self.contrary_at = Some(at);
             }
             Verdict::Pass => {
-                if self.contrary_before && self.latency.is_none() && self.changes_since == 0 {
+                if let Some(contrary_at) = self.contrary_at
+                    && self.latency.is_none()
+                    && self.changes_since == 0
+                {
                     self.latency = Some(at.saturating_sub(self.expectation.changed_at));
+                    self.latency_gap = at.saturating_sub(contrary_at);
                 }
                 if times.counted {
                     if self.arrived && changed && self.changes_since > 0 {
@@ -326,7 +336,13 @@ impl Track {
             }
         };
         let seen = self.history.last().map(|change| change.seen.clone());
-        Settled { judgement, seen, history: self.history, latency: self.latency }
+        Settled {
+            judgement,
+            seen,
+            history: self.history,
+            latency: self.latency,
+            latency_gap: self.latency_gap,
+        }
     }
 }
 

@@ -64,6 +64,14 @@ fn a_cni_of_which_nothing_is_known() {
 }
 
 #[test]
+fn canaries_that_were_lost_accuse_no_policy_and_no_cni() {
+    let lost = || CanaryState::Lost { seen: Observation::TimedOut };
+    let mut events = green();
+    events.splice(1..5, canaries([lost(), lost(), proven(), proven()]));
+    insta::assert_snapshot!(text(events, Some(80)));
+}
+
+#[test]
 fn interrupted_by_a_signal() {
     insta::assert_snapshot!(text(interrupted(Interruption::Signal), Some(80)));
 }

@@ -183,6 +183,8 @@ fn the_rule_is_asked_in_its_order() {
         ("7 no route, deny", claim(Blocked), no_route(), up(), unclear(no_route())),
         ("7 no route, allow", claim(Allowed), no_route(), up(), unclear(no_route())),
         ("7 no route, evidence any", lax(claim(Blocked)), no_route(), none(), unclear(no_route())),
+        ("7 what is down explains it", claim(Allowed), no_route(), down(NodePath),
+            (Inconclusive, ControlNotUp { control: NodePath, detail: "timed out".to_owned() })),
         ("7 local error", claim(Blocked), local(), up(), unclear(local())),
         ("7 reset after the handshake", claim(Blocked), Observation::Reset, up(), unclear(Observation::Reset)),
     ];

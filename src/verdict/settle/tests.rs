@@ -177,6 +177,7 @@ fn the_history_tells_each_change_and_when() {
     assert_eq!(history, expected.map(|(round, letter)| (round, u64::from(round), seen(letter))));
     assert_eq!(settled.seen, Some(Observation::TimedOut));
     assert_eq!(settled.latency, Some(seconds(3)));
+    assert_eq!(settled.latency_gap, seconds(1), "what came between rounds 2 and 3 is unknown");
 }
 
 #[test]
