@@ -2,7 +2,11 @@
 //!
 //! No cluster is touched.
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anstream::AutoStream;
 
@@ -23,7 +27,7 @@ impl CheckCommand {
     /// Prints a line per suite, or every mistake of every file: exit code 0 or 2.
     pub fn run(self) -> ExitCode {
         // A closed pipe is the reader's choice and changes nothing about the files.
-        match suite::load(&self.files) {
+        match load(&self.files) {
             Ok(suites) => {
                 let mut out = anstream::stdout();
                 for suite in &suites {
@@ -37,6 +41,14 @@ impl CheckCommand {
             }
         }
     }
+}
+
+/// Loads suites; tells a person at a terminal that the program waits for theirs.
+pub(super) fn load(files: &[PathBuf]) -> Result<Vec<Suite>, Mistakes> {
+    if files.iter().any(|file| file.as_os_str() == "-") && std::io::stdin().is_terminal() {
+        let _ = writeln!(anstream::stderr(), "reading a suite from the terminal; Ctrl-D ends it");
+    }
+    suite::load(files)
 }
 
 /// Says on standard error all that is wrong.

@@ -19,7 +19,7 @@ use crate::{
     report::{self, JsonWriter, ProgressWriter, QuietWriter, TextWriter, Writer},
     run::{self, Options, Stop},
     sandbox::{fault::Fault, process::Sandbox},
-    suite::{self, Suite},
+    suite::Suite,
 };
 
 /// Ask a suite's questions and judge the answers.
@@ -29,7 +29,12 @@ Examples:
   netproof run --sandbox suites/shop.yaml
   netproof run --sandbox --fault ignore-egress suites/shop.yaml
   netproof run --context staging --filter 'shop/*/database*' suites/shop.yaml
-  netproof run --output json suites/shop.yaml | jq 'select(.type == \"caseJudged\")'")]
+  netproof run --output json suites/shop.yaml | jq 'select(.type == \"caseJudged\")'
+
+Exit codes, the first that applies:
+  130 interrupted                       1 a claim failed
+  2 bad input, or nothing ran           3 could not tell, or incomplete
+  4 the CNI does not enforce            0 all passed")]
 pub(super) struct RunCommand {
     /// Suites; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -121,13 +126,24 @@ const IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// Nodes that pods are spread over.
 const NODES: usize = 2;
 
-fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is no duration; write it as 30s, 5m or 1h30m"))
+}
+
+/// The id of the first case, for whoever wrote a filter that fits none.
+fn example(suites: &[Suite]) -> String {
+    let suite = suites.iter().find(|suite| !suite.cases.is_empty());
+    let id = suite.map(|suite| {
+        let case = &suite.cases[0];
+        format!("{}/base/{}/{}/ipv4", suite.name, case.name, case.port.label)
+    });
+    id.unwrap_or_default()
 }
 
 impl RunCommand {
     pub async fn run(self: Box<Self>) -> Exit {
-        let suites = match suite::load(&self.files) {
+        let suites = match check::load(&self.files) {
             Ok(suites) => suites,
             Err(mistakes) => {
                 check::print(&mistakes);
@@ -197,7 +213,7 @@ impl RunCommand {
         };
         if plan.cases().next().is_none() {
             let message = format!("no case matches the filter; {} are left out", plan.filtered_out);
-            complain(&message, Some("`netproof check` counts the cases of a suite"));
+            complain(&message, Some(&format!("write it like an id: {}", example(suites))));
             return Exit::BadInput;
         }
         let info = ClusterInfo {
@@ -212,7 +228,11 @@ impl RunCommand {
         drop(events);
         match reporting.finish().await {
             Ok(finished) => {
-                for error in &finished.errors {
+                // Who closes a pipe has read enough; the exit code still tells.
+                let closed = |error: &&report::WriterError| {
+                    error.source.kind() == std::io::ErrorKind::BrokenPipe
+                };
+                for error in finished.errors.iter().filter(|error| !closed(error)) {
                     complain(&chain(error), None);
                 }
                 Exit::of(&finished.report)
@@ -273,7 +293,8 @@ impl RunCommand {
         let mut writers: Vec<Box<dyn Writer + Send>> = Vec::new();
         match self.output {
             Output::Text => {
-                let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+                let width = terminal_size::terminal_size_of(std::io::stdout())
+                    .map(|(width, _)| usize::from(width.0));
                 writers.push(Box::new(ProgressWriter::new()));
                 writers.push(Box::new(TextWriter::new(anstream::stdout(), width)));
             }

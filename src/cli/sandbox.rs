@@ -61,7 +61,9 @@ impl UpCommand {
         }
         let Some(sandbox) = start(self.faults).await else { return Exit::Undecided };
         if let Err(error) = write_private(&self.kubeconfig, sandbox.kubeconfig()) {
-            complain(&format!("write {}: {error}", self.kubeconfig.display()), None);
+            let remedy = "name a file in a folder that exists and that you may write to";
+            complain(&format!("write {}: {error}", self.kubeconfig.display()), Some(remedy));
+            sandbox.stop().await;
             return Exit::BadInput;
         }
         println!("{}", self.kubeconfig.display());
@@ -91,7 +93,8 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut file = tempfile::Builder::new()
         .permissions(std::fs::Permissions::from_mode(0o600))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(|error| std::io::Error::from(error.kind()))?;
     file.write_all(text.as_bytes())?;
     file.persist(path)?;
     Ok(())

@@ -138,6 +138,10 @@ fn control_advice(control: ControlKind, case: &ReportedCase) -> String {
              from a Service that isn't programmed. Look at its endpoints; an allow case to it \
              gives netproof a witness."
         ),
+        ControlKind::ReachedBy if case.info.expect == Connectivity::Allowed => format!(
+            "Nobody else reaches {to} either. See that it is up; a peer that is known to reach \
+             it, named in the case's `reachedBy`, tells a dead {to} from a policy."
+        ),
         ControlKind::ReachedBy => format!(
             "Nobody was seen to reach {to}, so that a denial can't be told from a dead host. \
              Name a peer that may reach it in the case's `reachedBy`."

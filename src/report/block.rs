@@ -17,11 +17,12 @@ use crate::{
 /// Changes that are shown of a long history.
 const CHANGES: usize = 8;
 
-/// A case that isn't a pass.
+/// A case that isn't a pass, and the ids of the others of which it is an example.
 pub(super) fn case(
     case: &ReportedCase,
     outcome: &CaseOutcome,
     enforcement: &Enforcement,
+    others: &[&str],
     width: usize,
 ) -> String {
     let verdict = outcome.judgement.verdict;
@@ -73,20 +74,26 @@ pub(super) fn case(
     if let Some(next) = advice::next(case, outcome, enforcement) {
         say("next", &next);
     }
+    list(&mut text, "also", others, width);
     text
 }
 
 /// Cases that share one reason and need no block each.
 pub(super) fn group(verdict: Verdict, reason: &str, ids: &[&str], width: usize) -> String {
-    const SHOWN: usize = 6;
     let mut text = format!("{}  {reason}\n", paint(word(verdict), verdict_style(verdict)));
+    list(&mut text, "cases", ids, width);
+    text
+}
+
+/// Ids below each other, not more than somebody reads.
+fn list(text: &mut String, label: &str, ids: &[&str], width: usize) {
+    const SHOWN: usize = 6;
     for (number, id) in ids.iter().take(SHOWN).enumerate() {
-        text.push_str(&field(if number == 0 { "cases" } else { "" }, id, width));
+        text.push_str(&field(if number == 0 { label } else { "" }, id, width));
     }
     if ids.len() > SHOWN {
         text.push_str(&field("", &format!("and {} more", ids.len() - SHOWN), width));
     }
-    text
 }
 
 /// The address that the listener saw: where source NAT hides the peer, it isn't the

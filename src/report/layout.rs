@@ -19,18 +19,28 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
+/// Whether the table of these rows needs no more than `width`.
+pub(super) fn fits(rows: &[Vec<Cell>], width: usize) -> bool {
+    let widths = widths(rows);
+    widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1) <= width
+}
+
+/// What each column needs.
+fn widths(rows: &[Vec<Cell>]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let needs = |column| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell: &Cell| cell.text.width()).max().unwrap_or_default()
+    };
+    (0..columns).map(needs).collect()
+}
+
 /// Lays out rows in columns with two spaces between them. `flexible` columns are cut
 /// short, the widest first, where the table would be wider than `width`.
 pub(super) fn table(rows: &[Vec<Cell>], flexible: &[usize], width: usize) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let mut widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.text.width()).max().unwrap_or_default()
-        })
-        .collect();
+    let mut widths = widths(rows);
     loop {
-        let total = widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1);
+        let total = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
         let widest = flexible
             .iter()
             .copied()

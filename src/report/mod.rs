@@ -9,6 +9,7 @@
 
 mod advice;
 mod block;
+mod cases;
 mod enforcement;
 mod fanout;
 mod fold;

@@ -12,9 +12,9 @@ use std::{
 use anstyle::{AnsiColor, Style};
 
 use super::{
-    Enforcement, Report, ReportedCase, Writer, block,
+    Enforcement, Report, ReportedCase, Writer, block, cases,
     enforcement::places,
-    layout::{Cell, paint, table, wrap},
+    layout::{paint, wrap},
     summary::{self, duration},
 };
 use crate::{
@@ -101,7 +101,7 @@ fn body(report: &Report, width: Option<usize>) -> String {
         notice("warning:", Verdict::NotRun, &warning.message, warning.remedy.as_deref(), paragraph)
     }));
     if !report.cases.is_empty() {
-        sections.push(cases(report, width.unwrap_or(usize::MAX)));
+        sections.push(cases::table(report, width.unwrap_or(usize::MAX)));
     }
     sections.extend(blocks(report, &enforcement, paragraph));
     if let Some(aborted) = &report.aborted {
@@ -216,67 +216,23 @@ fn notice(label: &str, like: Verdict, message: &str, remedy: Option<&str>, width
     format!("{}{rest}\n", paint(label, verdict_style(like)))
 }
 
-/// The table of all cases, one heading per suite where there are several.
-fn cases(report: &Report, width: usize) -> String {
-    let hollow = report.proves_nothing();
-    let several = report.cases.iter().any(|case| case.info.suite != report.cases[0].info.suite);
-    let families = report.cases.iter().any(|case| case.info.family != report.cases[0].info.family);
-    let header = ["case", "from", "to", "port", "expected", "observed", "verdict", "time"];
-    let dim = Style::new().dimmed();
-    let mut rows: Vec<Vec<Cell>> =
-        vec![header.map(|word| Cell { text: word.to_owned(), style: dim }).into()];
-    for case in &report.cases {
-        let info = &case.info;
-        let outcome = case.outcome.as_ref();
-        let name =
-            if several { format!("{}/{}", info.suite, info.name) } else { info.name.clone() };
-        let port =
-            if families { format!("{} {}", info.port, info.family) } else { info.port.to_string() };
-        let seen = outcome.and_then(|outcome| outcome.seen.as_ref());
-        rows.push(vec![
-            name.into(),
-            info.from.as_str().into(),
-            info.to.as_str().into(),
-            port.into(),
-            info.expect.to_string().into(),
-            seen.map_or_else(|| "-".to_owned(), ToString::to_string).into(),
-            verdict(case, hollow),
-            outcome.map_or_else(|| "-".to_owned(), |outcome| duration(outcome.took)).into(),
-        ]);
-    }
-    table(&rows, &[0, 1, 2], width)
-}
-
-/// A verdict's cell; a pass that proves less than a pass says so.
-fn verdict(case: &ReportedCase, hollow: bool) -> Cell {
-    let verdict = case.verdict();
-    let outcome = case.outcome.as_ref().filter(|_| verdict == Verdict::Pass);
-    let weak = match outcome {
-        Some(outcome) if hollow || outcome.proves_nothing => Some("proves nothing"),
-        Some(outcome) if matches!(outcome.judgement.reason, Reason::CauseUnproven { .. }) => {
-            Some("pass, unproven")
-        }
-        _ => None,
-    };
-    match weak {
-        Some(text) => Cell { text: text.to_owned(), style: verdict_style(Verdict::NotRun) },
-        None => Cell { text: verdict.to_string(), style: verdict_style(verdict) },
-    }
-}
-
 /// A block for everything that isn't a pass: failures first, then what could not be told.
 fn blocks(report: &Report, enforcement: &Enforcement, width: usize) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut more = 0;
     let mut groups: BTreeMap<(Verdict, String), Vec<&str>> = BTreeMap::new();
+    let alike = alike(report);
     for wanted in [Verdict::Fail, Verdict::Inconclusive, Verdict::NotRun] {
         for case in report.cases.iter().filter(|case| case.verdict() == wanted) {
             match shared_reason(case, enforcement) {
                 Some(reason) => groups.entry((wanted, reason)).or_default().push(&case.info.id.0),
+                None if follows(case, &alike) => {}
                 None if blocks.len() == MOST_BLOCKS => more += 1,
                 None => {
                     let Some(outcome) = &case.outcome else { continue };
-                    blocks.push(block::case(case, outcome, enforcement, width));
+                    let alike = network(case).and_then(|key| alike.get(&key));
+                    let others = alike.map(|ids| &ids[1..]).unwrap_or_default();
+                    blocks.push(block::case(case, outcome, enforcement, others, width));
                 }
             }
         }
@@ -291,6 +247,35 @@ fn blocks(report: &Report, enforcement: &Enforcement, width: usize) -> Vec<Strin
     blocks
         .extend(groups.map(|((verdict, reason), ids)| block::group(*verdict, reason, ids, width)));
     blocks
+}
+
+/// What the network did to a case rather than a policy: one block serves all cases to
+/// which it did the same.
+fn network(case: &ReportedCase) -> Option<(Verdict, String)> {
+    let outcome = case.outcome.as_ref()?;
+    match &outcome.judgement.reason {
+        reason @ (Reason::PathDown { .. } | Reason::ControlNotUp { .. }) => {
+            Some((outcome.judgement.verdict, reason.to_string()))
+        }
+        _ => None,
+    }
+}
+
+/// The ids of the cases to which the network did the same, in order.
+fn alike(report: &Report) -> BTreeMap<(Verdict, String), Vec<&str>> {
+    let mut alike: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for case in &report.cases {
+        if let Some(key) = network(case) {
+            alike.entry(key).or_default().push(&case.info.id.0);
+        }
+    }
+    alike
+}
+
+/// Whether the block of an earlier case speaks for this one.
+fn follows(case: &ReportedCase, alike: &BTreeMap<(Verdict, String), Vec<&str>>) -> bool {
+    let first = network(case).and_then(|key| alike.get(&key)?.first());
+    first.is_some_and(|first| **first != case.info.id.0)
 }
 
 /// The reason of a case about which there is no more to say than that.

@@ -220,7 +220,7 @@ impl Evidence<'_> {
             ControlState::Up
         } else {
             let detail = format!(
-                "the CNI does not enforce {}: something else blocks this",
+                "the CNI does not enforce {}, so that no policy can deny this",
                 open.join(" nor ")
             );
             ControlState::Down { detail }

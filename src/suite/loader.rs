@@ -22,7 +22,12 @@ const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 /// All mistakes of all files, of which nothing has been used.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Suite>, Mistakes> {
     let mut parsed = Parsed::default();
-    for path in paths {
+    for (number, path) in paths.iter().enumerate() {
+        if paths[..number].contains(path) {
+            let message = "this file is given twice";
+            parsed.mistakes.push(Mistake::about_file(&path.display().to_string(), message));
+            continue;
+        }
         let name = path.display().to_string();
         let text = if path.as_os_str() == "-" { read_all(io::stdin()) } else { read_path(path) };
         match text {

@@ -167,7 +167,7 @@ impl fmt::Display for Reason {
             Self::Dropped => f.write_str("dropped: nothing came back, and every control is up"),
             Self::Rejected { seen } => write!(f, "rejected ({seen}), and every control is up"),
             Self::CauseUnproven { because } => write!(f, "blocked, cause unproven ({because})"),
-            Self::Connected { by } => write!(f, "connected: {by} answered"),
+            Self::Connected { by } => write!(f, "connected, answered by {by}"),
             Self::WrongEndpoint { by, meant } => write!(f, "answered by {by}, meant for {meant}"),
             Self::PathDown { control, detail } => {
                 write!(f, "the path is down, not a policy: {control}: {detail}")

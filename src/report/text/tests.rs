@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    event::Interruption,
+    event::{CaseInfo, Interruption},
     model::Connectivity::{Allowed, Blocked},
     report::{JsonWriter, QuietWriter, samples::*},
-    verdict::Observation,
+    verdict::{AnsweredBy, ControlKind, Observation},
 };
 
 fn write(writer: &mut dyn Writer, events: Vec<Event>) {
@@ -88,7 +88,7 @@ fn weaker_passes_are_marked_and_counted_apart() {
     let handshake = outcome(
         Verdict::Pass,
         Reason::HandshakeOnly,
-        Observation::Connected { by: crate::verdict::AnsweredBy::Nobody },
+        Observation::Connected { by: AnsweredBy::Nobody },
     );
     let events = vec![
         started(cases.clone()),
@@ -101,6 +101,38 @@ fn weaker_passes_are_marked_and_counted_apart() {
         finished(true),
     ];
     insta::assert_snapshot!(text(events, Some(80)));
+}
+
+#[test]
+fn one_block_serves_all_to_which_the_network_did_the_same() {
+    let cases: Vec<_> =
+        ["api", "cache", "database"].map(|to| info("web", to, Blocked)).into_iter().collect();
+    let dead = |node: &str| Reason::ControlNotUp {
+        control: ControlKind::NodePath,
+        detail: format!("control pods don't reach each other from node-1 to {node} either"),
+    };
+    let judged = |case: &CaseInfo, node: &str| {
+        judged(case, outcome(Verdict::Inconclusive, dead(node), Observation::TimedOut))
+    };
+    let events = vec![
+        started(cases.clone()),
+        judged(&cases[0], "node-2"),
+        judged(&cases[1], "node-3"),
+        judged(&cases[2], "node-2"),
+        finished(true),
+    ];
+    insta::assert_snapshot!(text(events, Some(80)));
+}
+
+#[test]
+fn a_narrow_terminal_gets_short_words() {
+    let mut case = info("frontend", "kubernetes-dns", Allowed);
+    case.name = "resolves-frontend-kubernetes-dns".to_owned();
+    let seen = Observation::Connected { by: AnsweredBy::Nobody };
+    let handshake = outcome(Verdict::Pass, Reason::HandshakeOnly, seen);
+    let events = vec![started(vec![case.clone()]), judged(&case, handshake), finished(true)];
+    insta::assert_snapshot!(text(events.clone(), Some(79)));
+    insta::assert_snapshot!(text(events, Some(200)));
 }
 
 #[test]

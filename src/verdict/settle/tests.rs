@@ -94,7 +94,7 @@ fn short(settled: &Settled) -> String {
 #[test]
 fn a_step_settles_together() {
     let dropped = "pass: dropped: nothing came back, and every control is up";
-    let open = "FAIL: connected: api answered";
+    let open = "FAIL: connected, answered by api";
     let shut = "FAIL: blocked (timed out), and every control is up";
     let flapping = "FAIL: flapping: changed once after it first was as expected";
     let gone = "inconclusive: agent unreachable: gone";
@@ -199,7 +199,7 @@ fn what_is_cut_is_judged_only_where_it_was_decided() {
             Inconclusive,
             "agent unreachable: gone".to_owned(),
         ),
-        ("failed late", 6, (Blocked, 5, "c"), Fail, "connected: api answered".to_owned()),
+        ("failed late", 6, (Blocked, 5, "c"), Fail, "connected, answered by api".to_owned()),
         (
             "flapping",
             2,
