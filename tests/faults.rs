@@ -28,7 +28,7 @@ struct Shop {
 /// Runs the shop with a fault. Its changes have `within` to bite: what stays wrong takes
 /// all of it.
 fn shop(fault: &str, within: &str, canary_within: &str) -> Shop {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let suite = suite(folder.path(), within);
     let finished = run(&[
         "run",
@@ -39,18 +39,18 @@ fn shop(fault: &str, within: &str, canary_within: &str) -> Shop {
         canary_within,
         "--output",
         "json",
-        suite.to_str().unwrap(),
+        suite.to_str().expect("a path in UTF-8"),
     ]);
     read(&finished)
 }
 
 fn suite(folder: &Path, within: &str) -> PathBuf {
-    let text = fs::read_to_string("suites/shop.yaml").unwrap();
+    let text = fs::read_to_string("suites/shop.yaml").expect("the suite");
     assert!(text.contains("within: 10s"), "the suite says how long a change may take");
     let file = folder.join("shop.yaml");
-    fs::write(&file, text.replace("within: 10s", &format!("within: {within}"))).unwrap();
-    fs::create_dir(folder.join("shop")).unwrap();
-    fs::copy("suites/shop/policies.yaml", folder.join("shop/policies.yaml")).unwrap();
+    fs::write(&file, text.replace("within: 10s", &format!("within: {within}"))).expect("a file");
+    fs::create_dir(folder.join("shop")).expect("a folder");
+    fs::copy("suites/shop/policies.yaml", folder.join("shop/policies.yaml")).expect("the policies");
     file
 }
 

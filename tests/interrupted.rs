@@ -75,14 +75,19 @@ struct Up {
 
 impl Up {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
         let kubeconfig = folder.path().join("kubeconfig");
-        let mut child = netproof(&["sandbox", "up", "--kubeconfig", kubeconfig.to_str().unwrap()])
-            .spawn()
-            .expect("start netproof");
+        let mut child = netproof(&[
+            "sandbox",
+            "up",
+            "--kubeconfig",
+            kubeconfig.to_str().expect("a path in UTF-8"),
+        ])
+        .spawn()
+        .expect("start netproof");
         let mut line = String::new();
         // Its path is said once the file stands.
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         assert_eq!(Path::new(line.trim()), kubeconfig);
         Self { child, folder }
     }
@@ -92,7 +97,10 @@ impl Up {
     }
 
     fn run(&self) -> Run {
-        Run::start(&["--kubeconfig", self.kubeconfig().to_str().unwrap()], self.folder.path())
+        Run::start(
+            &["--kubeconfig", self.kubeconfig().to_str().expect("a path in UTF-8")],
+            self.folder.path(),
+        )
     }
 
     /// The namespaces that runs have made.
@@ -106,7 +114,8 @@ impl Up {
             Api::<Namespace>::all(client).list(&Default::default()).await.expect("a list")
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let names = runtime.unwrap().block_on(listed).into_iter().map(|found| found.name_any());
+        let names =
+            runtime.expect("a runtime").block_on(listed).into_iter().map(|found| found.name_any());
         names.filter(|name| name.starts_with("np-")).collect()
     }
 
@@ -133,7 +142,7 @@ fn pid(child: &Child) -> Pid {
 /// All processes that descend from this one.
 fn below(ancestor: u32) -> Vec<u32> {
     let processes: Vec<(u32, u32)> = fs::read_dir("/proc")
-        .unwrap()
+        .expect("the processes")
         .filter_map(|entry| {
             let process = entry.ok()?.file_name().to_str()?.parse().ok()?;
             Some((process, parent(process)?))
@@ -200,7 +209,7 @@ fn a_sandbox_outlives_no_run_that_is_killed() {
     std::thread::scope(|scope| {
         for stage in STAGES {
             scope.spawn(move || {
-                let folder = tempfile::tempdir().unwrap();
+                let folder = tempfile::tempdir().expect("a folder");
                 let mut run = Run::start(&["--sandbox"], folder.path());
                 run.says(stage);
                 let processes = below(run.child.id());

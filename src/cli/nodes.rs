@@ -63,7 +63,8 @@ fn among(nodes: Nodes, wanted: &[String]) -> Result<Vec<Node>, Refusal> {
         let remedy = Some("probe pods need a node that is ready, schedulable and untainted".into());
         Err(Refusal { message, remedy, exit: Exit::BadInput })
     };
-    for name in wanted.iter().filter(|name| !nodes.usable.iter().any(|node| node.name == **name)) {
+    let is_usable = |name: &String| nodes.usable.iter().any(|node| node.name == *name);
+    if let Some(name) = wanted.iter().find(|name| !is_usable(name)) {
         return refuse(match nodes.others.iter().find(|(other, _)| other == name) {
             Some((_, reason)) => format!("node {name} takes no probe pods: {reason}"),
             None => format!("the cluster has no node {name}"),

@@ -152,7 +152,8 @@ fn peers_of_one_identity_share_a_pod_and_its_ports() {
 
 #[test]
 fn whatever_a_policy_or_a_pod_can_tell_apart_is_an_identity_of_its_own() {
-    let rows: [(&str, fn(&mut PodPeer)); 6] = [
+    type Differ = fn(&mut PodPeer);
+    let rows: [(&str, Differ); 6] = [
         ("namespace", |peer| peer.namespace = "lab".to_owned()),
         ("labels", |peer| peer.labels = labels(&[("app", "web"), ("tier", "front")])),
         ("service account", |peer| peer.service_account = Some("web".to_owned())),
