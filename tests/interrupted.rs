@@ -223,7 +223,7 @@ fn a_sandbox_outlives_no_run_that_is_killed() {
                     std::thread::sleep(Duration::from_millis(20));
                     left.retain(|&process| parent(process).is_some());
                 }
-                let files: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+                let files: Vec<_> = fs::read_dir(folder.path()).expect("a folder").collect();
                 assert!(files.is_empty(), "at {stage}: {files:?}");
             });
         }
