@@ -80,6 +80,8 @@ fn planted_violations_are_caught() {
         ("cluster", "use crate::nowhere::x;", true),
         ("main", "use netproof::cli;", false),
         ("main", "use netproof::run;", true),
+        ("main", "fn main() { netproof::sandbox::program(name); }", false),
+        ("main", "use netproof::sandbox::process::Sandbox;", true),
         ("plan", "use tokio::time::sleep;", true),
         ("plan", "fn f() { tokio::spawn(async {}); }", true),
         ("plan", "use std::time; fn f() { time::Instant::now(); }", true),
