@@ -28,7 +28,7 @@ fn its_suite_has_no_mistake() {
 fn its_test_command_is_what_ci_runs() {
     let command = "cargo test --workspace";
     assert!(read("README.md").contains(command), "the README has it");
-    assert!(read(".ci/run").lines().any(|line| line == command), "CI runs it");
+    assert!(read(".ci/run").lines().any(|line| line.starts_with(command)), "CI runs it");
 }
 
 #[test]
