@@ -31,6 +31,9 @@ const PROXIES: [&str; 7] = [
     "envoy",
 ];
 
+/// Other labels that a pod wore before, of which so many are kept: one would do as proof.
+const FORMER: usize = 8;
+
 /// Labels that the API server itself copies from the node to every pod, so that they are no
 /// sign of anybody's interference.
 const COPIED_FROM_NODE: [&str; 2] =
@@ -51,6 +54,8 @@ pub struct PodState {
     pub node: Option<String>,
     /// Its labels as the server has them.
     pub labels: Labels,
+    /// Labels that it wore before: what was seen meanwhile was seen of another identity.
+    pub former_labels: Vec<Labels>,
     /// Its service account as the server has it.
     pub service_account: Option<String>,
     /// Names of its containers, init containers included.
@@ -124,12 +129,17 @@ impl PodState {
             .map(|time| time.0);
         readiness.report(ready, transition, report);
 
+        let labels = metadata.labels.clone().unwrap_or_default();
+        let former_labels =
+            before.filter(|before| before.uid == uid).map(|before| before.labels_until(&labels));
+
         let init = spec.init_containers.iter().flatten();
         Self {
             uid,
             addresses: addresses(&status),
             node: spec.node_name,
-            labels: metadata.labels.clone().unwrap_or_default(),
+            labels,
+            former_labels: former_labels.unwrap_or_default(),
             service_account: spec.service_account_name,
             containers: spec.containers.iter().chain(init).map(|one| one.name.clone()).collect(),
             phase: status.phase.clone().unwrap_or_else(|| "Pending".into()),
@@ -143,6 +153,15 @@ impl PodState {
                 .any(|(key, value)| key == "ambient.istio.io/redirection" && value == "enabled"),
             readiness,
         }
+    }
+
+    /// The labels that it wore before it had these.
+    fn labels_until(&self, now: &Labels) -> Vec<Labels> {
+        let mut former = self.former_labels.clone();
+        if self.labels != *now && !former.contains(&self.labels) && former.len() < FORMER {
+            former.push(self.labels.clone());
+        }
+        former
     }
 
     /// The pod is gone; until `known` it was seen to be there.
@@ -163,24 +182,19 @@ impl PodState {
             .any(|&(begin, end)| begin <= from && end.is_none_or(|end| to <= end))
     }
 
-    /// How the pod differs from what was sent, in sentences; empty if it doesn't. A policy
-    /// sees the pod as it stands, so that a difference spoils every claim about it.
+    /// How the pod differs from what was sent, or once did, in sentences; empty if it never
+    /// has. A policy sees the pod as it stands, so that a difference spoils every claim about
+    /// it, also about the time before it was taken back.
     pub fn differs_from(&self, planned: &PlannedPod) -> Vec<String> {
         let mut expected = planned.labels.clone();
         expected.insert(marks::PROBE.to_owned(), String::new());
         let mut differences = Vec::new();
-        for (key, value) in &self.labels {
-            match expected.get(key) {
-                Some(sent) if sent == value => {}
-                Some(sent) => {
-                    differences.push(format!("its label {key} is `{value}`, not `{sent}`"));
+        for labels in std::iter::once(&self.labels).chain(&self.former_labels) {
+            for difference in label_differences(&expected, labels) {
+                if !differences.contains(&difference) {
+                    differences.push(difference);
                 }
-                None if COPIED_FROM_NODE.contains(&key.as_str()) => {}
-                None => differences.push(format!("the label {key}=`{value}` was added to it")),
             }
-        }
-        for (key, value) in expected.iter().filter(|(key, _)| !self.labels.contains_key(*key)) {
-            differences.push(format!("its label {key}=`{value}` is gone"));
         }
         for container in self.containers.iter().filter(|name| *name != AGENT_CONTAINER) {
             differences.push(format!("the container `{container}` was added to it"));
@@ -240,6 +254,22 @@ impl Readiness {
     fn since(&self) -> Option<Instant> {
         self.spans.last().filter(|(_, end)| end.is_none()).map(|(begin, _)| *begin)
     }
+}
+
+fn label_differences(expected: &Labels, found: &Labels) -> Vec<String> {
+    let mut differences = Vec::new();
+    for (key, value) in found {
+        match expected.get(key) {
+            Some(sent) if sent == value => {}
+            Some(sent) => differences.push(format!("its label {key} is `{value}`, not `{sent}`")),
+            None if COPIED_FROM_NODE.contains(&key.as_str()) => {}
+            None => differences.push(format!("the label {key}=`{value}` was added to it")),
+        }
+    }
+    for (key, value) in expected.iter().filter(|(key, _)| !found.contains_key(*key)) {
+        differences.push(format!("its label {key}=`{value}` is gone"));
+    }
+    differences
 }
 
 fn addresses(status: &PodStatus) -> Vec<IpAddr> {

@@ -177,6 +177,32 @@ fn every_difference_from_the_plan_is_told() {
 }
 
 #[test]
+fn a_label_that_was_put_right_is_not_forgotten() {
+    let planned = PlannedPod {
+        name: "np-aaaaaa-web-0".into(),
+        namespace: "shop".into(),
+        namespace_created: true,
+        labels: Labels::from([("app".into(), "web".into())]),
+        annotations: BTreeMap::new(),
+        service_account: None,
+        ports: BTreeMap::new(),
+        node: "node-1".into(),
+        role: Role::Witness,
+    };
+    let report = Report { at: Instant::now(), known: Instant::now(), clock: Timestamp::now() };
+    let worn = |uid: &str, app: &str, before: Option<&PodState>| {
+        let labels = json!({"app": app, "netproof.dev/probe": ""});
+        let pod = pod(json!({"metadata": {"uid": uid, "labels": labels}}));
+        PodState::seen(&pod, before, report)
+    };
+    let other = worn("u", "other", Some(&worn("u", "web", None)));
+    let again = worn("u", "web", Some(&other));
+    assert_eq!(again.differs_from(&planned), ["its label app is `other`, not `web`"]);
+    let anew = worn("v", "web", Some(&other));
+    assert_eq!(anew.differs_from(&planned), Vec::<String>::new(), "it is another pod");
+}
+
+#[test]
 fn a_mesh_is_known_by_its_proxy_or_its_annotation() {
     for (what, value, expected) in [
         ("plain", json!({"spec": {"containers": [{"name": "netproof-probe"}]}}), false),
