@@ -1,0 +1,81 @@
+//! Lies that a broken CNI or network tempts to.
+
+use netproof::verdict::{ControlKind, Observation, Reason, Verdict};
+
+use crate::support::{Finished, run};
+
+const STAGE: &str = "tests/suites/stage.yaml";
+const WRONG_ALLOW: &str = "tests/suites/wrong-allow.yaml";
+const SHOP: &str = "suites/shop.yaml";
+
+fn faulty(fault: &str, suite: &str) -> Finished {
+    run(&["run", "--sandbox", "--output", "json", "--fault", fault, suite])
+}
+
+fn verdict(finished: &Finished, case: &str) -> (Verdict, Reason) {
+    let judgement = finished.outcome(case).judgement;
+    (judgement.verdict, judgement.reason)
+}
+
+#[test]
+fn a_slow_policy_passes_a_denial_in_time_and_no_wrong_allow() {
+    let finished = faulty("delay=3s", WRONG_ALLOW);
+    assert_eq!(verdict(&finished, "/deny/"), (Verdict::Pass, Reason::Dropped));
+    let latency = finished.outcome("/deny/").latency.expect("it was seen open before");
+    assert!((2.5..6.0).contains(&latency.as_secs_f64()), "{latency:?}");
+    let (late, reason) = verdict(&finished, "/deny-at-once/");
+    assert_eq!(late, Verdict::Fail, "{reason}");
+    assert!(matches!(reason, Reason::Connected { .. }), "{reason}");
+    let blocked = Reason::Blocked { seen: Observation::TimedOut };
+    assert_eq!(verdict(&finished, "/allow/"), (Verdict::Fail, blocked));
+    assert_eq!(finished.code(), Some(1));
+}
+
+#[test]
+fn a_rejected_connection_is_a_denial_and_says_so() {
+    let finished = faulty("reject", WRONG_ALLOW);
+    let rejected = Reason::Rejected { seen: Observation::Refused };
+    assert_eq!(verdict(&finished, "/deny/"), (Verdict::Pass, rejected));
+    let refused = Reason::Blocked { seen: Observation::Refused };
+    assert_eq!(verdict(&finished, "/allow/"), (Verdict::Fail, refused));
+}
+
+#[test]
+fn a_dead_network_is_never_called_policy() {
+    let finished = faulty("dead-path", SHOP);
+    let node_path = |reason: &Reason| match reason {
+        Reason::PathDown { control, .. } | Reason::ControlNotUp { control, .. } => {
+            *control == ControlKind::NodePath
+        }
+        _ => false,
+    };
+    for (case, expected) in [
+        ("/sql-api-database/", Verdict::Fail),
+        ("/http-database-api/", Verdict::Inconclusive),
+        ("/metrics-frontend-worker/", Verdict::Inconclusive),
+    ] {
+        let (verdict, reason) = verdict(&finished, case);
+        assert_eq!(verdict, expected, "{case} {reason}");
+        assert!(node_path(&reason), "{case} {reason}");
+    }
+    // frontend and api are on one node, between whose pods nothing is dead.
+    assert_eq!(verdict(&finished, "/http-api-frontend/"), (Verdict::Pass, Reason::Dropped));
+}
+
+#[test]
+fn lost_packets_change_no_verdict() {
+    let finished = faulty("loss=10%", SHOP);
+    assert_eq!(finished.not_passed(), [], "{}", finished.stderr);
+    let finished = faulty("loss=10%", WRONG_ALLOW);
+    assert_eq!(verdict(&finished, "/deny/").0, Verdict::Pass);
+    assert_eq!(verdict(&finished, "/allow/").0, Verdict::Fail);
+}
+
+#[test]
+fn a_service_without_endpoints_denies_nobody() {
+    let finished = run(&["run", "--sandbox", "--output", "json", STAGE]);
+    let (verdict, reason) = verdict(&finished, "/no-endpoints/");
+    assert_eq!(verdict, Verdict::Inconclusive, "{reason}");
+    let nowhere = |seen: &Observation| matches!(seen, Observation::NoDestination { .. });
+    assert!(matches!(&reason, Reason::NothingSeen { seen } if nowhere(seen)), "{reason}");
+}

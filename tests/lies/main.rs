@@ -1,0 +1,9 @@
+//! Situations in which a connectivity test is tempted to lie, each really produced, with the
+//! verdict and the reason that it must come to.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod faults;
+mod meddling;
+mod stage;

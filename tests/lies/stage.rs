@@ -1,0 +1,178 @@
+//! A sandbox to meddle with, and runs in it that are watched while they go on.
+
+use std::{
+    io::{BufRead, BufReader, Lines, Write as _},
+    path::Path,
+    process::{Child, ChildStdout, Stdio},
+};
+
+use k8s_openapi::api::{
+    core::v1::{Namespace, Pod},
+    networking::v1::NetworkPolicy,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use netproof::sandbox::process::{Options, Sandbox};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+
+use crate::support::{Finished, finish, netproof};
+
+const SUITE: &str = "tests/suites/stage.yaml";
+
+/// A sandbox of the test's own.
+pub struct Stage {
+    sandbox: Sandbox,
+    client: Client,
+    kubeconfig: tempfile::NamedTempFile,
+}
+
+/// A run under way.
+pub struct Run {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    said: String,
+    id: String,
+}
+
+impl Stage {
+    pub async fn new(faults: &[&str]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let faults = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();
+        let program = Path::new(env!("CARGO_BIN_EXE_netproof"));
+        let options = Options { faults, ..Options::default() };
+        let sandbox = Sandbox::start(program, &options).await.expect("a sandbox");
+        let mut kubeconfig = tempfile::NamedTempFile::new().expect("a file");
+        kubeconfig.write_all(sandbox.kubeconfig().as_bytes()).expect("write the kubeconfig");
+        let written = Kubeconfig::from_yaml(sandbox.kubeconfig()).expect("YAML");
+        let config =
+            kube::Config::from_custom_kubeconfig(written, &KubeConfigOptions::default()).await;
+        let client = Client::try_from(config.expect("complete")).expect("a client");
+        Self { sandbox, client, kubeconfig }
+    }
+
+    /// Starts a run of the stage's suite.
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        let kubeconfig = self.kubeconfig.path().display().to_string();
+        let mut all = vec!["run", "--output", "json", "--kubeconfig", &kubeconfig, SUITE];
+        all.extend(arguments);
+        let mut child = netproof(&all).stderr(Stdio::inherit()).spawn().expect("start netproof");
+        let stdout = child.stdout.take().expect("standard output is a pipe");
+        let lines = BufReader::new(stdout).lines();
+        let mut run = Run { child, lines, said: String::new(), id: String::new() };
+        let started = run.until("runStarted");
+        run.id = started["run"].as_str().expect("the run's id").to_owned();
+        run
+    }
+
+    pub async fn namespace(&self, name: &str) {
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).expect("valid");
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        namespaces.create(&PostParams::default(), &namespace).await.expect("a namespace");
+    }
+
+    /// Isolates all pods of a namespace, for both directions.
+    pub async fn deny_all(&self, namespace: &str) {
+        let policy = json!({
+            "metadata": {"name": "deny-all"},
+            "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+        });
+        let policy = serde_json::from_value(policy).expect("valid");
+        let policies = Api::<NetworkPolicy>::namespaced(self.client.clone(), namespace);
+        policies.create(&PostParams::default(), &policy).await.expect("a policy");
+    }
+
+    pub async fn patch_pod(&self, run: &Run, alias: &str, peer: &str, patch: Value) {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), &run.namespace(alias));
+        let patch = Patch::Merge(patch);
+        pods.patch(&run.pod(peer), &PatchParams::default(), &patch).await.expect("a patched pod");
+    }
+
+    pub async fn end(self) {
+        self.sandbox.stop().await;
+    }
+}
+
+impl Run {
+    /// What the run calls a namespace of its suite.
+    pub fn namespace(&self, alias: &str) -> String {
+        format!("np-{}-{alias}", self.id)
+    }
+
+    fn pod(&self, peer: &str) -> String {
+        format!("np-{}-{peer}-0", self.id)
+    }
+
+    /// Reads on to the next event of a type.
+    pub fn until(&mut self, wanted: &str) -> Value {
+        for line in self.lines.by_ref() {
+            let line = line.expect("a line");
+            let event: Value = serde_json::from_str(&line).expect("an event");
+            self.said.push_str(&line);
+            self.said.push('\n');
+            if event["type"] == wanted {
+                return event;
+            }
+        }
+        panic!("the run ended before {wanted}: {}", self.said)
+    }
+
+    /// Signals the agent of one pod.
+    pub fn signal(&self, word: &str, peer: &str, signal: Signal) {
+        let pod = self.pod(peer);
+        let hit = processes().filter(|(_, words)| is_agent(words, word) && words.contains(&pod));
+        let hit: Vec<i32> = hit.map(|(pid, _)| pid).collect();
+        let [pid] = hit[..] else { panic!("{word} of {pod} is {hit:?}") };
+        kill(Pid::from_raw(pid), signal).expect("signal the agent");
+    }
+
+    /// Signals the agents of all pods of this stage; says how many.
+    pub fn signal_all(&self, word: &str, signal: Signal) -> usize {
+        // Sessions don't tell whose they are: they descend from the same sandbox as the pods.
+        let own = processes().find(|(_, words)| words.contains(&self.pod("closed")));
+        let sandbox = parent(own.expect("a running pod").0);
+        let hit: Vec<i32> = processes()
+            .filter(|(pid, words)| is_agent(words, word) && parent(*pid) == sandbox)
+            .map(|(pid, _)| pid)
+            .collect();
+        for pid in &hit {
+            kill(Pid::from_raw(*pid), signal).expect("signal an agent");
+        }
+        hit.len()
+    }
+
+    /// Waits for the end.
+    pub fn finish(mut self) -> Finished {
+        for line in self.lines.by_ref() {
+            self.said.push_str(&line.expect("a line"));
+            self.said.push('\n');
+        }
+        Finished { stdout: self.said, ..finish(self.child) }
+    }
+}
+
+fn is_agent(words: &[String], word: &str) -> bool {
+    matches!(words, [program, first, ..] if program == "netproof-probe" && first == word)
+}
+
+/// Every process with its arguments.
+fn processes() -> impl Iterator<Item = (i32, Vec<String>)> {
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        Some((pid, line.split('\0').map(str::to_owned).collect()))
+    })
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    line.trim().parse().ok()
+}
