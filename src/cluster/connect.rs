@@ -22,6 +22,9 @@ const CALL: Duration = Duration::from_secs(40);
 /// How long the TCP and TLS handshakes with the server may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long rights in a new namespace, or in what a manifest grants them, may take.
+const RIGHTS: Duration = Duration::from_secs(3);
+
 /// Requests that wait for the one before to be put on its way.
 const REQUESTS: usize = 1_024;
 
@@ -111,8 +114,9 @@ impl Cluster {
         }
     }
 
-    /// As [`Self::call`], once more after each conflict: pods that are created side by side
-    /// under a ResourceQuota meet in it.
+    /// As [`Self::call`], once more after what passes by itself. Pods that are created side
+    /// by side under a ResourceQuota meet in a conflict; rights in a new namespace may be
+    /// given by a controller.
     pub(super) async fn call_again<T, F>(what: &str, request: impl Fn() -> F) -> Result<T, Error>
     where
         F: Future<Output = kube::Result<T>>,
@@ -120,12 +124,19 @@ impl Cluster {
         let begun = Instant::now();
         let mut backoff = Backoff::request();
         loop {
-            match Self::call(what, request()).await {
-                Err(error) if error.kind() == ErrorKind::Conflict && begun.elapsed() < CALL => {
-                    tokio::time::sleep(backoff.pause()).await;
-                }
+            let error = match Self::call(what, request()).await {
+                Err(error) => error,
                 answer => return answer,
+            };
+            let patience = match error.kind() {
+                ErrorKind::Conflict => CALL,
+                ErrorKind::Forbidden if error.may_be_granted() => RIGHTS,
+                _ => return Err(error),
+            };
+            if begun.elapsed() >= patience {
+                return Err(error);
             }
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 }
@@ -232,7 +243,34 @@ fn in_cluster(context: Option<&str>) -> Result<Config, ConnectError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use kube::core::Status;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_passes_by_itself_is_asked_again() {
+        for (what, reason, code, expected) in [
+            ("a conflict under a quota", "Conflict", 409, 3),
+            ("rights that are on their way", "Forbidden", 403, 3),
+            ("an object that exists", "AlreadyExists", 409, 1),
+            ("an object that is wrong", "Invalid", 422, 1),
+        ] {
+            let asked = AtomicU32::new(0);
+            let request = || {
+                let number = asked.fetch_add(1, Ordering::Relaxed);
+                let status = Status::failure("user cannot do that", reason).with_code(code);
+                std::future::ready(match number {
+                    0 | 1 => Err(kube::Error::Api(status.boxed())),
+                    _ => Ok(()),
+                })
+            };
+            let answer = Cluster::call_again("create pod shop/web", request).await;
+            assert_eq!(asked.load(Ordering::Relaxed), expected, "{what}");
+            assert_eq!(answer.is_ok(), expected == 3, "{what}");
+        }
+    }
 
     const TWO: &str = r"
 apiVersion: v1

@@ -123,6 +123,13 @@ impl Error {
             && self.message.contains("not found")
     }
 
+    /// A right is missing, and not that something else refuses: it may be on its way.
+    pub(super) fn may_be_granted(&self) -> bool {
+        let is_plain = self.message.contains("cannot ")
+            || self.message.contains("security context constraint");
+        self.kind == ErrorKind::Forbidden && is_plain
+    }
+
     /// What to do about it, where that can be said.
     pub fn remedy(&self) -> Option<String> {
         let message = &self.message;
@@ -235,6 +242,20 @@ mod tests {
             let status = Status::failure(message, "Forbidden").with_code(403);
             let error = Error::from_kube("create pod", kube::Error::Api(status.boxed()));
             assert!(error.remedy().unwrap().contains(remedy), "{message}");
+        }
+    }
+
+    #[test]
+    fn only_missing_rights_may_be_granted_yet() {
+        for (message, expected) in [
+            ("User \"u\" cannot create resource \"pods\" in API group \"\"", true),
+            ("unable to validate against any security context constraint: []", true),
+            ("pods \"web\" is forbidden: exceeded quota: q", false),
+            ("violates PodSecurity \"restricted:latest\"", false),
+        ] {
+            let status = Status::failure(message, "Forbidden").with_code(403);
+            let error = Error::from_kube("create pod", kube::Error::Api(status.boxed()));
+            assert_eq!(error.may_be_granted(), expected, "{message}");
         }
     }
 
