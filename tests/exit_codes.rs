@@ -37,6 +37,30 @@ fn two_for_bad_input() {
 }
 
 #[test]
+fn a_cluster_out_of_reach_is_told_apart_from_refused_credentials() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kubeconfig = folder.path().join("kubeconfig");
+    // Port 1 of this machine itself: nobody listens there.
+    let text = "\
+apiVersion: v1
+kind: Config
+current-context: gone
+contexts: [{name: gone, context: {cluster: gone, user: nobody}}]
+clusters: [{name: gone, cluster: {server: 'https://127.0.0.1:1'}}]
+users: [{name: nobody, user: {token: none}}]
+";
+    std::fs::write(&kubeconfig, text).expect("write a kubeconfig");
+    let kubeconfig = kubeconfig.to_str().expect("a path in UTF-8");
+    for command in
+        [vec!["run", "--kubeconfig", kubeconfig, PAIR], vec!["cleanup", "--kubeconfig", kubeconfig]]
+    {
+        let finished = run(&command);
+        assert_eq!(finished.code(), Some(3), "{command:?}: {finished:#?}");
+        assert!(finished.stderr.contains("the API server does not answer"), "{finished:#?}");
+    }
+}
+
+#[test]
 fn three_when_nothing_backs_a_denial() {
     let finished = run(&["run", "--sandbox", "tests/suites/nobody.yaml"]);
     assert_eq!(finished.code(), Some(3), "{finished:#?}");

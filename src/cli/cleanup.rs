@@ -84,7 +84,10 @@ impl CleanupCommand {
                 }
                 Err(error) => {
                     complain(&chain(&error), error.remedy().as_deref());
-                    Exit::Undecided
+                    match error.kind() {
+                        ErrorKind::Unauthorized => Exit::BadInput,
+                        _ => Exit::Undecided,
+                    }
                 }
             },
             () = stop.stopped() => {

@@ -86,19 +86,35 @@ impl Marker {
         Self { states: Mutex::default(), dials }
     }
 
-    /// Dials every canary before its policy exists: what isn't reached now proves
-    /// nothing later.
-    pub async fn before(&self, live: &Live<'_>, timing: Timing) -> Vec<Canary> {
-        let all = self.dials.values().map(|(dial, _)| dial.clone()).collect();
-        let dialled = live.dial(&all, timing).await;
-        for (key, (dial, destination)) in &self.dials {
-            let Some(seen) = dialled.of(dial).first() else { continue };
-            if !answered_by(live, &seen.observation, *destination) {
-                let state = CanaryState::NeverReached { seen: seen.observation.clone() };
-                self.states().insert(key.clone(), state);
+    /// Dials every canary before its policy exists: what isn't reached by now proves
+    /// nothing later. A new pod's network may take its time.
+    pub async fn before(&self, live: &Live<'_>, timing: Timing, stop: &Stop) -> Vec<Canary> {
+        let begun = Instant::now();
+        let mut missing: BTreeSet<Key> = self.dials.keys().cloned().collect();
+        loop {
+            let dialled = live.dial(&self.of(&missing), timing).await;
+            let mut unreached = Vec::new();
+            missing.retain(|key| {
+                let (dial, destination) = &self.dials[key];
+                let Some(seen) = dialled.of(dial).first() else { return false };
+                let is_missing = !answered_by(live, &seen.observation, *destination);
+                if is_missing {
+                    unreached.push((key.clone(), seen.observation.clone()));
+                }
+                is_missing
+            });
+            if missing.is_empty() || stop.is_stopped() || begun.elapsed() >= CONNECTED_WITHIN {
+                let never = unreached
+                    .into_iter()
+                    .map(|(key, seen)| (key, CanaryState::NeverReached { seen }));
+                self.states().extend(never);
+                return self.canaries();
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LONGEST_PAUSE) => {}
+                () = stop.stopped() => {}
             }
         }
-        self.canaries()
     }
 
     /// Follows the canaries from the policy's write until all are isolated, or until
@@ -291,6 +307,9 @@ impl Marker {
         Dial { source: *destination, ..dial.clone() }
     }
 }
+
+/// How long a control pod may take, once it is ready, to be reached by its neighbour.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A single quick attempt: cheap while a canary is still open, and only a hint of the
 /// opposite.

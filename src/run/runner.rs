@@ -20,7 +20,7 @@ use super::{
     stop::cut,
 };
 use crate::{
-    cluster::{self, Pods, RunContext, RunLease, Severity, preflight, sweep},
+    cluster::{self, Finding, Pods, RunContext, RunLease, Severity, preflight, sweep},
     event::{self, CaseInfo, CaseOutcome, ClusterInfo, Event, Stage},
     model::{Family, Transport},
     plan::{Destination, Plan, PlannedCase, PodIndex, SuitePlan},
@@ -105,10 +105,8 @@ impl Runner<'_> {
             self.events.send(event).await;
         }
         let refused = !refusals.is_empty();
-        for finding in refusals {
-            let event =
-                Event::Aborted { message: finding.message, remedy: finding.remedy, touched: false };
-            self.events.send(event).await;
+        if let Some((message, remedy)) = together(refusals) {
+            self.events.send(Event::Aborted { message, remedy, touched: false }).await;
         }
         self.progress(Stage::Preflight, None, 1, 1).await;
         Ok((!refused).then_some(found.adopted))
@@ -228,7 +226,7 @@ impl Runner<'_> {
             self.plan.cases().map(|case| case.port.protocol.transport()).collect();
         let families: BTreeSet<Family> = self.plan.cases().map(|case| case.family).collect();
         let marker = Marker::new(live, &transports, &families);
-        for canary in marker.before(live, self.options.timing).await {
+        for canary in marker.before(live, self.options.timing, self.stop).await {
             self.events.send(Event::Canary { canary }).await;
         }
         marker
@@ -356,6 +354,23 @@ impl Runner<'_> {
             .map(|pod| (pod.namespace.clone(), pod.name.clone()))
             .collect()
     }
+}
+
+/// All refusals as one: whoever mends the first is not to meet the second only then.
+fn together(refusals: Vec<Finding>) -> Option<(String, Option<String>)> {
+    if refusals.len() < 2 {
+        return refusals.into_iter().next().map(|finding| (finding.message, finding.remedy));
+    }
+    let mut message = format!("{} things stand in the way", refusals.len());
+    for Finding { message: what, remedy, .. } in refusals {
+        message.push_str("\n  ");
+        message.push_str(&what);
+        if let Some(remedy) = remedy {
+            message.push_str("\n    ");
+            message.push_str(&remedy);
+        }
+    }
+    Some((message, None))
 }
 
 fn names_of(suite: &SuitePlan) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Permissions: what the run will do, asked beforehand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{
@@ -67,20 +67,28 @@ pub(super) async fn look(context: &RunContext, plan: &Plan) -> Result<Vec<Findin
             (deed, allowed)
         })
         .buffer_unordered(PARALLEL);
+    let mut denied = BTreeSet::new();
     let mut findings = Vec::new();
     while let Some((deed, allowed)) = asked.next().await {
         match allowed {
             Ok(true) => {}
-            Ok(false) => findings.push(finding(context, &deed)),
+            Ok(false) => {
+                denied.insert(deed);
+            }
             // Without this API there is no such thing as a permission to be asked for.
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(findings),
+            Err(error) if error.kind() == ErrorKind::NotFound => break,
             Err(error) if error.kind() == ErrorKind::Forbidden => {
                 findings.push(Finding::warn(format!("permissions were not checked: {error}")));
-                return Ok(findings);
+                break;
             }
             Err(error) => return Err(error),
         }
     }
+    // Where no namespace can be made, what may be done in it is no question.
+    if denied.iter().any(|deed| deed.resource == "namespaces" && deed.verb == "create") {
+        denied.retain(|deed| deed.severity == Severity::Refuse);
+    }
+    findings.extend(tell(context.cluster().context(), &denied));
     Ok(findings)
 }
 
@@ -201,31 +209,80 @@ async fn ask(context: &RunContext, deed: &Deed) -> Result<bool, Error> {
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
-fn finding(context: &RunContext, deed: &Deed) -> Finding {
-    let what = if deed.group.is_empty() {
-        deed.resource.clone()
-    } else {
-        format!("{}.{}", deed.resource, deed.group)
-    };
-    let place = deed.namespace.as_ref().map(|name| format!(" in namespace {name}"));
-    let place = place.unwrap_or_default();
-    Finding {
-        severity: deed.severity,
-        message: format!(
-            "context {} may not {} {what}{place}",
-            context.cluster().context(),
-            deed.verb
-        ),
-        remedy: Some(match (deed.resource.as_str(), deed.verb) {
-            ("namespaces", "create" | "delete") => {
-                "ask for it, or use peers in namespaces that exist and --control-namespace".into()
+/// What may not be done, by resource.
+type Verbs<'a> = BTreeMap<String, Vec<&'a str>>;
+
+/// One finding for each place and gravity.
+fn tell(context: &str, denied: &BTreeSet<Deed>) -> Vec<Finding> {
+    let mut places: BTreeMap<(Severity, Option<&str>), Verbs<'_>> = BTreeMap::new();
+    for deed in denied {
+        let what = if deed.group.is_empty() {
+            deed.resource.clone()
+        } else {
+            format!("{}.{}", deed.resource, deed.group)
+        };
+        let place = places.entry((deed.severity, deed.namespace.as_deref())).or_default();
+        place.entry(what).or_default().push(deed.verb);
+    }
+    let finding = |((severity, namespace), denied): ((_, Option<&str>), Verbs<'_>)| {
+        let deeds: Vec<String> = denied
+            .iter()
+            .map(|(what, verbs): (&String, &Vec<&str>)| format!("{} {what}", verbs.join(", ")))
+            .collect();
+        let place = namespace.map(|name| format!(" in namespace {name}")).unwrap_or_default();
+        let remedy = match namespace {
+            Some(name) => format!("ask for that; `kubectl auth can-i --list -n {name}` tells"),
+            None if severity == Severity::Warn && denied.keys().eq(["namespaces"]) => {
+                "without it namespaces are asked for one by one".into()
             }
-            ("namespaces", _) => "without it namespaces are asked for one by one".into(),
-            _ => format!(
-                "ask for it; `kubectl auth can-i {} {what}{}` tells whether it is there",
-                deed.verb,
-                deed.namespace.as_ref().map(|name| format!(" -n {name}")).unwrap_or_default()
-            ),
-        }),
+            None if denied.contains_key("namespaces") => {
+                "ask for that, or use peers in namespaces that exist and --control-namespace".into()
+            }
+            None => "ask for that; `kubectl auth can-i --list` tells".into(),
+        };
+        Finding {
+            severity,
+            message: format!("context {context} may not {}{place}", deeds.join("; ")),
+            remedy: Some(remedy),
+        }
+    };
+    places.into_iter().map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_denied_in_one_place_is_told_in_one_sentence() {
+        let deed = |verb, group: &str, resource: &str, namespace: Option<&str>, severity| Deed {
+            verb,
+            group: group.into(),
+            resource: resource.into(),
+            namespace: namespace.map(str::to_owned),
+            severity,
+        };
+        let denied = BTreeSet::from([
+            deed("create", "", "pods", Some("shop"), Severity::Refuse),
+            deed("delete", "", "pods", Some("shop"), Severity::Refuse),
+            deed("patch", "coordination.k8s.io", "leases", Some("shop"), Severity::Refuse),
+            deed("create", "", "pods/exec", Some("shop"), Severity::Warn),
+            deed("create", "", "namespaces", None, Severity::Refuse),
+            deed("list", "", "namespaces", None, Severity::Warn),
+        ]);
+        let told = tell("dev", &denied).into_iter().map(|finding| {
+            let severity = finding.severity;
+            format!("{severity:?}: {}\n  {}", finding.message, finding.remedy.unwrap_or_default())
+        });
+        insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @r"
+        Refuse: context dev may not create namespaces
+          ask for that, or use peers in namespaces that exist and --control-namespace
+        Refuse: context dev may not patch leases.coordination.k8s.io; create, delete pods in namespace shop
+          ask for that; `kubectl auth can-i --list -n shop` tells
+        Warn: context dev may not list namespaces
+          without it namespaces are asked for one by one
+        Warn: context dev may not create pods/exec in namespace shop
+          ask for that; `kubectl auth can-i --list -n shop` tells
+        ");
     }
 }

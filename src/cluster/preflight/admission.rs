@@ -37,6 +37,10 @@ pub(super) async fn look(
         match tried {
             Ok(pod) => findings.extend(changed(&pod, &alike)),
             Err(error) if is_made_by_manifest(plan, alike[0].1, &error) => {}
+            // No reason to believe that it would refuse the pod itself.
+            Err(error) if error.message().contains("does not support dry run") => {
+                findings.push(Finding::warn(format!("not tried beforehand: {error}")));
+            }
             Err(error) => match error.kind() {
                 ErrorKind::Forbidden | ErrorKind::Invalid => {
                     let remedy = error.remedy().unwrap_or_else(|| {
@@ -46,7 +50,7 @@ pub(super) async fn look(
                     findings.push(Finding::refuse(error.to_string(), remedy));
                 }
                 ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Conflict => {}
-                // A webhook that can't do dry runs, most likely.
+                // A webhook that is down, most likely.
                 ErrorKind::Other | ErrorKind::Deadline => {
                     findings.push(Finding::warn(format!("not tried beforehand: {error}")));
                 }

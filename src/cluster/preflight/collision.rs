@@ -44,8 +44,8 @@ pub(super) async fn look(
         list::<Job>(context, namespace),
         list::<PodDisruptionBudget>(context, namespace),
     );
-    let mut look = Look { pods, findings: Vec::new(), adopted: BTreeSet::new() };
-    if let Some(services) = look.seen("services", "select", services)? {
+    let mut look = Look::new(pods);
+    if let Some(services) = look.seen("services", services)? {
         services.iter().for_each(|service| look.service(service));
     }
     let unseen = [
@@ -65,9 +65,10 @@ pub(super) async fn look(
         // What can't be seen must be kept off all the same.
         look.adopted.extend(pods.iter().map(|(index, _)| *index));
     }
-    if let Some(budgets) = look.seen("poddisruptionbudgets", "count", budgets)? {
+    if let Some(budgets) = look.seen("poddisruptionbudgets", budgets)? {
         budgets.iter().for_each(|budget| look.budget(budget));
     }
+    look.tell_unseen(namespace);
     Ok((look.findings, look.adopted))
 }
 
@@ -107,23 +108,41 @@ struct Look<'a> {
     pods: &'a [Guest<'a>],
     findings: Vec<Finding>,
     adopted: BTreeSet<PodIndex>,
+    /// Kinds that may not be listed.
+    unseen: BTreeSet<String>,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    fn new(pods: &'a [Guest<'a>]) -> Self {
+        Self { pods, findings: Vec::new(), adopted: BTreeSet::new(), unseen: BTreeSet::new() }
+    }
+
+    /// One warning for all kinds that may not be listed.
+    fn tell_unseen(&mut self, namespace: &str) {
+        if self.unseen.is_empty() {
+            return;
+        }
+        let kinds: Vec<&str> = self.unseen.iter().map(String::as_str).collect();
+        let kinds = kinds.join(", ");
+        let text = format!(
+            "no permission to list {kinds} in namespace {namespace}: whether any of them selects \
+             probe pods is not known"
+        );
+        let remedy = "ask for it, or look yourself that none does";
+        self.findings.push(Finding::warn(text).with_remedy(remedy));
+    }
+
     /// What was listed; none where that isn't permitted, which is told.
     fn seen<K>(
         &mut self,
         plural: &str,
-        what: &str,
         listed: Result<Vec<K>, Error>,
     ) -> Result<Option<Vec<K>>, Error> {
         match listed {
             Ok(objects) => Ok(Some(objects)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some(Vec::new())),
             Err(error) if error.kind() == ErrorKind::Forbidden => {
-                let text = format!("whether {plural} {what} probe pods is not known: {error}");
-                let remedy = format!("ask for the permission to list {plural} there");
-                self.findings.push(Finding::warn(text).with_remedy(remedy));
+                self.unseen.insert(plural.to_owned());
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -161,7 +180,7 @@ impl Look<'_> {
         listed: Result<Vec<K>, Error>,
         selector: impl Fn(&K) -> Option<LabelSelector>,
     ) -> Result<bool, Error> {
-        let Some(controllers) = self.seen(plural, "adopt", listed)? else { return Ok(true) };
+        let Some(controllers) = self.seen(plural, listed)? else { return Ok(true) };
         for selector in controllers.iter().filter_map(selector) {
             let selected = by_selector(&selector, self.pods);
             self.adopted.extend(selected.into_iter().map(|(index, _)| index));

@@ -54,7 +54,7 @@ fn a_service_that_selects_a_guest_is_told_and_one_that_publishes_it_refuses() {
             ),
         ),
     ] {
-        let mut look = Look { pods: &guests, findings: Vec::new(), adopted: BTreeSet::new() };
+        let mut look = Look::new(&guests);
         look.service(&service);
         let found: Vec<&str> = look.findings.iter().map(|one| one.message.as_str()).collect();
         assert_eq!(found, Vec::from_iter(expected), "{what}");
@@ -93,7 +93,7 @@ fn a_controller_adopts_whom_it_selects_and_nobody_else() {
             vec![0, 1],
         ),
     ] {
-        let mut look = Look { pods: &guests, findings: Vec::new(), adopted: BTreeSet::new() };
+        let mut look = Look::new(&guests);
         let sets: Vec<DaemonSet> = vec![read(json!({
             "metadata": {}, "spec": {"selector": selector, "template": {}},
         }))];
@@ -108,11 +108,19 @@ fn a_controller_adopts_whom_it_selects_and_nobody_else() {
 
 #[test]
 fn what_may_not_be_listed_is_a_warning() {
-    let mut look = Look { pods: &[], findings: Vec::new(), adopted: BTreeSet::new() };
+    let mut look = Look::new(&[]);
     let forbidden = || Error::new("list jobs", ErrorKind::Forbidden, "no");
     let unseen = look.controllers::<Job>("jobs", Err(forbidden()), |_| None).unwrap();
     assert!(unseen, "so that the guests get a controller of their own");
-    assert_eq!(look.findings.len(), 1);
+    let seen = look.seen::<Job>("poddisruptionbudgets", Err(forbidden())).unwrap();
+    assert!(seen.is_none());
+    look.tell_unseen("shop");
+    assert_eq!(look.findings.len(), 1, "one for all kinds");
+    assert_eq!(
+        look.findings[0].message,
+        "no permission to list jobs, poddisruptionbudgets in namespace shop: whether any of them \
+         selects probe pods is not known"
+    );
     assert_eq!(look.findings[0].severity, super::super::Severity::Warn);
 }
 
@@ -134,8 +142,7 @@ fn a_budget_is_told_what_the_guest_does_to_it() {
             "PodDisruptionBudget shop/pdb allows no disruption while probe pods (web) live",
         ),
     ] {
-        let mut look =
-            Look { pods: &guests, findings: Vec::new(), adopted: BTreeSet::from_iter(adopted) };
+        let mut look = Look { adopted: BTreeSet::from_iter(adopted), ..Look::new(&guests) };
         look.budget(&budget);
         assert_eq!(look.findings[0].message, expected);
     }
