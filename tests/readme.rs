@@ -1,5 +1,7 @@
 //! What the README says is so.
 
+mod support;
+
 use std::{fs, path::PathBuf};
 
 use netproof::suite;
@@ -22,6 +24,33 @@ fn its_suite_has_no_mistake() {
     let suites = suite::load(&[file("shop.yaml", text.expect("an example in YAML"))])
         .unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false)));
     assert_eq!(suites.len(), 1);
+}
+
+#[test]
+fn its_demo_is_what_its_command_prints() {
+    let readme = read("README.md");
+    assert!(readme.contains("    cargo run --release -- run --sandbox suites/shop.yaml\n"));
+    let demo = readme.split("<!-- demo -->\n```text\n").nth(1).expect("a demo");
+    let demo = demo.split("```").next().expect("its end");
+    let printed = support::run(&["run", "--sandbox", "suites/shop.yaml"]);
+    assert_eq!(timeless(demo), timeless(&printed.stdout), "{}", printed.stderr);
+}
+
+/// The text without what differs from run to run: its id, the server's port, times.
+fn timeless(text: &str) -> String {
+    let word = |word: &str| {
+        let is_time = word.trim_end_matches('.').ends_with('s')
+            && word.starts_with(|first: char| first.is_ascii_digit() || first == '<');
+        if is_time { "TIME".to_owned() } else { word.to_owned() }
+    };
+    let line = |line: &str| {
+        let parts: Vec<_> = line
+            .split(" · ")
+            .filter(|part| !part.starts_with("https://") && !part.starts_with("run "))
+            .collect();
+        parts.join(" · ").split(' ').map(word).collect::<Vec<_>>().join(" ")
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

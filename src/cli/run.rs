@@ -78,7 +78,7 @@ pub(super) struct RunCommand {
     /// Leave everything in place, for a look; `netproof cleanup` removes it.
     #[arg(long, conflicts_with = "sandbox")]
     keep: bool,
-    /// End the run after this time; what isn't judged by then counts as not run.
+    /// End the run after this time; what hasn't settled by then is inconclusive or not run.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     deadline: Option<Duration>,
     /// How long the CNI may take to isolate netproof's own canaries.
