@@ -97,3 +97,19 @@ fn hundred_and_thirty_when_interrupted_and_nothing_is_left() {
         rest.iter().any(|line| line.contains(r#""swept""#) && line.contains(r#""left":[]"#));
     assert!(swept, "the sandbox was not swept: {rest:#?}");
 }
+
+#[test]
+fn an_output_that_fails_changes_no_exit_code() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+    for (arguments, code) in [
+        (vec!["run", "--sandbox", PAIR], 0),
+        (vec!["run", "--sandbox", "--output", "json", "tests/suites/wrong.yaml"], 1),
+        (vec!["run", "--kubeconfig", "no/such/kubeconfig", PAIR], 2),
+        (vec!["check", PAIR], 0),
+        (vec!["check", "Cargo.toml"], 2),
+    ] {
+        let child = netproof(&arguments).stdout(full()).stderr(full()).spawn();
+        let finished = finish(child.expect("start netproof"));
+        assert_eq!(finished.code(), Some(code), "{arguments:?}");
+    }
+}

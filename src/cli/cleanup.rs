@@ -1,8 +1,7 @@
 //! `netproof cleanup`: removes what dead runs have left in a cluster.
 
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
-use anstream::println;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +58,15 @@ impl CleanupCommand {
             complain(&format!("listen for signals: {error}"), None);
             return Exit::Undecided;
         }
-        println!("looking for dead runs in {} ({})", cluster.context(), cluster.server());
+        // Who closes the pipe, or fills the disk, still gets the cleanup and its exit code.
+        let mut out = anstream::stdout();
+        let _ = writeln!(
+            out,
+            "looking for dead runs in {} ({}); where there are runs, their Leases are watched for {} s",
+            cluster.context(),
+            cluster.server(),
+            CleanupOptions::default().unrenewed.as_secs()
+        );
         let cancel = CancellationToken::new();
         let options = CleanupOptions {
             dry_run: self.dry_run,
@@ -74,7 +81,7 @@ impl CleanupCommand {
         tokio::select! {
             report = cleaning => match report {
                 Ok(report) => {
-                    println!("{}", text(&report, self.dry_run));
+                    let _ = writeln!(out, "{}", text(&report, self.dry_run));
                     exit(&report)
                 }
                 Err(error) if error.kind() == ErrorKind::Forbidden && everywhere => {

@@ -1,8 +1,7 @@
 //! Exit codes, and how an error is put to a person.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
-use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 
 use crate::report::Report;
@@ -56,20 +55,24 @@ impl From<Exit> for ExitCode {
 
 /// Says on standard error what one should know, and what to do about it.
 pub(super) fn warn(message: &str, remedy: Option<&str>) {
+    // Where even this can't be said, the exit code still tells.
+    let mut err = anstream::stderr();
     let yellow = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
     let bold = Style::new().bold();
-    eprintln!("{yellow}warning{yellow:#}: {message}");
+    let _ = writeln!(err, "{yellow}warning{yellow:#}: {message}");
     if let Some(remedy) = remedy {
-        eprintln!("  {bold}try{bold:#}: {remedy}");
+        let _ = writeln!(err, "  {bold}try{bold:#}: {remedy}");
     }
 }
 
 /// Says on standard error what went wrong and what to do about it.
 pub(super) fn complain(message: &str, remedy: Option<&str>) {
+    // Where even this can't be said, the exit code still tells.
+    let mut err = anstream::stderr();
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     let bold = Style::new().bold();
-    eprintln!("{red}error{red:#}: {message}");
+    let _ = writeln!(err, "{red}error{red:#}: {message}");
     if let Some(remedy) = remedy {
-        eprintln!("  {bold}try{bold:#}: {remedy}");
+        let _ = writeln!(err, "  {bold}try{bold:#}: {remedy}");
     }
 }

@@ -1,8 +1,10 @@
 //! `netproof sandbox`: the cluster in a process, on its own.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
-use anstream::{eprintln, println};
 use clap::{Args, Subcommand};
 
 use super::{Exit, exit::complain, signals};
@@ -66,8 +68,10 @@ impl UpCommand {
             sandbox.stop().await;
             return Exit::BadInput;
         }
-        println!("{}", self.kubeconfig.display());
-        eprintln!("The sandbox is up; it ends with this process (Ctrl-C).");
+        // Nobody may be there to read it; the file stands all the same.
+        let _ = writeln!(anstream::stdout(), "{}", self.kubeconfig.display());
+        let _ =
+            writeln!(anstream::stderr(), "The sandbox is up; it ends with this process (Ctrl-C).");
         stop.stopped().await;
         sandbox.stop().await;
         // The credentials in it are worth nothing any more.
@@ -89,7 +93,7 @@ pub(super) async fn start(faults: Vec<Fault>) -> Option<Sandbox> {
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::{io::Write as _, os::unix::fs::PermissionsExt as _};
+    use std::os::unix::fs::PermissionsExt as _;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut file = tempfile::Builder::new()
         .permissions(std::fs::Permissions::from_mode(0o600))
