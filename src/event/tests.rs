@@ -70,6 +70,7 @@ fn reason() -> impl Strategy<Value = Reason> {
         text().prop_map(|because| Reason::CauseUnproven { because }),
         text().prop_map(|by| Reason::Connected { by }),
         (text(), text()).prop_map(|(by, meant)| Reason::WrongEndpoint { by, meant }),
+        (text(), text()).prop_map(|(with, meant)| Reason::SharedService { with, meant }),
         (kind(), text()).prop_map(|(control, detail)| Reason::PathDown { control, detail }),
         observation().prop_map(|seen| Reason::Blocked { seen }),
         observation().prop_map(|seen| Reason::OtherDenial { wanted: Denial::Drop, seen }),

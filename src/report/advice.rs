@@ -36,6 +36,10 @@ pub(super) fn next(
              one isolates {from} for egress, one needs a rule that lets it out to {to}. Rules \
              compare the pod's own port, not the Service's."
         ),
+        Reason::SharedService { with, .. } => format!(
+            "The Service's selector fits {with} as well. Narrow it, or move one of them away: \
+             what {to} answers is otherwise chance."
+        ),
         Reason::WrongEndpoint { .. } => match case.info.expect {
             Connectivity::Allowed => format!(
                 "Find out who has that address: a Service that selects more pods than {to}, or \

@@ -59,6 +59,7 @@ impl<'a> Asked<'a> {
                 evidence: case.evidence,
                 denial: case.denial,
                 meshed: meshed(case.source),
+                strangers: BTreeSet::new(),
             },
             dial: Err(Observation::NoDestination { message: "no destination".to_owned() }),
             destination: None,
@@ -171,21 +172,27 @@ impl<'a> Asked<'a> {
         };
         self.described = format!("Service {namespace}/{name} ({address})");
         let mut ours = BTreeSet::new();
-        for (backend_namespace, backend) in ready().filter_map(|endpoint| endpoint.pod.as_ref()) {
-            let place = live
-                .plan
-                .pods
-                .iter()
-                .position(|pod| pod.namespace == *backend_namespace && pod.name == *backend);
-            if let Some(index) = place.map(PodIndex) {
+        let mut strangers = BTreeSet::new();
+        for endpoint in ready() {
+            let planned = endpoint.pod.as_ref().and_then(|(namespace, name)| {
+                let mut all = live.plan.pods.iter();
+                all.position(|pod| pod.namespace == *namespace && pod.name == *name)
+            });
+            if let Some(index) = planned.map(PodIndex) {
                 let pod = live.plan.pod(index);
                 ours.insert(pod.name.clone());
                 self.backends.push(index);
                 self.destination_nodes.insert(pod.node.clone());
+            } else {
+                strangers.insert(match &endpoint.pod {
+                    Some((namespace, name)) => format!("{namespace}/{name}"),
+                    None => endpoint.address.to_string(),
+                });
             }
         }
         if !ours.is_empty() {
             self.claim.intended = Intended::Agents(ours);
+            self.claim.strangers = strangers;
         }
         let keyed = matches!(self.claim.intended, Intended::Agents(_));
         self.ask_with_witnesses(Whom::Address(address), keyed);

@@ -68,13 +68,19 @@ fn connected(claim: &Claim, by: &AnsweredBy) -> Judgement {
     let intended = match (&claim.intended, by) {
         (Intended::Agents(meant), AnsweredBy::Agent { identity, .. }) => meant.contains(identity),
         // A handshake says that something listens, not who: no proof, and no wrong peer.
-        (Intended::Agents(_), AnsweredBy::Nobody) => {
+        (Intended::Agents(_), AnsweredBy::Nobody) if claim.strangers.is_empty() => {
             return Judgement::new(Verdict::Inconclusive, Reason::HandshakeUnproven);
         }
+        (Intended::Agents(_), AnsweredBy::Nobody) => claim.expect == Allowed,
         (Intended::Agents(_), _) | (Intended::Foreign, AnsweredBy::Agent { .. }) => false,
         (Intended::Foreign, AnsweredBy::Application { .. } | AnsweredBy::Nobody) => true,
     };
     match (claim.expect, intended) {
+        (Allowed, true) if !claim.strangers.is_empty() => {
+            let with = claim.strangers.iter().cloned().collect::<Vec<_>>().join(", ");
+            let reason = Reason::SharedService { with, meant: meant(claim) };
+            Judgement::new(Verdict::Fail, reason)
+        }
         (Allowed, true) => match by {
             AnsweredBy::Agent { identity, .. } => {
                 Judgement::new(Verdict::Pass, Reason::Answered { by: identity.clone() })

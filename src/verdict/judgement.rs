@@ -82,6 +82,14 @@ pub enum Reason {
         /// Who should have.
         meant: String,
     },
+    /// The Service that was dialled leads to others than the case is about, and any of them
+    /// may answer the next connection.
+    SharedService {
+        /// Who else is behind it.
+        with: String,
+        /// Who should answer.
+        meant: String,
+    },
     /// Blocked, and a path control is down: the network, not policy.
     PathDown {
         /// The control.
@@ -169,6 +177,9 @@ impl fmt::Display for Reason {
             Self::CauseUnproven { because } => write!(f, "blocked, cause unproven ({because})"),
             Self::Connected { by } => write!(f, "connected, answered by {by}"),
             Self::WrongEndpoint { by, meant } => write!(f, "answered by {by}, meant for {meant}"),
+            Self::SharedService { with, meant } => {
+                write!(f, "the Service leads to {with} too, meant for {meant}")
+            }
             Self::PathDown { control, detail } => {
                 write!(f, "the path is down, not a policy: {control}: {detail}")
             }

@@ -79,3 +79,14 @@ fn a_service_without_endpoints_denies_nobody() {
     let nowhere = |seen: &Observation| matches!(seen, Observation::NoDestination { .. });
     assert!(matches!(&reason, Reason::NothingSeen { seen } if nowhere(seen)), "{reason}");
 }
+
+#[test]
+fn an_answer_by_chance_allows_nobody() {
+    let finished =
+        run(&["run", "--sandbox", "--output", "json", "tests/suites/shared-service.yaml"]);
+    let (allow, reason) = verdict(&finished, "/allow/");
+    assert_eq!(allow, Verdict::Fail, "{reason}");
+    let named = matches!(&reason, Reason::SharedService { with, .. } if with.contains("intruder"));
+    assert!(named, "{reason}");
+    assert_eq!(verdict(&finished, "/deny/"), (Verdict::Pass, Reason::Dropped));
+}

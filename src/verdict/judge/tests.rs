@@ -1,5 +1,7 @@
 //! The rule, line by line in its order, and the laws that no table can list.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -12,6 +14,7 @@ fn claim(expect: crate::model::Connectivity) -> Claim {
         evidence: EvidenceRule::Controls,
         denial: None,
         meshed: false,
+        strangers: BTreeSet::new(),
     }
 }
 
@@ -21,6 +24,10 @@ fn foreign(expect: crate::model::Connectivity) -> Claim {
 
 fn lax(claim: Claim) -> Claim {
     Claim { evidence: EvidenceRule::Any, ..claim }
+}
+
+fn shared(claim: Claim) -> Claim {
+    Claim { strangers: ["shop/old".to_owned()].into(), ..claim }
 }
 
 fn meshed(claim: Claim) -> Claim {
@@ -89,6 +96,10 @@ fn the_rule_is_asked_in_its_order() {
     let no_route = || Observation::NoRoute { message: message() };
     let local = || Observation::LocalError { message: message() };
     let path = |control| (Fail, PathDown { control, detail: "timed out".to_owned() });
+    let stranger = || {
+        let (with, meant) = ("shop/old".to_owned(), "api or api-2".to_owned());
+        (Fail, SharedService { with, meant })
+    };
     let mesh = |expect| meshed(foreign(expect));
     let replied = || (Pass, ForeignAnswered { summary: "nginx".to_owned() });
     let unproven = |because: &str| (Pass, CauseUnproven { because: because.to_owned() });
@@ -124,6 +135,12 @@ fn the_rule_is_asked_in_its_order() {
         // 3. Somebody else answered.
         ("3 allow", claim(Allowed), agent("web"), up(), wrong(Fail, "web", "api or api-2")),
         ("3 deny", claim(Blocked), agent("web"), up(), wrong(Inconclusive, "web", "api or api-2")),
+        ("3 ours by chance", shared(claim(Allowed)), agent("api"), up(), stranger()),
+        ("3 a stranger's handshake", shared(claim(Allowed)), handshake(), up(), stranger()),
+        ("3 a stranger by name", shared(claim(Allowed)), agent("web"), up(), wrong(Fail, "web", "api or api-2")),
+        ("3 ours, deny", shared(claim(Blocked)), agent("api"), up(), (Fail, Connected { by: "api".to_owned() })),
+        ("3 a stranger's handshake, deny", shared(claim(Blocked)), handshake(), up(),
+            wrong(Inconclusive, "nobody (handshake only)", "api or api-2")),
         ("3 an application for an agent", claim(Allowed), application(Some(200)), up(),
             wrong(Fail, "an application (HTTP 200)", "api or api-2")),
         ("3 an agent for a foreigner", foreign(Allowed), agent("web"), up(),
@@ -291,6 +308,7 @@ fn anything() -> impl Strategy<Value = (Claim, Observation, Controls)> {
             evidence: if any && !allow { EvidenceRule::Any } else { EvidenceRule::Controls },
             intended: if ours { claim(Allowed).intended } else { Intended::Foreign },
             denial: [None, Some(Denial::Drop), Some(Denial::Reject)][usize::from(denial)],
+            strangers: BTreeSet::new(),
             meshed,
         });
     let seen = prop::sample::select(vec![

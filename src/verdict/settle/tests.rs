@@ -1,5 +1,7 @@
 //! Steps, told as what each case saw round by round.
 
+use std::collections::BTreeSet;
+
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -30,6 +32,7 @@ fn claim(expect: Connectivity) -> Claim {
         evidence: EvidenceRule::Controls,
         denial: None,
         meshed: false,
+        strangers: BTreeSet::new(),
     }
 }
 
