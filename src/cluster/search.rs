@@ -80,7 +80,16 @@ pub(super) async fn everything(
         }
     };
     remains.unseen.extend(unseen);
+    remains.runs.values_mut().for_each(without_mirrors);
     Ok(remains)
+}
+
+/// Leaves out what an aggregated API shows once more under another kind, as OpenShift's
+/// Projects are Namespaces: one object has one uid, and the core's kind is its own.
+fn without_mirrors(items: &mut Vec<Item>) {
+    items.sort_by(|one, other| one.kind.resource.group.cmp(&other.kind.resource.group));
+    let mut seen = BTreeSet::new();
+    items.retain(|item| item.uid.as_ref().is_none_or(|uid| seen.insert(uid.clone())));
 }
 
 /// Looks for one run's objects of the kinds that netproof itself makes, in some namespaces.
@@ -223,4 +232,40 @@ pub(super) fn without_contents(items: Vec<Item>) -> Vec<Item> {
             item.reference.namespace.as_ref().is_none_or(|name| !namespaces.contains(name))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_two_kinds_show_is_one() {
+        let item = |group: &str, kind: &str, uid: Option<&str>| Item {
+            reference: ObjectRef {
+                api_version: "v1".into(),
+                kind: kind.into(),
+                namespace: None,
+                name: "np-abcdef-shop".into(),
+            },
+            kind: Kind {
+                resource: ApiResource {
+                    group: group.into(),
+                    ..ApiResource::erase::<Namespace>(&())
+                },
+                namespaced: false,
+                removable: true,
+            },
+            uid: uid.map(str::to_owned),
+            found_by: None,
+        };
+        let mut items = vec![
+            item("project.openshift.io", "Project", Some("1")),
+            item("", "Namespace", Some("1")),
+            item("", "Namespace", Some("2")),
+            item("example.com", "Thing", None),
+        ];
+        without_mirrors(&mut items);
+        let kinds: Vec<&str> = items.iter().map(|item| item.reference.kind.as_str()).collect();
+        assert_eq!(kinds, ["Namespace", "Namespace", "Thing"]);
+    }
 }
