@@ -157,3 +157,38 @@ async fn a_cleanup_removes_dead_runs_and_leaves_live_ones_alone() {
     let reason = lease.reason().unwrap();
     assert!(reason.contains(&format!("renew lease shop/{name}")), "{reason}");
 }
+
+#[tokio::test]
+async fn a_cleanup_of_one_namespace_asks_for_leases_elsewhere() {
+    let lab = Lab::new().await;
+    for namespace in ["shop", "control", "other"] {
+        lab.foreign_namespace(namespace).await;
+    }
+    let (dead, alive, unmarked) = (&lab.context, lab.other_run(), lab.other_run());
+    let mut leases = Vec::new();
+    for run in [dead, &alive] {
+        run.note_control_namespace("control");
+        for namespace in ["shop", "control", "other"] {
+            run.create_owner(namespace).await.unwrap();
+        }
+        leases.push(RunLease::acquire(run, "control").await.unwrap());
+    }
+    unmarked.create_owner("shop").await.unwrap();
+    drop(leases.remove(0));
+
+    let options = CleanupOptions {
+        unrenewed: Duration::from_secs(7),
+        namespaces: ["shop".to_owned()].into(),
+        ..Default::default()
+    };
+    let cluster = lab.context.cluster();
+    let report = cleanup(cluster, &options, &CancellationToken::new()).await.unwrap();
+    assert_eq!(report.alive, std::slice::from_ref(alive.run()));
+    let removed: Vec<_> = report.abandoned.iter().map(|run| (&run.run, run.removed)).collect();
+    assert_eq!(removed, [(dead.run(), 1)], "its ConfigMap there, and nothing elsewhere");
+    let expected = format!(
+        "run {} has left something, and nothing there tells where its Lease is",
+        unmarked.run()
+    );
+    assert_eq!(report.unseen, [expected], "a run whose Lease is anywhere may be alive");
+}
