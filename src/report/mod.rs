@@ -20,6 +20,7 @@ mod quiet;
 #[cfg(test)]
 mod samples;
 mod summary;
+mod terminal;
 mod text;
 
 pub use enforcement::Enforcement;

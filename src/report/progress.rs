@@ -4,8 +4,11 @@ use std::{io, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Enforcement, Report, Writer, summary};
+use super::{Enforcement, Report, Writer, summary, terminal::Terminal};
 use crate::event::{Event, Record, Stage};
+
+/// How often a second, at most.
+const REDRAWN: u8 = 20;
 
 /// Draws on standard error where that is a terminal; elsewhere it is quiet.
 ///
@@ -29,7 +32,9 @@ impl ProgressWriter {
 
     fn say(&mut self, text: String) {
         if self.line.is_hidden() {
-            self.line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let Some(terminal) = Terminal::open() else { return };
+            let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal), REDRAWN);
+            self.line = ProgressBar::with_draw_target(None, target);
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
                 self.line.set_style(style);
             }
