@@ -12,7 +12,7 @@ use super::{error::RunError, live::Live, runner::Runner};
 use crate::{
     cluster::{AGENT_CONTAINER, Pods, Session},
     event::Stage,
-    plan::{PodIndex, SuitePlan},
+    plan::{PodIndex, Role, SuitePlan},
 };
 
 /// Creations under way at once.
@@ -60,7 +60,8 @@ impl Runner<'_> {
         stream::iter(pods)
             .map(|index| async move {
                 let pod = self.plan.pod(*index);
-                let gate = !pod.namespace_created;
+                // A guest, or a copy that a Service must not count among its backends.
+                let gate = !pod.namespace_created || matches!(pod.role, Role::StandIn { .. });
                 self.context.create_pod(pod, gate, adopted.contains(index)).await
             })
             .buffer_unordered(PARALLEL)
