@@ -35,6 +35,8 @@ pub struct Endpoint {
     pub node: Option<String>,
     /// True if it takes traffic.
     pub ready: bool,
+    /// Its own ports, by the names of the Service's: name (may be empty), number, transport.
+    pub ports: Vec<(String, u16, Transport)>,
 }
 
 impl RunContext {
@@ -66,24 +68,25 @@ fn view(service: &Service, slices: &[EndpointSlice]) -> ServiceView {
     let spec = service.spec.clone().unwrap_or_default();
     let written = spec.cluster_ips.unwrap_or_else(|| spec.cluster_ip.into_iter().collect());
     let ports = spec.ports.unwrap_or_default().into_iter().filter_map(|port| {
-        let transport = match port.protocol.as_deref() {
-            None | Some("TCP") => Transport::Tcp,
-            Some("UDP") => Transport::Udp,
-            Some(_) => return None,
-        };
+        let transport = transport(port.protocol.as_deref())?;
         let number = u16::try_from(port.port).ok()?;
         Some((port.name.unwrap_or_default(), number, transport))
     });
     let mut endpoints: Vec<Endpoint> = slices
         .iter()
-        .flat_map(|slice| slice.endpoints.iter().flatten())
-        .flat_map(backends)
+        .flat_map(|slice| slice.endpoints.iter().flatten().map(move |endpoint| (slice, endpoint)))
+        .flat_map(|(slice, endpoint)| backends(slice, endpoint))
         .collect();
     // Slices list a backend again while they are being rearranged.
     endpoints.sort();
     endpoints.dedup_by(|later, kept| {
         let same = later.address == kept.address && later.pod == kept.pod;
-        kept.ready |= same && later.ready;
+        if same {
+            kept.ready |= later.ready;
+            let new = later.ports.drain(..).filter(|port| !kept.ports.contains(port));
+            let new: Vec<_> = new.collect();
+            kept.ports.extend(new);
+        }
         same
     });
     ServiceView {
@@ -94,7 +97,21 @@ fn view(service: &Service, slices: &[EndpointSlice]) -> ServiceView {
     }
 }
 
-fn backends(endpoint: &ApiEndpoint) -> impl Iterator<Item = Endpoint> {
+fn transport(protocol: Option<&str>) -> Option<Transport> {
+    match protocol {
+        None | Some("TCP") => Some(Transport::Tcp),
+        Some("UDP") => Some(Transport::Udp),
+        Some(_) => None,
+    }
+}
+
+fn backends(slice: &EndpointSlice, endpoint: &ApiEndpoint) -> impl Iterator<Item = Endpoint> {
+    let ports = slice.ports.iter().flatten().filter_map(|port| {
+        let transport = transport(port.protocol.as_deref())?;
+        let number = u16::try_from(port.port?).ok()?;
+        Some((port.name.clone().unwrap_or_default(), number, transport))
+    });
+    let ports: Vec<_> = ports.collect();
     let pod = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
     // No condition means ready, as the API says.
     let ready = endpoint.conditions.as_ref().and_then(|now| now.ready).unwrap_or(true);
@@ -105,6 +122,7 @@ fn backends(endpoint: &ApiEndpoint) -> impl Iterator<Item = Endpoint> {
             pod: pod.and_then(|pod| Some((pod.namespace.clone()?, pod.name.clone()?))),
             node: endpoint.node_name.clone(),
             ready,
+            ports: ports.clone(),
         })
     })
 }
@@ -126,7 +144,8 @@ mod tests {
                 {"port": 9, "protocol": "SCTP"},
             ],
         }});
-        let slice = json!({"addressType": "IPv4", "endpoints": [
+        let ports = json!([{"name": "web", "port": 8080, "protocol": "TCP"}]);
+        let slice = json!({"addressType": "IPv4", "ports": ports, "endpoints": [
             {
                 "addresses": ["10.0.0.5"],
                 "conditions": {"ready": true},

@@ -1,6 +1,9 @@
 //! What a round asks for one case: its own question, and those of its controls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{
     dial::{Dial, Whom},
@@ -9,7 +12,7 @@ use super::{
 };
 use crate::{
     cluster::ServiceView,
-    model::{Family, Transport},
+    model::{Family, Port, Transport},
     plan::{Destination, PlannedCase, PodIndex},
     verdict::{AnsweredBy, Claim, Intended, Observation},
 };
@@ -25,7 +28,7 @@ pub(super) struct NodePath {
 
 /// A case with everything that this round asks for it.
 pub(super) struct Asked<'a> {
-    pub case: &'a PlannedCase,
+    pub case: Cow<'a, PlannedCase>,
     pub claim: Claim,
     /// The case's own question, or why there is none.
     pub dial: Result<Dial, Observation>,
@@ -33,6 +36,9 @@ pub(super) struct Asked<'a> {
     pub destination: Option<PodIndex>,
     /// The launched pods behind the destination, where it is a Service.
     pub backends: Vec<PodIndex>,
+    /// Each of those by its own address, where there are several: which one a connection
+    /// through the Service meets is chance.
+    pub behind: Vec<Self>,
     /// Nodes on which the destination's ingress isolation could block.
     pub destination_nodes: BTreeSet<String>,
     /// The destination, asked from inside.
@@ -50,26 +56,7 @@ pub(super) type Services = BTreeMap<(String, String), Result<Option<ServiceView>
 
 impl<'a> Asked<'a> {
     pub fn new(live: &Live<'_>, case: &'a PlannedCase, services: &Services) -> Self {
-        let meshed = |pod| live.state(pod).is_some_and(|state| state.meshed());
-        let mut asked = Self {
-            case,
-            claim: Claim {
-                expect: case.expect,
-                intended: Intended::Foreign,
-                evidence: case.evidence,
-                denial: case.denial,
-                meshed: meshed(case.source),
-                strangers: BTreeSet::new(),
-            },
-            dial: Err(Observation::NoDestination { message: "no destination".to_owned() }),
-            destination: None,
-            backends: Vec::new(),
-            destination_nodes: BTreeSet::new(),
-            listener: None,
-            node_path: None,
-            witnesses: Vec::new(),
-            described: case.to.clone(),
-        };
+        let mut asked = Self::of_nobody(live, Cow::Borrowed(case));
         match &case.destination {
             Destination::Pod(pod) => asked.towards_pod(live, *pod),
             Destination::Service { namespace, name } => {
@@ -88,6 +75,29 @@ impl<'a> Asked<'a> {
         asked
     }
 
+    fn of_nobody(live: &Live<'_>, case: Cow<'a, PlannedCase>) -> Self {
+        Self {
+            claim: Claim {
+                expect: case.expect,
+                intended: Intended::Foreign,
+                evidence: case.evidence,
+                denial: case.denial,
+                meshed: live.state(case.source).is_some_and(|state| state.meshed()),
+                strangers: BTreeSet::new(),
+            },
+            dial: Err(Observation::NoDestination { message: "no destination".to_owned() }),
+            destination: None,
+            backends: Vec::new(),
+            behind: Vec::new(),
+            destination_nodes: BTreeSet::new(),
+            listener: None,
+            node_path: None,
+            witnesses: Vec::new(),
+            described: case.to.clone(),
+            case,
+        }
+    }
+
     /// The launched pods that its claim is about, as far as they are known.
     pub fn ends(&self) -> impl Iterator<Item = PodIndex> {
         let behind = self.destination.iter().chain(&self.backends);
@@ -95,7 +105,7 @@ impl<'a> Asked<'a> {
     }
 
     fn towards_pod(&mut self, live: &Live<'_>, pod: PodIndex) {
-        let case = self.case;
+        let case = self.case.clone();
         let planned = live.plan.pod(pod);
         self.claim.intended = Intended::Agents([planned.name.clone()].into());
         self.claim.meshed |= live.state(pod).is_some_and(|state| state.meshed());
@@ -138,7 +148,7 @@ impl<'a> Asked<'a> {
         name: &str,
         view: Option<&Result<Option<ServiceView>, String>>,
     ) {
-        let case = self.case;
+        let case = self.case.clone();
         let missing = |message| Err(Observation::NoDestination { message });
         let view = match view {
             Some(Ok(Some(view))) => view,
@@ -153,12 +163,14 @@ impl<'a> Asked<'a> {
         };
         let transport = case.port.protocol.transport();
         let number = case.port.number;
-        if !view.ports.iter().any(|(_, port, over)| (*port, *over) == (number, transport)) {
+        let exposed =
+            view.ports.iter().find(|(_, port, over)| (*port, *over) == (number, transport));
+        let Some((port_name, ..)) = exposed else {
             let message =
                 format!("Service {namespace}/{name} has no port {number} over {transport}");
             self.dial = missing(message);
             return;
-        }
+        };
         let ready = || view.endpoints.iter().filter(|endpoint| endpoint.ready);
         if ready().next().is_none() {
             self.dial = missing(format!("Service {namespace}/{name} has no ready endpoints"));
@@ -173,6 +185,7 @@ impl<'a> Asked<'a> {
         self.described = format!("Service {namespace}/{name} ({address})");
         let mut ours = BTreeSet::new();
         let mut strangers = BTreeSet::new();
+        let mut behind = BTreeMap::new();
         for endpoint in ready() {
             let planned = endpoint.pod.as_ref().and_then(|(namespace, name)| {
                 let mut all = live.plan.pods.iter();
@@ -181,6 +194,15 @@ impl<'a> Asked<'a> {
             if let Some(index) = planned.map(PodIndex) {
                 let pod = live.plan.pod(index);
                 ours.insert(pod.name.clone());
+                let target = endpoint
+                    .ports
+                    .iter()
+                    .find(|(name, _, over)| (name, *over) == (port_name, transport));
+                if let Some((_, number, _)) = target
+                    && index != case.source
+                {
+                    behind.insert(index, *number);
+                }
                 self.backends.push(index);
                 self.destination_nodes.insert(pod.node.clone());
             } else {
@@ -194,6 +216,16 @@ impl<'a> Asked<'a> {
             self.claim.intended = Intended::Agents(ours);
             self.claim.strangers = strangers;
         }
+        if behind.len() > 1 {
+            let each = behind.into_iter().map(|(pod, number)| {
+                let port = Port { number, ..case.port };
+                let own = PlannedCase { port, ..PlannedCase::clone(&case) };
+                let mut asked = Self::of_nobody(live, Cow::Owned(own));
+                asked.towards_pod(live, pod);
+                asked
+            });
+            self.behind = each.collect();
+        }
         let keyed = matches!(self.claim.intended, Intended::Agents(_));
         self.ask_with_witnesses(Whom::Address(address), keyed);
     }
@@ -203,7 +235,7 @@ impl<'a> Asked<'a> {
     }
 
     fn ask_with_witnesses(&mut self, whom: Whom, keyed: bool) {
-        let case = self.case;
+        let case = self.case.clone();
         let from = |source| Dial { source, whom: whom.clone(), port: case.port, keyed };
         self.dial = Ok(from(case.source));
         // The source itself is no witness: what it sees is what is judged.
@@ -211,9 +243,20 @@ impl<'a> Asked<'a> {
         self.witnesses = others.map(from).collect();
     }
 
+    /// It, and each backend by its own.
+    fn with_behind(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.behind)
+    }
+
     pub fn questions(&self) -> impl Iterator<Item = &Dial> {
-        let node_path = self.node_path.as_ref().and_then(|(_, dial, _)| dial.as_ref());
-        self.dial.iter().chain(node_path).chain(&self.witnesses)
+        self.with_behind().flat_map(|asked| {
+            let node_path = asked.node_path.as_ref().and_then(|(_, dial, _)| dial.as_ref());
+            asked.dial.iter().chain(node_path).chain(&asked.witnesses)
+        })
+    }
+
+    pub fn listeners(&self) -> impl Iterator<Item = &Dial> {
+        self.with_behind().filter_map(|asked| Some(&asked.listener.as_ref()?.0))
     }
 
     pub fn is_answered(&self, seen: &Observation) -> bool {

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     cluster::RunContext,
+    model::Connectivity,
     plan::{Destination, PodIndex, SuitePlan},
-    verdict::{Claim, Controls, Judgement, Observation, judge},
+    verdict::{Claim, Controls, Judgement, Observation, Verdict, judge},
 };
 
 /// What a round saw, before anything is judged.
@@ -47,8 +48,7 @@ pub(super) async fn ask<'a>(
     let services = services(context, suite).await;
     let asked: Vec<Asked<'a>> =
         suite.cases.iter().map(|case| Asked::new(live, case, &services)).collect();
-    let listeners =
-        asked.iter().filter_map(|asked| Some(asked.listener.as_ref()?.0.clone())).collect();
+    let listeners = asked.iter().flat_map(Asked::listeners).cloned().collect();
     let questions = asked.iter().flat_map(Asked::questions).cloned().collect();
 
     let before = live.dial(&listeners, timing).await;
@@ -95,7 +95,21 @@ impl Round<'_> {
             after: &self.after,
             answered: &self.answered,
         };
-        let judge = |asked| self.judge_case(asked, &evidence, strange);
+        let judge = |asked: &Asked<'_>| {
+            let mut worst = self.judge_case(asked, &evidence, strange);
+            for behind in &asked.behind {
+                let own = self.judge_case(behind, &evidence, strange);
+                // Where the Service is closed, only an open way to a backend tells more.
+                let tells = match asked.claim.expect {
+                    Connectivity::Allowed => own.judgement.verdict > worst.judgement.verdict,
+                    Connectivity::Blocked => own.judgement.verdict == Verdict::Fail,
+                };
+                if tells && worst.judgement.verdict != Verdict::Fail {
+                    worst = CaseRound { claim: worst.claim, ..own };
+                }
+            }
+            worst
+        };
         self.asked.iter().map(judge).collect()
     }
 

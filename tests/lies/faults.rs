@@ -90,3 +90,11 @@ fn an_answer_by_chance_allows_nobody() {
     assert!(named, "{reason}");
     assert_eq!(verdict(&finished, "/deny/"), (Verdict::Pass, Reason::Dropped));
 }
+
+#[test]
+fn one_backend_that_answers_does_not_speak_for_the_other() {
+    let finished = run(&["run", "--sandbox", "--output", "json", "tests/suites/half-service.yaml"]);
+    let blocked = Reason::Blocked { seen: Observation::TimedOut };
+    assert_eq!(verdict(&finished, "/allow/"), (Verdict::Fail, blocked));
+    assert_eq!(verdict(&finished, "/deny/").0, Verdict::Fail);
+}
