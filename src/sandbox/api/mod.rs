@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Objects are JSON values all the way; [`resource`] is the table that says what is known
-//! of each kind, [`rules`] what is special about some.
+//! of each kind, `rules` what is special about some.
 
 pub mod conditions;
 mod container;
