@@ -23,7 +23,7 @@ use crate::{
     cluster::{self, Finding, Pods, RunContext, RunLease, Severity, preflight, sweep},
     event::{self, CaseInfo, CaseOutcome, ClusterInfo, Event, Stage},
     model::{Family, Transport},
-    plan::{Destination, Plan, PlannedCase, PodIndex, SuitePlan},
+    plan::{Plan, PlannedCase, PodIndex, SuitePlan},
     report::EventSender,
     verdict::Judgement,
 };
@@ -198,19 +198,14 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// The suite without the cases whose pods have no address of their family. Those are
-    /// told as not run: nothing was claimed about a family that isn't there.
+    /// The suite without the cases of an IP family that no pod of the run has. Those are
+    /// told as not run: nothing was claimed about a family that isn't there. A single pod
+    /// without an address is another matter, and no reason to be silent.
     async fn askable(&self, live: &Live<'_>, suite: &SuitePlan) -> SuitePlan {
         let mut askable = suite.clone();
+        let is_there = |family| self.all_pods().any(|pod| live.address(pod, family).is_some());
         let (cases, lacking): (_, Vec<PlannedCase>) =
-            suite.cases.iter().cloned().partition(|case| {
-                let has = |pod| live.address(pod, case.family).is_some();
-                has(case.source)
-                    && match case.destination {
-                        Destination::Pod(pod) => has(pod),
-                        _ => true,
-                    }
-            });
+            suite.cases.iter().cloned().partition(|case| is_there(case.family));
         askable.cases = cases;
         for case in lacking {
             let because = format!("the cluster's pods have no {} address", case.family);
