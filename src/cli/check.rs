@@ -5,15 +5,12 @@
 use std::{
     io::{IsTerminal, Write},
     path::PathBuf,
-    process::ExitCode,
 };
 
 use anstream::AutoStream;
 
+use super::Exit;
 use crate::suite::{self, Mistakes, Suite};
-
-/// Bad input, before anything was touched.
-const BAD_INPUT: u8 = 2;
 
 /// Check suite files, without touching a cluster.
 #[derive(Debug, clap::Args)]
@@ -25,7 +22,7 @@ pub struct CheckCommand {
 
 impl CheckCommand {
     /// Prints a line per suite, or every mistake of every file: exit code 0 or 2.
-    pub fn run(self) -> ExitCode {
+    pub fn run(self) -> Exit {
         // A closed pipe is the reader's choice and changes nothing about the files.
         match load(&self.files) {
             Ok(suites) => {
@@ -33,11 +30,11 @@ impl CheckCommand {
                 for suite in &suites {
                     let _ = writeln!(out, "{}", summary(suite));
                 }
-                ExitCode::SUCCESS
+                Exit::Passed
             }
             Err(mistakes) => {
                 print(&mistakes);
-                ExitCode::from(BAD_INPUT)
+                Exit::BadInput
             }
         }
     }

@@ -75,7 +75,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     trace::install();
     match arguments.command {
         Command::Run(command) => on_runtime(command.run()),
-        Command::Check(command) => command.run(),
+        Command::Check(command) => command.run().into(),
         Command::Cleanup(command) => on_runtime(command.run()),
         Command::Completions(command) => command.run().into(),
         Command::Image(command) => command.run().into(),
