@@ -42,7 +42,8 @@ struct UpCommand {
     /// Where to write the kubeconfig, readable by you alone.
     #[arg(long, value_name = "FILE", default_value = "netproof-sandbox.kubeconfig")]
     kubeconfig: PathBuf,
-    /// Break something on purpose; may be given several times.
+    /// Break something on purpose, as in `--fault ignore-egress` or `--fault api-429=20%`; may be
+    /// given several times. A wrong one lists all.
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
 }

@@ -141,8 +141,14 @@ fn switch_on(store: &Store, fault: &str) -> Result<(), Failure> {
         .chars()
         .filter(|character| *character != '%')
         .map(|character| if character.is_ascii_alphanumeric() { character } else { '-' })
+        .take(50)
         .collect();
-    let object = json!({"metadata": {"name": name}, "spec": {"fault": fault}});
+    let name = name.trim_matches('-').to_lowercase();
+    // Two faults may differ in nothing that fits into a name.
+    let taken = store.get(&FAULTS, "", &name).is_some();
+    let metadata =
+        if taken { json!({"generateName": format!("{name}-")}) } else { json!({"name": name}) };
+    let object = json!({"metadata": metadata, "spec": {"fault": fault}});
     write::create(store, &FAULTS, "", object, &WriteOptions::default()).map(|_| ())
 }
 

@@ -14,7 +14,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use netproof::{
     model::{Labels, Transport},
     sandbox::{
-        fault::Fault,
+        fault::NetworkFault as Fault,
         firewall::{NamedPort, PodEntry, Snapshot, compile},
         node::{Network, NodeSpec, PodNetwork, PodSettings},
     },

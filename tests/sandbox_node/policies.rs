@@ -12,7 +12,7 @@ use futures::future::join_all;
 use netproof::{
     model::Transport,
     sandbox::{
-        fault::Fault,
+        fault::NetworkFault as Fault,
         firewall::{ServiceEntry, ServicePortEntry},
     },
 };

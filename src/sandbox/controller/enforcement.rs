@@ -28,7 +28,7 @@ use crate::{
             resource::{ENDPOINT_SLICES, FAULTS, NAMESPACES, NETWORK_POLICIES, PODS, SERVICES},
             store::{Change, Event, Store},
         },
-        fault::Fault,
+        fault::NetworkFault as Fault,
         firewall::{self, NamedPort, PodEntry, Ruleset, ServiceEntry, ServicePortEntry, Snapshot},
         node::{Network, NodeSpec},
     },
@@ -112,8 +112,7 @@ impl Enforcer {
             &ENDPOINT_SLICES,
             &FAULTS,
         ]);
-        let faults: Vec<Fault> =
-            faults.iter().filter_map(|fault| fault.text("/spec/fault").parse().ok()).collect();
+        let faults = Fault::among(&faults);
         let delay = faults.iter().find_map(|fault| match fault {
             Fault::Delay(delay) => Some(*delay),
             _ => None,

@@ -27,7 +27,7 @@ use super::{
     wiring::{self, FABRIC_GATEWAY, LOOPBACK, POD_GATEWAY, UPLINK},
 };
 use crate::sandbox::{
-    fault::Fault,
+    fault::NetworkFault as Fault,
     firewall::{self, Ruleset},
 };
 

@@ -19,7 +19,7 @@ use super::{
     service,
     snapshot::{PodEntry, Snapshot},
 };
-use crate::{model::Transport, sandbox::fault::Fault};
+use crate::{model::Transport, sandbox::fault::NetworkFault as Fault};
 
 /// Compiles the rules of one node. The same input makes the same rules.
 pub fn compile(snapshot: &Snapshot, node: &str, faults: &[Fault]) -> Ruleset {
