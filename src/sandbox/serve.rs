@@ -122,11 +122,14 @@ fn start(
     let store = || Arc::clone(store);
     let cancel = || cancel.clone();
     let in_force = applied.subscribe();
+    let (recorder, recording) = controller::events::recorder(store(), cancel());
+    tokio::spawn(recording);
     let (zone, names) = watch::channel(Arc::new(Zone::new()));
     let kubelet = Kubelet::new(store(), network.clone(), &nodes, in_force, names);
     tokio::spawn(controller::empty_namespaces(store(), authority.to_owned(), cancel()));
     tokio::spawn(controller::collect_garbage(store(), cancel()));
-    tokio::spawn(controller::schedule(store(), cancel()));
+    let scheduling = recorder.of("default-scheduler", "");
+    tokio::spawn(controller::schedule(store(), scheduling, cancel()));
     tokio::spawn(controller::slice_endpoints(store(), cancel()));
     tokio::spawn(controller::name_everything(store(), zone, cancel()));
     tokio::spawn(controller::enforce(store(), network.clone(), nodes, applied, cancel()));

@@ -7,12 +7,13 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
+use self::index::Index;
 use super::{object::Object, resource::Resource};
 
 /// How many events are remembered for watches that start late.
@@ -46,6 +47,13 @@ pub struct Event {
     pub previous: Option<Arc<Value>>,
 }
 
+/// Somebody who hears of every write at once, in order, while the writer holds the store.
+/// It must be quick and must not ask the store anything.
+pub trait Observer: Send + Sync {
+    /// A write has happened.
+    fn observe(&self, event: &Event);
+}
+
 /// What happens from now on. It ends for a reader that lags too far behind.
 pub type Events = mpsc::Receiver<Arc<Event>>;
 
@@ -73,15 +81,26 @@ struct State {
     /// The version of the last event that fell out of the ring.
     forgotten: u64,
     watchers: Vec<Watcher>,
+    index: Index,
 }
 
 /// Namespace, then name. Cluster-scoped objects are in the namespace "".
 type Collection = BTreeMap<String, BTreeMap<String, Arc<Value>>>;
 
-#[derive(Debug)]
 enum Watcher {
     Events { resource: &'static Resource, sender: mpsc::Sender<Arc<Event>> },
-    Signal { wanted: fn(&Event) -> bool, notify: std::sync::Weak<Notify> },
+    Signal { wanted: fn(&Event) -> bool, notify: Weak<Notify> },
+    Observer(Weak<dyn Observer>),
+}
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Events { resource, .. } => resource.plural,
+            Self::Signal { .. } => "signal",
+            Self::Observer(_) => "observer",
+        })
+    }
 }
 
 impl Store {
@@ -154,6 +173,43 @@ impl Store {
         Ok((missed, state.subscribe(resource)))
     }
 
+    /// The object with a uid, and its kind.
+    pub fn by_uid(&self, uid: &str) -> Option<(&'static Resource, Arc<Value>)> {
+        self.lock().by_uid(uid)
+    }
+
+    /// The objects that name a uid as an owner's, of one kind or of all.
+    pub fn owned(
+        &self,
+        uid: &str,
+        only: Option<&'static Resource>,
+    ) -> Vec<(&'static Resource, Arc<Value>)> {
+        self.lock().owned(uid, only)
+    }
+
+    /// The objects of a kind in a namespace that have no controller. Known only of pods and
+    /// of what controllers make for controllers.
+    pub fn masterless(&self, resource: &'static Resource, namespace: &str) -> Vec<Arc<Value>> {
+        let state = self.lock();
+        let names = state.index.masterless(resource, namespace);
+        names.filter_map(|name| state.get(resource, namespace, name)).collect()
+    }
+
+    /// Tells somebody of every write from now on, as long as it lives. First it hears of
+    /// all objects of some kinds as if they were new.
+    pub fn observe(&self, observer: &Arc<impl Observer + 'static>, known: &[&'static Resource]) {
+        let mut state = self.lock();
+        for &resource in known {
+            for object in state.list(resource, None) {
+                let version = object.resource_version();
+                let (change, previous) = (Change::Added, None);
+                observer.observe(&Event { version, resource, change, object, previous });
+            }
+        }
+        let observer: Arc<dyn Observer> = Arc::clone(observer) as _;
+        state.watchers.push(Watcher::Observer(Arc::downgrade(&observer)));
+    }
+
     /// A signal that is set whenever an event is wanted. Signals coalesce: who hears one
     /// reads the store as it then is, and so misses nothing. Set from the beginning.
     pub fn signal(&self, wanted: fn(&Event) -> bool) -> Arc<Notify> {
@@ -183,6 +239,25 @@ impl State {
         }
     }
 
+    fn by_uid(&self, uid: &str) -> Option<(&'static Resource, Arc<Value>)> {
+        let spot = self.index.spot(uid)?;
+        Some((spot.resource, self.get(spot.resource, &spot.namespace, &spot.name)?))
+    }
+
+    fn owned(
+        &self,
+        uid: &str,
+        only: Option<&'static Resource>,
+    ) -> Vec<(&'static Resource, Arc<Value>)> {
+        self.index
+            .owned(uid)
+            .filter(|spot| only.is_none_or(|only| spot.resource == only))
+            .filter_map(|spot| {
+                Some((spot.resource, self.get(spot.resource, &spot.namespace, &spot.name)?))
+            })
+            .collect()
+    }
+
     fn subscribe(&mut self, resource: &'static Resource) -> Events {
         let (sender, receiver) = mpsc::channel(BUFFER);
         self.watchers.push(Watcher::Events { resource, sender });
@@ -196,6 +271,8 @@ impl State {
         object: Arc<Value>,
         previous: Option<Arc<Value>>,
     ) {
+        let now = (change != Change::Deleted).then_some(&*object);
+        self.index.update(resource, previous.as_deref(), now);
         let event = Arc::new(Event { version: self.version, resource, change, object, previous });
         if self.ring.len() == RING
             && let Some(oldest) = self.ring.pop_front()
@@ -212,6 +289,10 @@ impl State {
                     !sender.is_closed()
                 }
             }
+            Watcher::Observer(observer) => observer.upgrade().is_some_and(|observer| {
+                observer.observe(&event);
+                true
+            }),
             Watcher::Signal { wanted, notify } => notify.upgrade().is_some_and(|notify| {
                 if wanted(&event) {
                     notify.notify_one();
@@ -242,6 +323,20 @@ impl Writer<'_> {
     /// All objects of a kind, or those in one namespace.
     pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Arc<Value>> {
         self.state.list(resource, namespace)
+    }
+
+    /// The object with a uid, and its kind.
+    pub fn by_uid(&self, uid: &str) -> Option<(&'static Resource, Arc<Value>)> {
+        self.state.by_uid(uid)
+    }
+
+    /// The objects that name a uid as an owner's, of one kind or of all.
+    pub fn owned(
+        &self,
+        uid: &str,
+        only: Option<&'static Resource>,
+    ) -> Vec<(&'static Resource, Arc<Value>)> {
+        self.state.owned(uid, only)
     }
 
     /// Puts an object in its place, gives it its version and tells the watchers. An object
@@ -296,5 +391,6 @@ impl Writer<'_> {
     }
 }
 
+mod index;
 #[cfg(test)]
 mod tests;

@@ -6,13 +6,18 @@
 
 mod endpoints;
 mod enforcement;
+pub mod events;
 mod garbage;
 mod hosts;
 mod kubelet;
 mod names;
 mod namespace;
+#[allow(dead_code, reason = "the workload controllers come with the next commits")]
+mod queue;
 mod reconcile;
 mod scheduler;
+#[allow(dead_code, reason = "the workload controllers come with the next commits")]
+mod worker;
 
 pub use endpoints::slice_endpoints;
 pub use enforcement::enforce;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::reconcile::reconcile;
+use super::{events::Recorder, reconcile::reconcile};
 use crate::{
     model::Labels,
     sandbox::api::{
@@ -18,16 +18,16 @@ use crate::{
 };
 
 /// Assigns pods to nodes until cancelled.
-pub async fn schedule(store: Arc<Store>, cancel: CancellationToken) {
+pub async fn schedule(store: Arc<Store>, events: Recorder, cancel: CancellationToken) {
     fn wanted(event: &Event) -> bool {
         event.resource == &NODES
             || (event.resource == &PODS && event.object.text("/spec/nodeName").is_empty())
     }
     let signal = store.signal(wanted);
-    reconcile(signal, cancel, || store.write(pass)).await;
+    reconcile(signal, cancel, || store.write(|writer| pass(writer, &events))).await;
 }
 
-fn pass(writer: &mut Writer<'_>) {
+fn pass(writer: &mut Writer<'_>, events: &Recorder) {
     let nodes = writer.list(&NODES, None);
     let pods = writer.list(&PODS, None);
     let mut load = HashMap::<String, usize>::new();
@@ -50,6 +50,9 @@ fn pass(writer: &mut Writer<'_>) {
                 *load.entry(node.name().to_owned()).or_default() += 1;
                 assigned.section_mut("spec").insert("nodeName".into(), node.name().into());
                 conditions::set(&mut assigned, "PodScheduled", true, "", "");
+                let (namespace, name) = (pod.namespace(), pod.name());
+                let place = format!("{namespace}/{name} to {}", node.name());
+                events.normal(&pod, "Scheduled", format!("Successfully assigned {place}"));
             }
             None => {
                 let count = nodes.len();
@@ -181,7 +184,7 @@ mod tests {
             let spec = json!({"nodeSelector": {"no": "where"}});
             writer
                 .put(&PODS, json!({"metadata": {"name": "z", "namespace": "shop"}, "spec": spec}));
-            pass(writer);
+            pass(writer, &Recorder::deaf());
         });
         let (pods, _) = store.list(&PODS, None);
         let nodes: Vec<_> = pods.iter().map(|pod| pod.text("/spec/nodeName")).collect();
