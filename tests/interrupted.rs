@@ -19,7 +19,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use support::{finish, netproof, run};
+use support::{below, finish, netproof, parent, run};
 use tempfile::TempDir;
 
 const SHOP: &str = "suites/shop.yaml";
@@ -80,9 +80,11 @@ impl Up {
         let mut child = netproof(&[
             "sandbox",
             "up",
+            "--foreground",
             "--kubeconfig",
             kubeconfig.to_str().expect("a path in UTF-8"),
         ])
+        .env("XDG_RUNTIME_DIR", folder.path())
         .spawn()
         .expect("start netproof");
         let mut line = String::new();
@@ -137,33 +139,6 @@ impl Drop for Up {
 
 fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
-}
-
-/// All processes that descend from this one.
-fn below(ancestor: u32) -> Vec<u32> {
-    let processes: Vec<(u32, u32)> = fs::read_dir("/proc")
-        .expect("the processes")
-        .filter_map(|entry| {
-            let process = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            Some((process, parent(process)?))
-        })
-        .collect();
-    let mut found = vec![ancestor];
-    let mut next = 0;
-    while let Some(&one) = found.get(next) {
-        found.extend(processes.iter().filter(|(_, parent)| *parent == one).map(|(pid, _)| pid));
-        next += 1;
-    }
-    found.split_off(1)
-}
-
-/// The parent of a process that runs.
-fn parent(process: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name before it may hold blanks and parentheses.
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    let state = fields.next()?;
-    (state != "Z").then_some(fields.next()?.parse().ok()?)
 }
 
 #[test]

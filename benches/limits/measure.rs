@@ -72,8 +72,8 @@ pub fn sandbox_up() -> Duration {
     let folder = tempfile::tempdir().expect("a folder");
     let started = Instant::now();
     let mut child = Command::new(PROGRAM)
-        .args(["sandbox", "up", "--kubeconfig"])
-        .arg(folder.path().join("kubeconfig"))
+        .args(["sandbox", "up", "--foreground"])
+        .env("XDG_RUNTIME_DIR", folder.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

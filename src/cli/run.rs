@@ -47,6 +47,10 @@ pub(super) struct RunCommand {
     /// delay=8s, loss=10%, dead-path, reject. May be given several times.
     #[arg(long = "fault", value_name = "FAULT", requires = "sandbox")]
     faults: Vec<Fault>,
+    /// How many nodes the sandbox has [default: 2].
+    #[arg(long = "nodes", value_name = "NUMBER", requires = "sandbox",
+          value_parser = sandbox::nodes())]
+    sandbox_nodes: Option<u8>,
 
     /// The kubeconfig; else $KUBECONFIG, ~/.kube/config, or the pod's own account.
     #[arg(long, value_name = "FILE")]
@@ -163,7 +167,8 @@ impl RunCommand {
             });
         }
         let sandbox = if self.sandbox {
-            let Some(sandbox) = sandbox::start(self.faults.clone()).await else {
+            let Some(sandbox) = sandbox::start(self.sandbox_nodes, self.faults.clone()).await
+            else {
                 return Exit::Undecided;
             };
             Some(sandbox)

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part of the kit")]
 
 use std::{
+    fs,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -108,4 +109,31 @@ fn drain(pipe: Option<impl std::io::Read + Send + 'static>) -> std::thread::Join
         }
         text
     })
+}
+
+/// All processes that descend from this one.
+pub fn below(ancestor: u32) -> Vec<u32> {
+    let processes: Vec<(u32, u32)> = fs::read_dir("/proc")
+        .expect("the processes")
+        .filter_map(|entry| {
+            let process = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            Some((process, parent(process)?))
+        })
+        .collect();
+    let mut found = vec![ancestor];
+    let mut next = 0;
+    while let Some(&one) = found.get(next) {
+        found.extend(processes.iter().filter(|(_, parent)| *parent == one).map(|(pid, _)| pid));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+/// The parent of a process that runs.
+pub fn parent(process: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name before it may hold blanks and parentheses.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?;
+    (state != "Z").then_some(fields.next()?.parse().ok()?)
 }

@@ -16,6 +16,7 @@ use nix::{
     sys::{
         prctl,
         resource::{Resource, getrlimit, setrlimit},
+        signal::Signal,
         wait::{WaitStatus, waitpid},
     },
     unistd::{Pid, dup2_stdin, pipe2, setsid},
@@ -122,6 +123,8 @@ fn init<E: Error>(
     serve: impl FnOnce(TcpListener, Options) -> Result<(), E>,
 ) -> Result<u8, ChildError> {
     isolate::mount_proc();
+    // The pipes say it too, but not to a process that is stopped.
+    let _ = prctl::set_pdeathsig(Signal::SIGKILL);
     // Nothing in here needs to become more than it is.
     let _ = prctl::set_no_new_privs();
     match raw::fork().map_err(|error| ChildError::Process("fork the server", error))? {

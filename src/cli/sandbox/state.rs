@@ -1,0 +1,398 @@
+//! Which sandboxes this user keeps, as a folder for each.
+//!
+//! Whoever holds a sandbox holds the lock in its folder, and loses it with its life. So a
+//! folder whose lock is free belonged to a sandbox that was killed, and is swept.
+
+use std::{
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Trouble, files::write_private};
+
+/// The sandbox that is meant where none is named.
+pub(super) const DEFAULT_NAME: &str = "default";
+
+const LOCK: &str = "lock";
+const RECORD: &str = "sandbox.json";
+const KUBECONFIG: &str = "kubeconfig";
+const LOG: &str = "log";
+
+/// What is kept of a sandbox that is up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The process that holds it.
+    pub pid: u32,
+    /// The process that it lives in, which ends with the last of it.
+    pub keeper: Process,
+    pub nodes: usize,
+    pub since: Timestamp,
+    /// What is broken from the start.
+    pub faults: Vec<String>,
+    /// Another place of its kubeconfig, which goes with it.
+    pub written_to: Option<PathBuf>,
+}
+
+/// A process, also told apart from a later one with its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Process {
+    pub pid: u32,
+    /// When it started, in the kernel's ticks.
+    pub started: u64,
+}
+
+impl Process {
+    /// The process of an id, if it runs.
+    pub(super) fn running(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before it may hold blanks and parentheses.
+        let fields: Vec<_> = stat.rsplit_once(") ")?.1.split(' ').collect();
+        let started = fields.get(19)?.parse().ok()?;
+        (*fields.first()? != "Z").then_some(Self { pid, started })
+    }
+
+    pub(super) fn is_running(self) -> bool {
+        Self::running(self.pid) == Some(self)
+    }
+}
+
+/// The folder of all of this user's sandboxes.
+#[derive(Clone, Debug)]
+pub(super) struct Home(PathBuf);
+
+/// A sandbox that somebody holds.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub name: String,
+    /// None while it is starting.
+    pub record: Option<Record>,
+    folder: PathBuf,
+}
+
+/// A sandbox's folder, held by this process.
+#[derive(Debug)]
+pub(super) struct Held {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Home {
+    /// The user's folder, made if it is missing: in `$XDG_RUNTIME_DIR` where that is this
+    /// user's own, else among the temporary files.
+    pub(super) fn open() -> Result<Self, Trouble> {
+        let user = nix::unistd::geteuid().as_raw();
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let runtime = runtime.filter(|folder| {
+            let own = |found: Metadata| found.is_dir() && found.uid() == user;
+            folder.is_absolute() && fs::metadata(folder).is_ok_and(own)
+        });
+        let folder = match runtime {
+            Some(runtime) => runtime.join("netproof"),
+            None => std::env::temp_dir().join(format!("netproof-{user}")),
+        };
+        Self::at(folder, user)
+    }
+
+    fn at(folder: PathBuf, user: u32) -> Result<Self, Trouble> {
+        let place = folder.display();
+        let remedy = "set XDG_RUNTIME_DIR to a folder of your own";
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Trouble::input(format!("make {place}: {error}"), remedy));
+            }
+            _ => {}
+        }
+        let found = fs::symlink_metadata(&folder)
+            .map_err(|error| Trouble::input(format!("look at {place}: {error}"), remedy))?;
+        if !found.is_dir() || found.uid() != user || found.mode() & 0o077 != 0 {
+            let message = format!("{place} is not a folder that you alone can use");
+            return Err(Trouble::input(message, format!("remove it, or {remedy}")));
+        }
+        Ok(Self(folder))
+    }
+
+    /// Takes a name for this process.
+    pub(super) fn take(&self, name: &str) -> Result<Held, Trouble> {
+        let folder = self.0.join(name);
+        let failed =
+            |error: io::Error| Trouble::machine(format!("make {}: {error}", folder.display()));
+        loop {
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed(error));
+                }
+                _ => {}
+            }
+            match lock(&folder) {
+                Ok(Some(lock)) => {
+                    let held = Held { folder, _lock: lock };
+                    held.empty();
+                    return Ok(held);
+                }
+                Ok(None) => {
+                    let remedy =
+                        format!("`netproof sandbox down {name}` ends it; or give another `--name`");
+                    return Err(Trouble::input(
+                        format!("a sandbox `{name}` is up already"),
+                        remedy,
+                    ));
+                }
+                // Its last holder took it away meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// All sandboxes that somebody holds, by name; sweeps what is left of others.
+    pub(super) fn list(&self) -> Result<Vec<Kept>, Trouble> {
+        let failed =
+            |error: io::Error| Trouble::machine(format!("read {}: {error}", self.0.display()));
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&self.0).map_err(failed)? {
+            let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
+            kept.extend(self.find(&name));
+        }
+        kept.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(kept)
+    }
+
+    /// The sandbox of a name, if somebody holds it; sweeps what is left of a killed one.
+    pub(super) fn find(&self, name: &str) -> Option<Kept> {
+        let folder = self.0.join(name);
+        if !folder.join(LOCK).exists() {
+            return None;
+        }
+        match lock(&folder) {
+            Ok(Some(lock)) => {
+                Held { folder, _lock: lock }.remove();
+                None
+            }
+            Ok(None) => {
+                let record = read(&folder);
+                Some(Kept { name: name.to_owned(), record, folder })
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// The sandbox that is meant: the named one, else the default one, else the only one.
+    pub(super) fn choose(&self, name: Option<&str>) -> Result<Kept, Trouble> {
+        let kept = self.list()?;
+        let found = match name {
+            Some(name) => kept.iter().find(|kept| kept.name == name),
+            None => kept
+                .iter()
+                .find(|kept| kept.name == DEFAULT_NAME)
+                .or(kept.first().filter(|_| kept.len() == 1)),
+        };
+        if let Some(found) = found {
+            return Ok(found.clone());
+        }
+        let names: Vec<_> = kept.iter().map(|kept| kept.name.as_str()).collect();
+        let message = match name {
+            _ if names.is_empty() => "no sandbox is up".to_owned(),
+            Some(name) => format!("no sandbox `{name}` is up; up are {}", names.join(", ")),
+            None => format!("several sandboxes are up: {}", names.join(", ")),
+        };
+        let remedy = match (name, names.is_empty()) {
+            (Some(name), _) if name != DEFAULT_NAME => {
+                format!("netproof sandbox up --name {name}")
+            }
+            (None, false) => "name one of them".to_owned(),
+            _ => "netproof sandbox up".to_owned(),
+        };
+        Err(Trouble::input(message, remedy))
+    }
+}
+
+impl Kept {
+    pub(super) fn kubeconfig(&self) -> PathBuf {
+        self.folder.join(KUBECONFIG)
+    }
+
+    /// Whether somebody still holds it.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(lock(&self.folder), Ok(None))
+    }
+}
+
+impl Held {
+    pub(super) fn kubeconfig(&self) -> PathBuf {
+        self.folder.join(KUBECONFIG)
+    }
+
+    /// Where a sandbox in the background writes what it would say in the foreground.
+    pub(super) fn log(&self) -> io::Result<File> {
+        OpenOptions::new().create(true).append(true).mode(0o600).open(self.folder.join(LOG))
+    }
+
+    pub(super) fn write(&self, record: &Record) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(record).map_err(io::Error::other)?;
+        write_private(&self.folder.join(RECORD), &text)
+    }
+
+    /// What a killed sandbox of the same name left.
+    fn empty(&self) {
+        let other = read(&self.folder).and_then(|record| record.written_to);
+        // Credentials of a sandbox that is no more are worth nothing. What isn't there
+        // need not go.
+        for path in [RECORD, KUBECONFIG, LOG].map(|name| self.folder.join(name)) {
+            let _ = fs::remove_file(path);
+        }
+        if let Some(other) = other {
+            let _ = fs::remove_file(other);
+        }
+    }
+
+    /// Takes the folder away, and the lock with it.
+    pub(super) fn remove(self) {
+        self.empty();
+        let _ = fs::remove_file(self.folder.join(LOCK));
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+fn read(folder: &Path) -> Option<Record> {
+    serde_json::from_str(&fs::read_to_string(folder.join(RECORD)).ok()?).ok()
+}
+
+/// Takes the lock of a folder; none if somebody else has it.
+fn lock(folder: &Path) -> io::Result<Option<File>> {
+    let path = folder.join(LOCK);
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // A lock on a file that was taken away keeps nobody out.
+    if fs::metadata(&path)?.ino() == file.metadata()?.ino() {
+        Ok(Some(file))
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A name of a sandbox: a part of a path and of a kubeconfig's context.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let letters = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if letters && (1..=40).contains(&text.len()) && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has up to 40 lower-case letters, digits and `-` between them".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> (tempfile::TempDir, Home) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let user = nix::unistd::geteuid().as_raw();
+        let home = Home::at(folder.path().join("netproof"), user).expect("a home");
+        (folder, home)
+    }
+
+    fn record() -> Record {
+        let keeper = Process { pid: 2, started: 3 };
+        let since = Timestamp::UNIX_EPOCH;
+        Record { pid: 1, keeper, nodes: 2, since, faults: Vec::new(), written_to: None }
+    }
+
+    #[test]
+    fn a_name_is_held_once_and_free_again_after() {
+        let (_folder, home) = home();
+        let held = home.take("a").expect("free");
+        let taken = home.take("a").expect_err("held");
+        assert_eq!(taken.message, "a sandbox `a` is up already");
+        assert_eq!(home.find("a").expect("held").record, None, "it has no record yet");
+        held.write(&record()).expect("written");
+        assert_eq!(home.find("a").expect("held").record, Some(record()));
+        held.remove();
+        assert!(home.find("a").is_none());
+        home.take("a").expect("free again");
+    }
+
+    #[test]
+    fn what_a_killed_sandbox_left_is_swept() {
+        let (folder, home) = home();
+        let other = folder.path().join("other");
+        fs::write(&other, "").expect("written");
+        let held = home.take("a").expect("free");
+        let record = Record { written_to: Some(other.clone()), ..record() };
+        held.write(&record).expect("written");
+        fs::write(held.kubeconfig(), "").expect("written");
+        // As with a process that is killed, the lock goes and nothing else.
+        drop(held);
+        assert_eq!(home.list().expect("a list").len(), 0);
+        assert!(!other.exists(), "its kubeconfig goes wherever it was written");
+        assert_eq!(fs::read_dir(&home.0).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn the_default_or_the_only_sandbox_is_meant() {
+        let (_folder, home) = home();
+        let message = |name: Option<&str>| home.choose(name).expect_err("none").message;
+        assert_eq!(message(None), "no sandbox is up");
+        let _a = home.take("a").expect("free");
+        assert_eq!(home.choose(None).expect("the only one").name, "a");
+        assert_eq!(message(Some("b")), "no sandbox `b` is up; up are a");
+        let _b = home.take("b").expect("free");
+        assert_eq!(message(None), "several sandboxes are up: a, b");
+        let _default = home.take(DEFAULT_NAME).expect("free");
+        assert_eq!(home.choose(None).expect("the default one").name, DEFAULT_NAME);
+        assert_eq!(home.choose(Some("b")).expect("the named one").name, "b");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_use_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (folder, _) = home();
+        let user = nix::unistd::geteuid().as_raw();
+        let open = folder.path().join("open");
+        fs::create_dir(&open).expect("a folder");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).expect("its mode");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).expect("a link");
+        for (case, path, user) in [
+            ("open to others", open, user),
+            ("a link", link, user),
+            ("somebody else's", folder.path().join("netproof"), user + 1),
+        ] {
+            let refused = Home::at(path, user).expect_err(case);
+            assert_eq!(refused.exit, crate::cli::Exit::BadInput, "{case}");
+        }
+    }
+
+    #[test]
+    fn names_are_plain() {
+        for (text, fits) in [
+            ("default", true),
+            ("ci-1", true),
+            ("", false),
+            ("-a", false),
+            ("a-", false),
+            ("..", false),
+            ("a/b", false),
+            ("A", false),
+            (&"a".repeat(41), false),
+        ] {
+            assert_eq!(name(text).is_ok(), fits, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_start() {
+        let own = Process::running(std::process::id()).expect("this process runs");
+        assert!(own.is_running());
+        assert!(!Process { started: own.started + 1, ..own }.is_running());
+    }
+}
