@@ -127,9 +127,7 @@ impl Marker {
         written: Instant,
         bite: &watch::Sender<Bite>,
     ) {
-        let known: BTreeSet<Key> = self.states().keys().cloned().collect();
-        let mut pending: BTreeSet<Key> =
-            self.dials.keys().filter(|key| !known.contains(key)).cloned().collect();
+        let mut pending = self.isolable();
         let mut bitten: Option<(Instant, Duration)> = None;
         let mut quiet_since = BTreeMap::<Key, Instant>::new();
         let mut last = BTreeMap::<Key, Observation>::new();
@@ -263,6 +261,15 @@ impl Marker {
         }
         let latency = at.saturating_duration_since(written);
         bite.send_replace(Bite::Bitten { at, latency });
+    }
+
+    /// The canaries that a policy can still change: those that haven't been isolated yet,
+    /// and those that were, and are open again since.
+    fn isolable(&self) -> BTreeSet<Key> {
+        let states = self.states();
+        let changes =
+            |key: &&Key| matches!(states.get(*key), None | Some(CanaryState::Proven { .. }));
+        self.dials.keys().filter(changes).cloned().collect()
     }
 
     /// What came of each canary so far.
