@@ -113,7 +113,7 @@ impl Lab {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
                 labels: labels(pairs),
-                address,
+                addresses: vec![address.into()],
                 node: node.to_owned(),
                 ports: ports.into(),
                 host_network: false,

@@ -426,9 +426,13 @@ pub async fn services_translate_and_preserve_the_source() -> Outcome {
     let service = |last, endpoints: &[(Ipv4Addr, u16)]| ServiceEntry {
         namespace: "shop".to_owned(),
         name: format!("service-{last}"),
-        cluster_ip: address(last),
+        cluster_ips: vec![address(last).into()],
         ports: [Transport::Tcp, Transport::Udp]
-            .map(|protocol| ServicePortEntry { protocol, port: 80, endpoints: endpoints.to_vec() })
+            .map(|protocol| ServicePortEntry {
+                protocol,
+                port: 80,
+                endpoints: endpoints.iter().map(|&(to, port)| (to.into(), port)).collect(),
+            })
             .into(),
     };
     lab.snapshot.services = vec![

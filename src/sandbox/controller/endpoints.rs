@@ -190,7 +190,7 @@ fn slice(service: &Value, ports: &Ports, endpoints: Vec<Value>) -> Value {
 
 /// Where a Service's port leads: the endpoints that are ready, or, if none is, those that
 /// still serve while they end.
-pub(super) fn backends(slices: &[&Arc<Value>], port: &str) -> BTreeSet<(std::net::Ipv4Addr, u16)> {
+pub(super) fn backends(slices: &[&Arc<Value>], port: &str) -> BTreeSet<(std::net::IpAddr, u16)> {
     let collect = |fits: fn(&Value) -> bool| -> BTreeSet<_> {
         slices
             .iter()

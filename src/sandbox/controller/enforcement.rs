@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::Ipv4Addr,
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -79,10 +79,7 @@ fn wanted(event: &Event) -> bool {
         return [&NAMESPACES, &NETWORK_POLICIES, &SERVICES, &ENDPOINT_SLICES, &FAULTS]
             .contains(&event.resource);
     }
-    let facts = |pod: &Value| {
-        let ended = matches!(pod.text("/status/phase"), "Succeeded" | "Failed");
-        (pod.text("/status/podIP").to_owned(), pod.labels(), ended)
-    };
+    let facts = |pod: &Value| (addresses(pod), pod.labels(), ended(pod));
     let before = event.previous.as_ref().map(|pod| facts(pod));
     event.change == Change::Deleted || before != Some(facts(&event.object))
 }
@@ -237,8 +234,26 @@ fn transport(protocol: &str) -> Option<Transport> {
     }
 }
 
+/// Whether a pod's address is its own no longer.
+fn ended(pod: &Value) -> bool {
+    matches!(pod.text("/status/phase"), "Succeeded" | "Failed")
+}
+
+/// A pod's addresses; where the list of all is missing, the first.
+fn addresses(pod: &Value) -> Vec<IpAddr> {
+    let listed = pod.items("/status/podIPs").iter().map(|each| each.text("/ip"));
+    parsed(listed, pod.text("/status/podIP"))
+}
+
+/// The addresses of a list, or the one that stands beside it where there is no list.
+fn parsed<'a>(listed: impl Iterator<Item = &'a str>, single: &str) -> Vec<IpAddr> {
+    let listed: Vec<IpAddr> = listed.filter_map(|address| address.parse().ok()).collect();
+    if listed.is_empty() { single.parse().into_iter().collect() } else { listed }
+}
+
 fn entry(pod: &Value, labels: &BTreeMap<String, Labels>) -> Option<PodEntry> {
-    if matches!(pod.text("/status/phase"), "Succeeded" | "Failed") {
+    let addresses = addresses(pod);
+    if addresses.is_empty() || ended(pod) {
         return None;
     }
     let ports = pod
@@ -259,7 +274,7 @@ fn entry(pod: &Value, labels: &BTreeMap<String, Labels>) -> Option<PodEntry> {
         namespace: pod.namespace().to_owned(),
         name: pod.name().to_owned(),
         labels: labels.get(pod.uid()).cloned().unwrap_or_else(|| pod.labels()),
-        address: pod.text("/status/podIP").parse().ok()?,
+        addresses,
         node: pod.text("/spec/nodeName").to_owned(),
         ports,
         host_network: pod.pointer("/spec/hostNetwork") == Some(&Value::Bool(true)),
@@ -267,7 +282,11 @@ fn entry(pod: &Value, labels: &BTreeMap<String, Labels>) -> Option<PodEntry> {
 }
 
 fn translation(service: &Value, slices: &[Arc<Value>]) -> Option<ServiceEntry> {
-    let cluster_ip: Ipv4Addr = service.text("/spec/clusterIP").parse().ok()?;
+    let listed = service.items("/spec/clusterIPs").iter().filter_map(Value::as_str);
+    let cluster_ips = parsed(listed, service.text("/spec/clusterIP"));
+    if cluster_ips.is_empty() {
+        return None;
+    }
     let own: Vec<_> = slices
         .iter()
         .filter(|slice| {
@@ -289,7 +308,7 @@ fn translation(service: &Value, slices: &[Arc<Value>]) -> Option<ServiceEntry> {
     Some(ServiceEntry {
         namespace: service.namespace().to_owned(),
         name: service.name().to_owned(),
-        cluster_ip,
+        cluster_ips,
         ports,
     })
 }

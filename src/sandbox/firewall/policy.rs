@@ -1,8 +1,8 @@
 //! What the policies say about one pod and direction, as rules by address and port.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use k8s_openapi::{
     api::networking::v1::{
         IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
@@ -73,7 +73,7 @@ pub(super) enum Ports {
     /// These ports of a transport.
     Range(Transport, PortRange),
     /// On each destination its own, which stand for the peers, too.
-    Sockets(Transport, BTreeSet<(std::net::Ipv4Addr, u16)>),
+    Sockets(Transport, BTreeSet<(IpAddr, u16)>),
 }
 
 /// The policies that isolate a pod in a direction, in order of their names.
@@ -182,7 +182,7 @@ impl Scope<'_> {
     /// The addresses of a rule's peers.
     fn addresses(&self, peers: Option<&[NetworkPolicyPeer]>) -> Peers {
         let Some(peers) = peers else { return Peers::Any };
-        let selected = self.selected(peers).map(|pod| pod.address).collect();
+        let selected = self.selected(peers).flat_map(|pod| pod.addresses.iter().copied()).collect();
         let blocks = peers.iter().filter_map(|peer| block(peer.ip_block.as_ref()?));
         Peers::Among(Addresses::union(blocks.chain([selected])))
     }
@@ -238,8 +238,13 @@ impl Scope<'_> {
                     .snapshot
                     .pods
                     .iter()
-                    .filter(|pod| peers.is_none_or(|peers| self.reaches(peers, pod)))
-                    .flat_map(|pod| named(pod, name, transport).map(|port| (pod.address, port)))
+                    .flat_map(|pod| pod.addresses.iter().map(move |&address| (pod, address)))
+                    .filter(|(pod, address)| {
+                        peers.is_none_or(|peers| self.reaches(peers, pod, *address))
+                    })
+                    .flat_map(|(pod, address)| {
+                        named(pod, name, transport).map(move |port| (address, port))
+                    })
                     .collect();
                 vec![Ports::Sockets(transport, sockets)]
             }
@@ -248,14 +253,14 @@ impl Scope<'_> {
 
     /// Whether a pod is among a rule's peers, by a selector or by a block. That a block
     /// takes the named ports of the pods inside is this CNI's choice; the API leaves it open.
-    fn reaches(&self, peers: &[NetworkPolicyPeer], pod: &PodEntry) -> bool {
+    fn reaches(&self, peers: &[NetworkPolicyPeer], pod: &PodEntry, address: IpAddr) -> bool {
         peers.iter().any(|peer| {
             self.chooses(peer, pod)
                 || peer
                     .ip_block
                     .as_ref()
                     .and_then(block)
-                    .is_some_and(|addresses| addresses.contains(pod.address))
+                    .is_some_and(|addresses| addresses.contains(address))
         })
     }
 }
@@ -268,11 +273,11 @@ fn named(pod: &PodEntry, name: &str, transport: Transport) -> impl Iterator<Item
         .map(|port| port.number)
 }
 
-/// The addresses of a block; none if it is of the other family or, against the API's
-/// checks, unreadable. An exception that can't be read must not widen the block.
+/// The addresses of a block; none if, against the API's checks, it can't be
+/// read. An exception that can't be read must not widen the block.
 fn block(block: &IPBlock) -> Option<Addresses> {
-    let cidr: Ipv4Net = block.cidr.parse().ok()?;
-    let except: Result<Vec<Ipv4Net>, _> =
+    let cidr: IpNet = block.cidr.parse().ok()?;
+    let except: Result<Vec<IpNet>, _> =
         block.except.iter().flatten().map(|except| except.parse()).collect();
     Some(Addresses::block(cidr, &except.ok()?))
 }

@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
+    net::IpAddr,
     ops::RangeInclusive,
 };
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, Family};
 use crate::{model::Transport, sandbox::fault::Percent};
 
 /// All rules of one node (or of the fabric): one table, replaced as a whole.
@@ -17,10 +17,11 @@ pub struct Ruleset {
     pub(super) chains: Vec<Chain>,
 }
 
-/// A named set or map.
+/// A named set or map. All its elements are of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Set {
     pub name: String,
+    pub family: Family,
     pub elements: Elements,
 }
 
@@ -30,11 +31,11 @@ pub(super) enum Elements {
     /// Addresses.
     Addresses(Addresses),
     /// Addresses, each with a port.
-    Sockets(BTreeSet<(Ipv4Addr, u16)>),
+    Sockets(BTreeSet<(IpAddr, u16)>),
     /// A source and a destination each.
-    Pairs(BTreeSet<(Ipv4Addr, Ipv4Addr)>),
+    Pairs(BTreeSet<(IpAddr, IpAddr)>),
     /// For an address, the chain to jump to, and whose address it is.
-    Jumps(BTreeMap<Ipv4Addr, Jump>),
+    Jumps(BTreeMap<IpAddr, Jump>),
 }
 
 /// A map's value.
@@ -87,19 +88,19 @@ pub(super) enum Match {
     /// It goes by the link of this name.
     Leaves(String),
     /// Its source is in a set of addresses.
-    SourceIn(String),
+    SourceIn(Family, String),
     /// Its destination is in a set of addresses.
-    DestinationIn(String),
+    DestinationIn(Family, String),
     /// Its destination is this address.
-    Destination(Ipv4Addr),
+    Destination(IpAddr),
     /// Its source and destination are in a set of pairs.
-    PairIn(String),
+    PairIn(Family, String),
     /// It is carried by this transport.
     Transport(Transport),
     /// Its destination port is in a range; stands behind a `Transport`.
     Port(PortRange),
     /// Its destination address and port are in a set; stands behind a `Transport`.
-    SocketIn(String),
+    SocketIn(Family, String),
     /// It is one of so many in a hundred, by chance.
     Chance(Percent),
 }
@@ -131,11 +132,11 @@ pub(super) enum Action {
     /// Another chain is worked through.
     Jump(String),
     /// A map chooses a chain by the source address.
-    JumpBySource(String),
+    JumpBySource(Family, String),
     /// A map chooses a chain by the destination address.
-    JumpByDestination(String),
+    JumpByDestination(Family, String),
     /// It goes to one of these instead, by chance; never empty.
-    Translate(Vec<(Ipv4Addr, u16)>),
+    Translate(Vec<(IpAddr, u16)>),
     /// It seems to come from this node.
     Masquerade,
 }
@@ -149,6 +150,17 @@ pub(super) enum Rejection {
     PortUnreachable,
     /// Openly, by the administrator.
     Prohibited,
+}
+
+impl Elements {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Addresses(addresses) => addresses.is_empty(),
+            Self::Sockets(sockets) => sockets.is_empty(),
+            Self::Pairs(pairs) => pairs.is_empty(),
+            Self::Jumps(jumps) => jumps.is_empty(),
+        }
+    }
 }
 
 impl Rule {

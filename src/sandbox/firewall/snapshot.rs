@@ -1,6 +1,6 @@
 //! What the reference CNI sees of the cluster.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
@@ -29,8 +29,8 @@ pub struct PodEntry {
     pub name: String,
     /// Its labels.
     pub labels: Labels,
-    /// Its address; its node's, if it is on the host network.
-    pub address: Ipv4Addr,
+    /// Its addresses, at most one of each family; its node's, if it is on the host network.
+    pub addresses: Vec<IpAddr>,
     /// The node that it runs on.
     pub node: String,
     /// The ports of its containers that have a name.
@@ -57,8 +57,8 @@ pub struct ServiceEntry {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its address.
-    pub cluster_ip: Ipv4Addr,
+    /// Its addresses, at most one of each family.
+    pub cluster_ips: Vec<IpAddr>,
     /// Its ports.
     pub ports: Vec<ServicePortEntry>,
 }
@@ -68,8 +68,9 @@ pub struct ServiceEntry {
 pub struct ServicePortEntry {
     /// The transport.
     pub protocol: Transport,
-    /// The number at the cluster address.
+    /// The number at the cluster addresses.
     pub port: u16,
-    /// Where connections go; each is as likely. Without any, connections are refused.
-    pub endpoints: Vec<(Ipv4Addr, u16)>,
+    /// Where connections go: from each cluster address to the endpoints of its family, each
+    /// as likely. Without any, connections are refused.
+    pub endpoints: Vec<(IpAddr, u16)>,
 }

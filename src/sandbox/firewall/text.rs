@@ -2,10 +2,13 @@
 
 use std::{
     fmt::{self, Write as _},
-    net::Ipv4Addr,
+    net::{IpAddr, SocketAddr},
 };
 
-use super::ruleset::{Action, Base, Chain, Elements, Match, Rejection, Rule, Ruleset, Set};
+use super::{
+    addresses::{Family, as_block},
+    ruleset::{Action, Base, Chain, Elements, Match, Rejection, Rule, Ruleset, Set},
+};
 use crate::model::Transport;
 
 /// What the table is called, in every namespace.
@@ -20,7 +23,7 @@ impl Ruleset {
 
 impl fmt::Display for Ruleset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "table ip {TABLE} {{")?;
+        writeln!(f, "table inet {TABLE} {{")?;
         let sets = self.sets.iter().map(ToString::to_string);
         let chains = self.chains.iter().map(ToString::to_string);
         for (index, block) in sets.chain(chains).enumerate() {
@@ -33,13 +36,17 @@ impl fmt::Display for Ruleset {
 
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, elements } = self;
+        let Self { name, family, elements } = self;
+        let address = match family {
+            Family::V4 => "ipv4_addr",
+            Family::V6 => "ipv6_addr",
+        };
         let (kind, key, flags) = match elements {
-            Elements::Addresses(all) if all.is_single() => ("set", "ipv4_addr", ""),
-            Elements::Addresses(_) => ("set", "ipv4_addr", "\n\t\tflags interval"),
-            Elements::Sockets(_) => ("set", "ipv4_addr . inet_service", ""),
-            Elements::Pairs(_) => ("set", "ipv4_addr . ipv4_addr", ""),
-            Elements::Jumps(_) => ("map", "ipv4_addr : verdict", ""),
+            Elements::Addresses(all) if all.is_single() => ("set", address.to_owned(), ""),
+            Elements::Addresses(_) => ("set", address.to_owned(), "\n\t\tflags interval"),
+            Elements::Sockets(_) => ("set", format!("{address} . inet_service"), ""),
+            Elements::Pairs(_) => ("set", format!("{address} . {address}"), ""),
+            Elements::Jumps(_) => ("map", format!("{address} : verdict"), ""),
         };
         let written: Vec<String> = match elements {
             Elements::Addresses(all) => {
@@ -75,16 +82,19 @@ impl fmt::Display for Set {
 }
 
 /// A range as an address or a block, where it is one.
-fn range(first: Ipv4Addr, last: Ipv4Addr) -> String {
-    let (low, high) = (u32::from(first), u32::from(last));
-    let length = (low ^ high).leading_zeros();
-    let host = u32::MAX.checked_shr(length).unwrap_or(0);
-    if low == high {
-        first.to_string()
-    } else if low & host == 0 && high & host == host {
-        format!("{first}/{length}")
-    } else {
-        format!("{first}-{last}")
+fn range(first: IpAddr, last: IpAddr) -> String {
+    match as_block(first, last) {
+        _ if first == last => first.to_string(),
+        Some(block) => block.to_string(),
+        None => format!("{first}-{last}"),
+    }
+}
+
+/// The word for a family's headers.
+fn ip(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ip",
+        Family::V6 => "ip6",
     }
 }
 
@@ -117,7 +127,7 @@ impl fmt::Display for Rule {
             if let Match::Transport(found) = one {
                 transport = Some(*found);
                 // The port says it by itself.
-                if matches!(matches.peek(), Some(Match::Port(_) | Match::SocketIn(_))) {
+                if matches!(matches.peek(), Some(Match::Port(_) | Match::SocketIn(..))) {
                     continue;
                 }
             }
@@ -155,16 +165,23 @@ fn write_match(
         Match::Established => f.write_str("ct state established,related"),
         Match::Arrives(link) => write!(f, "iifname \"{link}\""),
         Match::Leaves(link) => write!(f, "oifname \"{link}\""),
-        Match::SourceIn(set) => write!(f, "ip saddr @{set}"),
-        Match::DestinationIn(set) => write!(f, "ip daddr @{set}"),
-        Match::Destination(address) => write!(f, "ip daddr {address}"),
-        Match::PairIn(set) => write!(f, "ip saddr . ip daddr @{set}"),
+        Match::SourceIn(family, set) => write!(f, "{} saddr @{set}", ip(*family)),
+        Match::DestinationIn(family, set) => write!(f, "{} daddr @{set}", ip(*family)),
+        Match::Destination(address) => {
+            write!(f, "{} daddr {address}", ip(Family::of(*address)))
+        }
+        Match::PairIn(family, set) => {
+            let ip = ip(*family);
+            write!(f, "{ip} saddr . {ip} daddr @{set}")
+        }
         Match::Transport(_) => write!(f, "meta l4proto {carrier}"),
         Match::Port(range) if range.first == range.last => {
             write!(f, "{carrier} dport {}", range.first)
         }
         Match::Port(range) => write!(f, "{carrier} dport {}-{}", range.first, range.last),
-        Match::SocketIn(set) => write!(f, "ip daddr . {carrier} dport @{set}"),
+        Match::SocketIn(family, set) => {
+            write!(f, "{} daddr . {carrier} dport @{set}", ip(*family))
+        }
         Match::Chance(share) => write!(f, "numgen random mod 100 < {}", share.get()),
     }
 }
@@ -176,17 +193,30 @@ impl fmt::Display for Action {
             Self::Drop => f.write_str("drop"),
             Self::Reject(Rejection::Reset) => f.write_str("reject with tcp reset"),
             Self::Reject(Rejection::PortUnreachable) => {
-                f.write_str("reject with icmp port-unreachable")
+                f.write_str("reject with icmpx port-unreachable")
             }
-            Self::Reject(Rejection::Prohibited) => f.write_str("reject with icmp admin-prohibited"),
+            Self::Reject(Rejection::Prohibited) => {
+                f.write_str("reject with icmpx admin-prohibited")
+            }
             Self::Return => f.write_str("return"),
             Self::Jump(chain) => write!(f, "jump {chain}"),
-            Self::JumpBySource(map) => write!(f, "ip saddr vmap @{map}"),
-            Self::JumpByDestination(map) => write!(f, "ip daddr vmap @{map}"),
+            Self::JumpBySource(family, map) => write!(f, "{} saddr vmap @{map}", ip(*family)),
+            Self::JumpByDestination(family, map) => {
+                write!(f, "{} daddr vmap @{map}", ip(*family))
+            }
             Self::Translate(endpoints) => match &endpoints[..] {
-                [(address, port)] => write!(f, "dnat to {address}:{port}"),
-                _ => {
-                    write!(f, "dnat ip to numgen random mod {} map {{ ", endpoints.len())?;
+                [] => Ok(()),
+                [(address, port)] => {
+                    write!(
+                        f,
+                        "dnat {} to {}",
+                        ip(Family::of(*address)),
+                        SocketAddr::from((*address, *port))
+                    )
+                }
+                [(first, _), ..] => {
+                    let ip = ip(Family::of(*first));
+                    write!(f, "dnat {ip} to numgen random mod {} map {{ ", endpoints.len())?;
                     for (index, (address, port)) in endpoints.iter().enumerate() {
                         let comma = if index == 0 { "" } else { ", " };
                         write!(f, "{comma}{index} : {address} . {port}")?;

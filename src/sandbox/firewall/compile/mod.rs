@@ -10,10 +10,10 @@
 //! Connections between a node and its own pods don't pass `forward`, either way, so no
 //! policy blocks them; the API leaves the way from the pod to its node open.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
-    addresses::Addresses,
+    addresses::{Addresses, Family},
     policy::{self, Allowed, Direction, Peers, Ports},
     ruleset::{Action, Base, Chain, Elements, Jump, Match, Rejection, Rule, Ruleset, Set},
     service,
@@ -46,12 +46,17 @@ pub fn compile(snapshot: &Snapshot, node: &str, faults: &[Fault]) -> Ruleset {
     compiler.chains.push(base("prerouting", Base::NatPrerouting, jump.clone()));
     compiler.chains.push(base("nat-output", Base::NatOutput, jump));
     let hairpins = service::hairpins(snapshot);
-    let masquerade = (!hairpins.is_empty()).then(|| {
-        let name = compiler.set("hairpins", Elements::Pairs(hairpins));
-        Rule::new([Match::PairIn(name)], Action::Masquerade)
-            .because("a pod that reaches itself through a Service")
-    });
-    let masquerade = masquerade.into_iter().collect();
+    let masquerade = compiler.by_family(
+        "hairpins",
+        |family| {
+            let own = hairpins.iter().filter(|(from, _)| Family::of(*from) == family);
+            Elements::Pairs(own.copied().collect())
+        },
+        |family, name| {
+            Rule::new([Match::PairIn(family, name)], Action::Masquerade)
+                .because("a pod that reaches itself through a Service")
+        },
+    );
     compiler.chains.push(base("postrouting", Base::NatPostrouting, masquerade));
     compiler.chains.push(Chain::forward(forward));
     if !refusals.is_empty() {
@@ -66,44 +71,76 @@ struct Compiler {
     reject: bool,
     sets: Vec<Set>,
     chains: Vec<Chain>,
-    set_names: BTreeMap<Elements, String>,
+    set_names: BTreeMap<(Family, Elements), String>,
     chain_names: BTreeMap<(Direction, Vec<Rule>), String>,
 }
 
 impl Compiler {
     /// Loses packets where they leave the source's node, so each is in danger once.
-    fn losses(&mut self, snapshot: &Snapshot, node: &str, faults: &[Fault]) -> Option<Rule> {
+    fn losses(&mut self, snapshot: &Snapshot, node: &str, faults: &[Fault]) -> Vec<Rule> {
         let share = faults.iter().find_map(|fault| match fault {
             Fault::Loss(share) if share.get() > 0 => Some(*share),
             _ => None,
-        })?;
+        });
+        let Some(share) = share else { return Vec::new() };
         let pods = || snapshot.pods.iter().filter(|pod| !pod.host_network);
-        let here = pods().filter(|pod| pod.node == node).map(|pod| pod.address).collect();
-        let all = pods().map(|pod| pod.address).collect();
-        let from = self.set("pods-here", Elements::Addresses(here));
-        let to = self.set("pods", Elements::Addresses(all));
-        let matches = [Match::SourceIn(from), Match::DestinationIn(to), Match::Chance(share)];
-        Some(Rule::new(matches, Action::Drop).because(format!("fault loss={share}")))
+        let here = pods().filter(|pod| pod.node == node).flat_map(|pod| pod.addresses.clone());
+        let (here, all): (Addresses, Addresses) =
+            (here.collect(), pods().flat_map(|pod| pod.addresses.clone()).collect());
+        let mut rules = Vec::new();
+        for family in Family::BOTH {
+            let (here, all) = (here.of(family), all.of(family));
+            if here.is_empty() {
+                continue;
+            }
+            let from = self.set("pods-here", family, Elements::Addresses(here));
+            let to = self.set("pods", family, Elements::Addresses(all));
+            let matches = [
+                Match::SourceIn(family, from),
+                Match::DestinationIn(family, to),
+                Match::Chance(share),
+            ];
+            rules.push(Rule::new(matches, Action::Drop).because(format!("fault loss={share}")));
+        }
+        rules
     }
 
     fn refusals(&mut self, snapshot: &Snapshot) -> Vec<Rule> {
         let addresses: Addresses =
-            snapshot.services.iter().map(|service| service.cluster_ip).collect();
-        if addresses.is_empty() {
-            return Vec::new();
-        }
-        let name = self.set("cluster-addresses", Elements::Addresses(addresses));
-        service::refusals(&name).into()
+            snapshot.services.iter().flat_map(|service| service.cluster_ips.clone()).collect();
+        let addresses = |family| Elements::Addresses(addresses.of(family));
+        let rules = self.by_family("cluster-addresses", addresses, |family, name| {
+            service::refusals(family, &name)
+        });
+        rules.into_iter().flatten().collect()
     }
 
-    /// The chains of this node's isolated pods, and the rule that leads to them.
-    fn isolation(&mut self, snapshot: &Snapshot, node: &str, direction: Direction) -> Option<Rule> {
+    /// What is made of a set for each family of which there are elements.
+    fn by_family<T>(
+        &mut self,
+        kind: &str,
+        elements: impl Fn(Family) -> Elements,
+        make: impl Fn(Family, String) -> T,
+    ) -> Vec<T> {
+        let mut made = Vec::new();
+        for family in Family::BOTH {
+            let elements = elements(family);
+            if !elements.is_empty() {
+                let name = self.set(kind, family, elements);
+                made.push(make(family, name));
+            }
+        }
+        made
+    }
+
+    /// The chains of this node's isolated pods, and the rules that lead to them.
+    fn isolation(&mut self, snapshot: &Snapshot, node: &str, direction: Direction) -> Vec<Rule> {
         // The later of two pods with one address counts, isolated or not.
-        let pods: BTreeMap<Ipv4Addr, &PodEntry> = snapshot
+        let pods: BTreeMap<IpAddr, &PodEntry> = snapshot
             .pods
             .iter()
             .filter(|pod| pod.node == node && !pod.host_network)
-            .map(|pod| (pod.address, pod))
+            .flat_map(|pod| pod.addresses.iter().map(move |&address| (address, pod)))
             .collect();
         let mut jumps = BTreeMap::new();
         for (address, pod) in pods {
@@ -114,7 +151,7 @@ impl Compiler {
             let mut rules = Vec::new();
             for policy in &policies {
                 for allowed in policy::allowed(snapshot, policy, pod, direction) {
-                    rules.push(self.permit(allowed, direction));
+                    rules.extend(self.permit(allowed, direction));
                 }
             }
             let names: Vec<_> = policies.into_iter().map(policy::name).collect();
@@ -124,39 +161,48 @@ impl Compiler {
             let comment = format!("{}/{}", pod.namespace, pod.name);
             jumps.insert(address, Jump { chain, comment });
         }
-        if jumps.is_empty() {
-            return None;
-        }
-        let map = self.set(&format!("{}-isolated", direction.field()), Elements::Jumps(jumps));
-        let action = match direction {
-            Direction::Ingress => Action::JumpByDestination(map),
-            Direction::Egress => Action::JumpBySource(map),
+        let jumps = |family| {
+            let own = jumps.iter().filter(|(address, _)| Family::of(**address) == family);
+            Elements::Jumps(own.map(|(&address, jump)| (address, jump.clone())).collect())
         };
-        Some(Rule::new([], action))
+        self.by_family(&format!("{}-isolated", direction.field()), jumps, |family, map| {
+            let action = match direction {
+                Direction::Ingress => Action::JumpByDestination(family, map),
+                Direction::Egress => Action::JumpBySource(family, map),
+            };
+            Rule::new([], action)
+        })
     }
 
-    /// The rule that lets through what is allowed.
-    fn permit(&mut self, allowed: Allowed, direction: Direction) -> Rule {
-        let mut matches = Vec::new();
-        if let Peers::Among(addresses) = allowed.peers {
-            let name = self.set("peers", Elements::Addresses(addresses));
-            matches.push(match direction {
-                Direction::Ingress => Match::SourceIn(name),
-                Direction::Egress => Match::DestinationIn(name),
-            });
-        }
-        match allowed.ports {
-            Ports::Any => {}
-            Ports::All(transport) => matches.push(Match::Transport(transport)),
+    /// The rules that let through what is allowed, one for each family of which it speaks.
+    fn permit(&mut self, allowed: Allowed, direction: Direction) -> Vec<Rule> {
+        let rule =
+            |matches: Vec<Match>| Rule::new(matches, Action::Return).because(allowed.by.clone());
+        let ports = match allowed.ports {
+            Ports::Any => Vec::new(),
+            Ports::All(transport) => vec![Match::Transport(transport)],
             Ports::Range(transport, range) => {
-                matches.extend([Match::Transport(transport), Match::Port(range)]);
+                vec![Match::Transport(transport), Match::Port(range)]
             }
             Ports::Sockets(transport, sockets) => {
-                let name = self.set("sockets", Elements::Sockets(sockets));
-                matches.extend([Match::Transport(transport), Match::SocketIn(name)]);
+                let own = |family| {
+                    let own = sockets.iter().filter(|(address, _)| Family::of(*address) == family);
+                    Elements::Sockets(own.copied().collect())
+                };
+                return self.by_family("sockets", own, |family, name| {
+                    rule(vec![Match::Transport(transport), Match::SocketIn(family, name)])
+                });
             }
-        }
-        Rule::new(matches, Action::Return).because(allowed.by)
+        };
+        let Peers::Among(addresses) = allowed.peers else { return vec![rule(ports)] };
+        let own = |family| Elements::Addresses(addresses.of(family));
+        self.by_family("peers", own, |family, name| {
+            let peers = match direction {
+                Direction::Ingress => Match::SourceIn(family, name),
+                Direction::Egress => Match::DestinationIn(family, name),
+            };
+            rule([vec![peers], ports.clone()].concat())
+        })
     }
 
     /// What happens to the rest.
@@ -172,16 +218,19 @@ impl Compiler {
     }
 
     /// The name of a set with these elements; those of which there are many are numbered.
-    fn set(&mut self, kind: &str, elements: Elements) -> String {
-        if let Some(name) = self.set_names.get(&elements) {
+    fn set(&mut self, kind: &str, family: Family, elements: Elements) -> String {
+        let content = (family, elements);
+        if let Some(name) = self.set_names.get(&content) {
             return name.clone();
         }
-        let name = match kind {
-            "peers" | "sockets" => format!("{kind}-{}", self.sets.len() + 1),
-            _ => kind.to_owned(),
+        let name = match (kind, family) {
+            ("peers" | "sockets", _) => format!("{kind}-{}", self.sets.len() + 1),
+            (_, Family::V4) => kind.to_owned(),
+            (_, Family::V6) => format!("{kind}-6"),
         };
-        self.sets.push(Set { name: name.clone(), elements: elements.clone() });
-        self.set_names.insert(elements, name.clone());
+        let (_, elements) = content.clone();
+        self.sets.push(Set { name: name.clone(), family, elements });
+        self.set_names.insert(content, name.clone());
         name
     }
 

@@ -1,6 +1,6 @@
 //! Whole tables for a small cluster, as people read them.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use insta::assert_snapshot;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -19,7 +19,7 @@ fn snapshot(policies: &str) -> Snapshot {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         labels: label("app", name),
-        address: Ipv4Addr::new(10, 0, node, last),
+        addresses: vec![Ipv4Addr::new(10, 0, node, last).into()],
         node: format!("node-{node}"),
         ports: [Transport::Tcp, Transport::Udp]
             .map(|protocol| NamedPort { name: "main".to_owned(), protocol, number: main })
@@ -57,6 +57,15 @@ fn isolation(snapshot: &Snapshot, node: &str, faults: &[Fault]) -> String {
         Some(base) => base == Base::FilterForward,
     });
     rules.to_nft()
+}
+
+/// Gives every pod but those of a node an IPv6 address beside its own.
+fn dual_stack(snapshot: &mut Snapshot, but: &str) {
+    for pod in snapshot.pods.iter_mut().filter(|pod| pod.node != but) {
+        let Some(IpAddr::V4(address)) = pod.addresses.first().copied() else { continue };
+        let six = u128::from(u32::from(address) & 0xffff) | 0xfd00 << 112;
+        pod.addresses.push(Ipv6Addr::from(six).into());
+    }
 }
 
 const CORNERS: &str = "
@@ -111,23 +120,56 @@ fn faults_leave_out_or_change_what_they_say() {
 #[test]
 fn a_service_is_translated_refused_and_turned_back() {
     let mut snapshot = snapshot("");
-    let service = |name: &str, last: u8, endpoints: &[(Ipv4Addr, u16)]| ServiceEntry {
+    let service = |name: &str, last: u8, endpoints: &[(IpAddr, u16)]| ServiceEntry {
         namespace: "shop".to_owned(),
         name: name.to_owned(),
-        cluster_ip: Ipv4Addr::new(10, 96, 0, last),
+        cluster_ips: vec![Ipv4Addr::new(10, 96, 0, last).into()],
         ports: vec![ServicePortEntry {
             protocol: Transport::Tcp,
             port: 80,
             endpoints: endpoints.to_vec(),
         }],
     };
-    let address = |node, last| Ipv4Addr::new(10, 0, node, last);
+    let address = |node, last| IpAddr::from(Ipv4Addr::new(10, 0, node, last));
     snapshot.services = vec![
         service("one", 1, &[(address(1, 2), 8080)]),
         service("two", 2, &[(address(1, 2), 8080), (address(2, 2), 8081)]),
         service("none", 3, &[]),
     ];
     assert_snapshot!(compile(&snapshot, "node-1", &[]).to_nft());
+}
+
+#[test]
+fn each_family_of_a_pod_is_judged_by_its_own_sets() {
+    let mut snapshot = snapshot(
+        "
+metadata: {name: both}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - {from: [{podSelector: {}}], ports: [{port: main}]}
+  - {from: [{ipBlock: {cidr: 'fd00::/16', except: ['fd00::/120']}}, {ipBlock: {cidr: 10.0.0.0/8}}]}
+  egress:
+  - {to: [{podSelector: {}}], ports: [{port: main, protocol: UDP}]}
+",
+    );
+    dual_stack(&mut snapshot, "node-1");
+    let six = |last: u128| IpAddr::from(Ipv6Addr::from(0xfd96 << 112 | last));
+    snapshot.services = vec![ServiceEntry {
+        namespace: "shop".to_owned(),
+        name: "db".to_owned(),
+        cluster_ips: vec![Ipv4Addr::new(10, 96, 0, 1).into(), six(1)],
+        ports: vec![ServicePortEntry {
+            protocol: Transport::Tcp,
+            port: 80,
+            endpoints: vec![
+                (Ipv4Addr::new(10, 0, 2, 2).into(), 5432),
+                (six(2), 5432),
+                (six(3), 5433),
+            ],
+        }],
+    }];
+    assert_snapshot!(compile(&snapshot, "node-2", &[]).to_nft());
 }
 
 #[test]

@@ -9,8 +9,8 @@ use crate::sandbox::node::netlink::Request;
 const NESTED: u16 = 1 << 15;
 /// The subsystem's number within netfilter.
 const NF_TABLES: u16 = 10;
-/// Address family of the table.
-const IPV4: u8 = 2;
+/// Family of the table: IPv4 and IPv6 in one.
+const INET: u8 = 1;
 /// Message types that enclose a batch.
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
@@ -123,7 +123,7 @@ impl Message {
 
     /// The finished message, and what an error will call it.
     pub(super) fn done(self, what: &str) -> Request {
-        request(what, self.kind, self.flags, (IPV4, 0), &self.attributes.0)
+        request(what, self.kind, self.flags, (INET, 0), &self.attributes.0)
     }
 }
 

@@ -1,15 +1,26 @@
 //! A rule as the small program that the kernel runs for each packet: load a field into a
 //! register, compare it, and set the verdict.
 
-use super::attribute::Attributes;
+use super::{attribute::Attributes, set::octets};
 use crate::{
     model::Transport,
-    sandbox::firewall::ruleset::{Action, Match, Rejection},
+    sandbox::firewall::{
+        addresses::Family,
+        ruleset::{Action, Match, Rejection},
+    },
 };
 
 /// Registers hold four bytes each; a value of more goes on in the next one.
 const FIRST: u32 = 8;
-const SECOND: u32 = 9;
+
+/// The register behind an address that begins in the first.
+fn behind(family: Family) -> u32 {
+    match family {
+        Family::V4 => FIRST + 1,
+        Family::V6 => FIRST + 4,
+    }
+}
+
 /// The verdict's own register.
 const VERDICT: u32 = 0;
 
@@ -20,19 +31,38 @@ const JUMP: i32 = -3;
 const RETURN: i32 = -5;
 
 // Fields of a packet: the header they are in, their offset and their length.
-const SOURCE: (u32, u32, u32) = (1, 12, 4);
-const DESTINATION: (u32, u32, u32) = (1, 16, 4);
+fn source(family: Family) -> (u32, u32, u32) {
+    match family {
+        Family::V4 => (1, 12, 4),
+        Family::V6 => (1, 8, 16),
+    }
+}
+fn destination(family: Family) -> (u32, u32, u32) {
+    match family {
+        Family::V4 => (1, 16, 4),
+        Family::V6 => (1, 24, 16),
+    }
+}
 const DESTINATION_PORT: (u32, u32, u32) = (2, 2, 2);
 
 // Keys of what the kernel knows about a packet.
 const META_ARRIVES: u32 = 6;
 const META_LEAVES: u32 = 7;
+const META_FAMILY: u32 = 15;
 const META_TRANSPORT: u32 = 16;
 
 // Comparisons.
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
 const LESS: u32 = 2;
+
+/// A family as netfilter numbers it.
+fn family_number(family: Family) -> u8 {
+    match family {
+        Family::V4 => 2,
+        Family::V6 => 10,
+    }
+}
 
 /// The expressions of one rule.
 #[derive(Default)]
@@ -87,21 +117,26 @@ impl Expressions {
             }
             Match::Arrives(link) => self.link(META_ARRIVES, link),
             Match::Leaves(link) => self.link(META_LEAVES, link),
-            Match::SourceIn(set) => {
-                self.load(SOURCE, FIRST);
+            Match::SourceIn(family, set) => {
+                self.family(*family);
+                self.load(source(*family), FIRST);
                 self.lookup(set);
             }
-            Match::DestinationIn(set) => {
-                self.load(DESTINATION, FIRST);
+            Match::DestinationIn(family, set) => {
+                self.family(*family);
+                self.load(destination(*family), FIRST);
                 self.lookup(set);
             }
             Match::Destination(address) => {
-                self.load(DESTINATION, FIRST);
-                self.compare(EQUAL, &address.octets());
+                let family = Family::of(*address);
+                self.family(family);
+                self.load(destination(family), FIRST);
+                self.compare(EQUAL, &octets(*address));
             }
-            Match::PairIn(set) => {
-                self.load(SOURCE, FIRST);
-                self.load(DESTINATION, SECOND);
+            Match::PairIn(family, set) => {
+                self.family(*family);
+                self.load(source(*family), FIRST);
+                self.load(destination(*family), behind(*family));
                 self.lookup(set);
             }
             Match::Transport(transport) => {
@@ -123,9 +158,10 @@ impl Expressions {
                     });
                 }
             }
-            Match::SocketIn(set) => {
-                self.load(DESTINATION, FIRST);
-                self.load(DESTINATION_PORT, SECOND);
+            Match::SocketIn(family, set) => {
+                self.family(*family);
+                self.load(destination(*family), FIRST);
+                self.load(DESTINATION_PORT, behind(*family));
                 self.lookup(set);
             }
             Match::Chance(share) => {
@@ -147,40 +183,44 @@ impl Expressions {
             Action::Return => self.verdict(RETURN, None),
             Action::Jump(chain) => self.verdict(JUMP, Some(chain)),
             Action::Reject(rejection) => {
-                // Unreachable with an ICMP code, or a reset.
+                // A reset, or unreachable with a code that stands for each family's own.
                 let (kind, code) = match rejection {
                     Rejection::Reset => (1, 0),
-                    Rejection::PortUnreachable => (0, 3),
-                    Rejection::Prohibited => (0, 13),
+                    Rejection::PortUnreachable => (2, 1),
+                    Rejection::Prohibited => (2, 3),
                 };
                 self.push("reject", |it| it.number(1, kind).bytes(2, &[code]));
             }
-            Action::JumpBySource(map) => {
-                self.load(SOURCE, FIRST);
+            Action::JumpBySource(family, map) => {
+                self.family(*family);
+                self.load(source(*family), FIRST);
                 self.lookup_into(map, VERDICT);
             }
-            Action::JumpByDestination(map) => {
-                self.load(DESTINATION, FIRST);
+            Action::JumpByDestination(family, map) => {
+                self.family(*family);
+                self.load(destination(*family), FIRST);
                 self.lookup_into(map, VERDICT);
             }
             Action::Translate(endpoints) => {
-                match (map, endpoints.first()) {
-                    (Some(map), _) => {
+                let Some((address, port)) = endpoints.first() else { return };
+                let family = Family::of(*address);
+                match map {
+                    Some(map) => {
                         self.random(map.length);
                         self.push("lookup", |it| {
                             let it = it.string(1, map.name).number(2, FIRST);
                             it.number(3, FIRST).number(4, map.id)
                         });
                     }
-                    (None, Some((address, port))) => {
-                        self.immediate(FIRST, &address.octets());
-                        self.immediate(SECOND, &port.to_be_bytes());
+                    None => {
+                        self.immediate(FIRST, &octets(*address));
+                        self.immediate(behind(family), &port.to_be_bytes());
                     }
-                    (None, None) => return,
                 }
-                // Destination, IPv4, address and port from their registers.
+                // Destination, family, address and port from their registers.
                 self.push("nat", |it| {
-                    it.number(1, 1).number(2, 2).number(3, FIRST).number(5, SECOND)
+                    let it = it.number(1, 1).number(2, family_number(family).into());
+                    it.number(3, FIRST).number(5, behind(family))
                 });
             }
             Action::Masquerade => self.push("masq", |it| it),
@@ -196,6 +236,12 @@ impl Expressions {
         self.push("payload", |it| {
             it.number(1, register).number(2, header).number(3, offset).number(4, length)
         });
+    }
+
+    /// Headers of the other family have other fields in these places.
+    fn family(&mut self, family: Family) {
+        self.meta(META_FAMILY);
+        self.compare(EQUAL, &[family_number(family)]);
     }
 
     fn meta(&mut self, key: u32) {

@@ -1,6 +1,6 @@
 //! Sets and maps, and their elements.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::{
     attribute::{Attributes, Message},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::sandbox::{
     firewall::{
-        addresses::Addresses,
+        addresses::{Addresses, Family, next},
         ruleset::{Action, Elements, Set},
         text::TABLE,
     },
@@ -49,9 +49,26 @@ const INTERVAL_END: u32 = 0x1;
 // Types as nft numbers them; the kernel only keeps them for it.
 const INTEGER: u32 = 4;
 const ADDRESS: u32 = 7;
+const ADDRESS_6: u32 = 8;
 const PORT: u32 = 13;
 /// The type of a verdict, which the kernel does know.
 const VERDICT: u32 = 0xffff_ff00;
+
+/// The type of a family's addresses, and their length.
+fn address_type(family: Family) -> (u32, u32) {
+    match family {
+        Family::V4 => (ADDRESS, 4),
+        Family::V6 => (ADDRESS_6, 16),
+    }
+}
+
+/// An address as it travels.
+pub(super) fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
 
 /// Two types in one key.
 const fn both(first: u32, second: u32) -> u32 {
@@ -63,12 +80,13 @@ const CHUNK: usize = 400;
 
 /// The messages that make a named set and fill it.
 pub(super) fn named(set: &Set, requests: &mut Vec<Request>) {
+    let (address, width) = address_type(set.family);
     let (kind, length, flags) = match &set.elements {
-        Elements::Addresses(all) if all.is_single() => (ADDRESS, 4, 0),
-        Elements::Addresses(_) => (ADDRESS, 4, INTERVAL),
-        Elements::Sockets(_) => (both(ADDRESS, PORT), 8, 0),
-        Elements::Pairs(_) => (both(ADDRESS, ADDRESS), 8, 0),
-        Elements::Jumps(_) => (ADDRESS, 4, MAP),
+        Elements::Addresses(all) if all.is_single() => (address, width, 0),
+        Elements::Addresses(_) => (address, width, INTERVAL),
+        Elements::Sockets(_) => (both(address, PORT), width + 4, 0),
+        Elements::Pairs(_) => (both(address, address), width * 2, 0),
+        Elements::Jumps(_) => (address, width, MAP),
     };
     let message = Message::new(NEWSET)
         .string(SET_TABLE, TABLE)
@@ -84,19 +102,19 @@ pub(super) fn named(set: &Set, requests: &mut Vec<Request>) {
     requests.push(message.number(SET_ID, 0).done(&format!("create set {}", set.name)));
     let elements: Vec<Element> = match &set.elements {
         Elements::Addresses(all) if all.is_single() => {
-            all.ranges().map(|(address, _)| key(&address.octets())).collect()
+            all.ranges().map(|(address, _)| key(&octets(address))).collect()
         }
         Elements::Addresses(all) => intervals(all),
         Elements::Sockets(sockets) => {
             sockets.iter().map(|&(address, port)| key(&socket(address, port))).collect()
         }
         Elements::Pairs(pairs) => {
-            pairs.iter().map(|(from, to)| key(&[from.octets(), to.octets()].concat())).collect()
+            pairs.iter().map(|(from, to)| key(&[octets(*from), octets(*to)].concat())).collect()
         }
         Elements::Jumps(jumps) => jumps
             .iter()
             .map(|(address, to)| {
-                key(&address.octets()).nest(ELEMENT_DATA, |data| jump(data, &to.chain))
+                key(&octets(*address)).nest(ELEMENT_DATA, |data| jump(data, &to.chain))
             })
             .collect(),
     };
@@ -114,6 +132,7 @@ pub(super) fn endpoints(
     const NAME: &str = "__map%d";
     let Action::Translate(endpoints) = action else { return None };
     let length = u32::try_from(endpoints.len()).ok().filter(|length| *length > 1)?;
+    let (address, width) = address_type(Family::of(endpoints.first()?.0));
     *next_id += 1;
     let message = Message::new(NEWSET)
         .string(SET_TABLE, TABLE)
@@ -121,8 +140,8 @@ pub(super) fn endpoints(
         .number(SET_FLAGS, ANONYMOUS | CONSTANT | MAP)
         .number(SET_KEY_TYPE, INTEGER)
         .number(SET_KEY_LENGTH, 4)
-        .number(SET_DATA_TYPE, both(ADDRESS, PORT))
-        .number(SET_DATA_LENGTH, 8)
+        .number(SET_DATA_TYPE, both(address, PORT))
+        .number(SET_DATA_LENGTH, width + 4)
         .number(SET_ID, *next_id)
         // Tells nft, which alone reads this, that the keys are in the machine's order.
         .bytes(SET_USERDATA, &[&[0, 4][..], &1_u32.to_ne_bytes()].concat());
@@ -142,10 +161,8 @@ fn key(bytes: &[u8]) -> Element {
 }
 
 /// Address and port; each part of a key takes whole registers.
-fn socket(address: Ipv4Addr, port: u16) -> [u8; 8] {
-    let [a, b, c, d] = address.octets();
-    let [high, low] = port.to_be_bytes();
-    [a, b, c, d, high, low, 0, 0]
+fn socket(address: IpAddr, port: u16) -> Vec<u8> {
+    [&octets(address)[..], &port.to_be_bytes(), &[0, 0]].concat()
 }
 
 /// Each range as the address where it starts and the one where it has ended; none where no
@@ -155,13 +172,13 @@ fn intervals(addresses: &Addresses) -> Vec<Element> {
     let mut elements = Vec::new();
     let mut ranges = addresses.ranges().peekable();
     while let Some((first, last)) = ranges.next() {
-        elements.push(key(&first.octets()));
-        let mut end = u32::from(last).checked_add(1).map(Ipv4Addr::from);
-        while let Some((_, last)) = ranges.next_if(|(next, _)| Some(*next) == end) {
-            end = u32::from(last).checked_add(1).map(Ipv4Addr::from);
+        elements.push(key(&octets(first)));
+        let mut end = next(last);
+        while let Some((_, last)) = ranges.next_if(|(first, _)| Some(*first) == end) {
+            end = next(last);
         }
         if let Some(end) = end {
-            elements.push(key(&end.octets()).number(ELEMENT_FLAGS, INTERVAL_END));
+            elements.push(key(&octets(end)).number(ELEMENT_FLAGS, INTERVAL_END));
         }
     }
     elements
