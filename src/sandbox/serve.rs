@@ -17,7 +17,7 @@ use super::{
         write::{self, WriteOptions},
     },
     controller::{self, Kubelet, Zone},
-    layout,
+    layout::{self, IpFamily},
     node::{self, Network, NodeSpec},
     process::Options,
 };
@@ -37,6 +37,12 @@ pub enum Error {
     /// Namespaces, links or rules.
     #[error(transparent)]
     Network(#[from] node::Error),
+    /// The kernel has no IPv6, and nothing else was asked for.
+    #[error(
+        "the kernel has no IPv6; boot it without `ipv6.disable=1`, or start the sandbox with \
+         `--ip-family ipv4`"
+    )]
+    NoIpv6,
     /// A fault that is none.
     #[error("switch on the fault `{fault}`")]
     Fault {
@@ -81,7 +87,8 @@ async fn run(
     let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Runtime)?;
     let address = listener.local_addr().map_err(Error::Runtime)?;
     let count = u8::try_from(options.nodes.clamp(1, 200)).unwrap_or(u8::MAX);
-    let nodes: Vec<NodeSpec> = (0..count).map(layout::node).collect();
+    let family = family(options.ip_family)?;
+    let nodes: Vec<NodeSpec> = (0..count).map(|number| layout::node(number, family)).collect();
     let credentials = Credentials::generate()?;
     let network = Network::create(&nodes).await?;
 
@@ -108,6 +115,21 @@ async fn run(
     // It ends only with the process.
     let _ = serving.await;
     Ok(())
+}
+
+/// The families that the cluster can have, of those that it should.
+fn family(wanted: IpFamily) -> Result<IpFamily, Error> {
+    if node::has_ipv6() {
+        return Ok(wanted);
+    }
+    match wanted {
+        IpFamily::Ipv4 => Ok(wanted),
+        IpFamily::Ipv6 => Err(Error::NoIpv6),
+        IpFamily::Dual => {
+            tracing::warn!("the kernel has no IPv6: the sandbox has IPv4 alone");
+            Ok(IpFamily::Ipv4)
+        }
+    }
 }
 
 /// Starts every controller.

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt, io,
     io::Read as _,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::ExitCode,
     thread,
     time::Duration,
@@ -29,12 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(200);
 pub const NODES: [&str; 2] = ["one", "two"];
 pub const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+const WORLD_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
 
 /// What became of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// It was answered by this pod, which saw that source.
-    Answer(String, Ipv4Addr),
+    Answer(String, IpAddr),
     Refused,
     Silence,
     Prohibited,
@@ -77,8 +78,14 @@ impl Lab {
             .zip(NODES)
             .map(|(number, name)| NodeSpec {
                 name: name.to_owned(),
-                address: Ipv4Addr::new(192, 168, 77, number),
-                pod_cidr: format!("10.77.{number}.0/24").parse().expect("a block"),
+                addresses: vec![
+                    Ipv4Addr::new(192, 168, 77, number).into(),
+                    Ipv6Addr::new(0xfd77, 0x168, 0, 0, 0, 0, 0, number.into()).into(),
+                ],
+                pod_cidrs: vec![
+                    format!("10.77.{number}.0/24").parse().expect("a block"),
+                    format!("fd77:10:77:{number}::/64").parse().expect("a block"),
+                ],
             })
             .collect();
         let network = Network::create(&specs).await.map_err(chain)?;
@@ -98,8 +105,9 @@ impl Lab {
         for (index, (name, node, namespace, pairs)) in (10..).zip(PODS) {
             let number = if node == "one" { 1 } else { 2 };
             let address = Ipv4Addr::new(10, 77, number, index);
-            let pod =
-                lab.network.add_pod(node, address, &PodSettings::default()).await.map_err(chain)?;
+            let addresses = [address.into(), v6(number, index)];
+            let settings = PodSettings::default();
+            let pod = lab.network.add_pod(node, &addresses, &settings).await.map_err(chain)?;
             answer(&pod, name).await?;
             lab.networks.insert(name.to_owned(), pod);
             // The same name means another port on each.
@@ -119,7 +127,8 @@ impl Lab {
                 host_network: false,
             });
         }
-        let world = lab.network.add_host("world", &[WORLD]).await.map_err(chain)?;
+        let world =
+            lab.network.add_host("world", &[WORLD.into(), WORLD_V6.into()]).await.map_err(chain)?;
         answer(&world, "world").await?;
         lab.networks.insert("world".to_owned(), world);
         for node in NODES {
@@ -134,8 +143,21 @@ impl Lab {
         &self.networks[name]
     }
 
-    pub fn address(&self, name: &str) -> Ipv4Addr {
+    pub fn address(&self, name: &str) -> IpAddr {
         self.networks[name].address()
+    }
+
+    /// The IPv4 address.
+    pub fn v4(&self, name: &str) -> Ipv4Addr {
+        match self.address(name) {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(address) => panic!("{name} has {address} first"),
+        }
+    }
+
+    /// The addresses of both families.
+    pub fn addresses(&self, name: &str) -> &[IpAddr] {
+        self.networks[name].addresses()
     }
 
     /// Puts the policies of a YAML text, and the Services and faults, on all nodes.
@@ -157,13 +179,13 @@ impl Lab {
     }
 
     /// Dials and waits as long as an answer may take.
-    pub async fn tcp(&self, from: &str, to: Ipv4Addr, port: u16) -> Seen {
-        self.dial_tcp(from, (to, port).into(), PATIENCE).await
+    pub async fn tcp(&self, from: &str, to: impl Into<IpAddr>, port: u16) -> Seen {
+        self.dial_tcp(from, (to.into(), port).into(), PATIENCE).await
     }
 
     /// Dials and waits as long as an answer may take.
-    pub async fn udp(&self, from: &str, to: Ipv4Addr, port: u16) -> Seen {
-        self.dial_udp(from, (to, port).into(), PATIENCE).await
+    pub async fn udp(&self, from: &str, to: impl Into<IpAddr>, port: u16) -> Seen {
+        self.dial_udp(from, (to.into(), port).into(), PATIENCE).await
     }
 
     /// Dials, and gives up sooner where silence is expected.
@@ -185,7 +207,8 @@ impl Lab {
 
     async fn dial_udp(&self, from: &str, to: SocketAddr, wait: Duration) -> Seen {
         self.dial(from, move || {
-            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+            let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let socket = UdpSocket::bind(any)?;
             socket.set_read_timeout(Some(wait))?;
             socket.connect(to)?;
             socket.send(b"?")?;
@@ -205,7 +228,7 @@ impl Lab {
         match self.networks[from].run(work).await {
             Ok(Ok(answer)) => match answer.split_once(' ') {
                 Some((by, source)) => {
-                    let source = source.parse().unwrap_or(Ipv4Addr::UNSPECIFIED);
+                    let source = source.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
                     Seen::Answer(by.to_owned(), source)
                 }
                 None => Seen::Other(format!("answer `{answer}`")),
@@ -221,25 +244,31 @@ impl Lab {
     }
 }
 
+/// The IPv6 address of a pod.
+pub fn v6(node: u8, last: u8) -> IpAddr {
+    Ipv6Addr::new(0xfd77, 0x10, 0x77, node.into(), 0, 0, 0, last.into()).into()
+}
+
 /// Answers on 8080 and 9090, TCP and UDP, with the pod's name and the source it saw.
 async fn answer(pod: &PodNetwork, name: &str) -> Result<(), String> {
     let name = name.to_owned();
     pod.run(move || -> io::Result<()> {
         for port in [8080, 9090] {
-            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
+            let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?;
             let own = name.clone();
             thread::spawn(move || {
                 use io::Write as _;
                 while let Ok((mut stream, from)) = listener.accept() {
-                    let _ = write!(stream, "{own} {}", from.ip());
+                    let _ = write!(stream, "{own} {}", from.ip().to_canonical());
                 }
             });
-            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?;
+            let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port))?;
             let own = name.clone();
             thread::spawn(move || {
                 let mut question = [0; 64];
                 while let Ok((_, from)) = socket.recv_from(&mut question) {
-                    let _ = socket.send_to(format!("{own} {}", from.ip()).as_bytes(), from);
+                    let answer = format!("{own} {}", from.ip().to_canonical());
+                    let _ = socket.send_to(answer.as_bytes(), from);
                 }
             });
         }

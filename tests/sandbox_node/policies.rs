@@ -48,7 +48,7 @@ async fn violated(lab: &Lab, claims: &str, expected: impl Fn(&str, bool) -> Seen
 }
 
 async fn check(lab: &Lab, allowed: &str, denied: &str) -> Vec<String> {
-    let answered = |to: &str, _| Seen::Answer(to.to_owned(), Ipv4Addr::UNSPECIFIED);
+    let answered = |to: &str, _| Seen::Answer(to.to_owned(), Ipv4Addr::UNSPECIFIED.into());
     let mut wrong = violated(lab, allowed, answered).await;
     wrong.extend(violated(lab, denied, |_, _| Seen::Silence).await);
     wrong
@@ -422,7 +422,7 @@ pub async fn loss_takes_its_share_each_way() -> Outcome {
 pub async fn services_translate_and_preserve_the_source() -> Outcome {
     let mut lab = Lab::new().await?;
     let address = |last| Ipv4Addr::new(10, 96, 0, last);
-    let (db, job, web) = (lab.address("db"), lab.address("job"), lab.address("web"));
+    let (db, job, web) = (lab.v4("db"), lab.v4("job"), lab.v4("web"));
     let service = |last, endpoints: &[(Ipv4Addr, u16)]| ServiceEntry {
         namespace: "shop".to_owned(),
         name: format!("service-{last}"),
@@ -482,7 +482,7 @@ spec:
     )
     .await?;
     let seen = lab.tcp("web", address(1), 80).await;
-    if seen != Seen::Answer("db".to_owned(), web) {
+    if seen != Seen::Answer("db".to_owned(), web.into()) {
         wrong.push(format!("policy sees the pod's port, not the Service's: {seen}"));
     }
     let seen = lab.expect("api", (address(1), 80).into(), false, &Seen::Silence).await;

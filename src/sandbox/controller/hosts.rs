@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -68,16 +68,12 @@ pub async fn host_outside(store: Arc<Store>, network: Network, cancel: Cancellat
 
 async fn start(network: &Network, object: &Value) -> Result<Host, String> {
     let texts = |pointer| object.items(pointer).iter().filter_map(Value::as_str);
-    let addresses: Vec<Ipv4Addr> = texts("/spec/addresses")
-        .filter_map(|text| match text.parse() {
-            Ok(IpAddr::V4(address)) => Some(address),
-            _ => None,
-        })
-        .collect();
+    let addresses: Vec<IpAddr> =
+        texts("/spec/addresses").filter_map(|text| text.parse().ok()).collect();
     let wired = network.add_host(object.name(), &addresses).await;
     let wired = wired.map_err(|error| error.to_string())?;
     let ports = texts("/spec/ports").map(str::to_owned);
-    let arguments = addresses.iter().map(Ipv4Addr::to_string).chain(ports).collect();
+    let arguments = addresses.iter().map(IpAddr::to_string).chain(ports).collect();
     let process = Process {
         stdout: Stream::Null,
         stderr: Stream::Inherited,

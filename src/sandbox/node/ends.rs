@@ -1,8 +1,7 @@
 //! Joining a namespace to another by a veth pair, and the steps that this takes.
 
-use std::{collections::BTreeMap, io, net::Ipv4Addr, os::fd::AsFd};
+use std::{collections::BTreeMap, io, net::IpAddr, os::fd::AsFd, path::Path};
 
-use ipnet::Ipv4Net;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
 
@@ -11,7 +10,7 @@ use super::{
     error::Need,
     namespace::{Namespace, set_sysctl},
     netlink::{Netlink, Refusal, Request},
-    wiring::{self, End, LOOPBACK, UPLINK},
+    wiring::{self, End, Gateways, LOOPBACK, UPLINK, of_family},
 };
 
 /// How a new namespace is to be joined to one that is there.
@@ -20,9 +19,9 @@ pub(super) struct Ends {
     pub stage: String,
     /// The node or the fabric.
     pub near: Namespace,
-    pub gateway: Ipv4Addr,
-    /// The address from which the near end itself speaks.
-    pub source: Option<Ipv4Addr>,
+    pub gateways: Gateways,
+    /// The addresses from which the near end itself speaks.
+    pub sources: Vec<IpAddr>,
     /// Name and number of the link at the near end.
     pub name: String,
     pub link: u32,
@@ -33,30 +32,31 @@ impl Ends {
     /// near end's half. The link works when this returns.
     pub(super) async fn join(
         self,
-        addresses: Vec<Ipv4Addr>,
+        addresses: Vec<IpAddr>,
         sysctls: BTreeMap<String, String>,
     ) -> Result<Namespace, Error> {
-        let Self { stage, near, gateway, source, name, link } = self;
+        let Self { stage, near, gateways, sources, name, link } = self;
         let far = {
             let (stage, near, addresses) = (stage.clone(), near.clone(), addresses.clone());
             move |_: &Namespace| {
+                ipv6(addresses.iter().any(IpAddr::is_ipv6));
                 for (name, value) in &sysctls {
                     set_pod_sysctl(name, value).map_err(|source| {
                         Error::at(format!("{stage}: set {name}"), Need::Sysctl, source)
                     })?;
                 }
-                without_ipv6();
                 let uplink = End { name: "eth0", index: UPLINK };
                 let near_end = End { name: &name, index: link };
                 let mut requests =
                     vec![wiring::up(LOOPBACK), wiring::veth(&uplink, &near_end, near.as_fd())];
                 requests.extend(addresses.iter().map(|&to| wiring::address(UPLINK, to)));
-                requests.push(wiring::by_gateway(
-                    Ipv4Net::default(),
-                    gateway,
-                    UPLINK,
-                    addresses.first().copied(),
-                ));
+                // The first address of each family is the one to speak from.
+                let v4 = addresses.iter().copied().find(IpAddr::is_ipv4);
+                let v6 = addresses.iter().copied().find(IpAddr::is_ipv6);
+                requests.extend([v4, v6].into_iter().flatten().map(|source| {
+                    let (to, gateway) = (wiring::anywhere(source), gateways.of(source));
+                    wiring::by_gateway(to, gateway, UPLINK, Some(source))
+                }));
                 transact(&stage, &requests)
             }
         };
@@ -66,7 +66,8 @@ impl Ends {
         let mut socket = wired?;
         let routes = move || {
             let mut requests = vec![wiring::up(link)];
-            requests.extend(addresses.iter().map(|&to| wiring::direct(to, link, source)));
+            let direct = |&to: &IpAddr| wiring::direct(to, link, of_family(&sources, to));
+            requests.extend(addresses.iter().map(direct));
             netlink(&stage, &requests)?;
             // The near end, which came up last, can send at once; the far end must be waited
             // for. Its socket works from here, too.
@@ -85,25 +86,43 @@ pub(super) fn entering(source: io::Error) -> Error {
 }
 
 /// Lets the calling thread's namespace forward packets, wherever they come from.
-pub(super) fn forward() -> Result<(), Error> {
-    for (name, value) in [
+pub(super) fn forward(with_ipv6: bool) -> Result<(), Error> {
+    let settings = [
         ("net.ipv4.ip_forward", "1"),
         // Inherited from the host where it is on; a reply may come by another way than the
         // route back, as with translated addresses.
         ("net.ipv4.conf.all.rp_filter", "0"),
         ("net.ipv4.conf.default.rp_filter", "0"),
-    ] {
+    ];
+    let more = [("net.ipv6.conf.all.forwarding", "1")];
+    for (name, value) in settings.into_iter().chain(more.into_iter().filter(|_| with_ipv6)) {
         set_sysctl(name, value)
             .map_err(|source| Error::at(format!("set {name}"), Need::Sysctl, source))?;
     }
     Ok(())
 }
 
-/// Keeps links that are made in the calling thread's namespace from now on from having IPv6
-/// addresses, which no rule would watch over.
-pub(super) fn without_ipv6() {
-    // A kernel without IPv6 has no such setting.
-    let _ = set_sysctl("net.ipv6.conf.default.disable_ipv6", "1");
+/// Lets links that are made in the calling thread's namespace from now on have IPv6
+/// addresses, or none. They have those that they are given and make up none of their own.
+pub(super) fn ipv6(on: bool) {
+    // A kernel without IPv6 has no such settings; the first address will tell.
+    if on {
+        const NONE: &str = "1";
+        for (name, value) in [
+            ("net.ipv6.conf.all.disable_ipv6", "0"),
+            ("net.ipv6.conf.default.disable_ipv6", "0"),
+            ("net.ipv6.conf.default.addr_gen_mode", NONE),
+        ] {
+            let _ = set_sysctl(name, value);
+        }
+    } else {
+        let _ = set_sysctl("net.ipv6.conf.default.disable_ipv6", "1");
+    }
+}
+
+/// Whether the kernel speaks IPv6.
+pub(in crate::sandbox) fn has_ipv6() -> bool {
+    Path::new("/proc/sys/net/ipv6/conf/default").exists()
 }
 
 /// Sets a pod's sysctl. The groups that may ping are all that the user namespace has.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   pod ── node ──┐           169.254.1.1 is every pod's gateway, on its node;
-//!   pod ── node ──┤ fabric    169.254.0.1 is every node's gateway, in the fabric
-//!          host ──┘
+//!   pod ── node ──┤ fabric    169.254.0.1 is every node's gateway, in the fabric;
+//!          host ──┘           fe80::1 is both for IPv6, and nobody has to have it
 //! ```
 //!
 //! Every line is a veth pair, every name a network namespace; all is routed, nothing
@@ -19,6 +19,7 @@ mod pod;
 pub(in crate::sandbox) mod raw;
 mod wiring;
 
+pub(in crate::sandbox) use ends::has_ipv6;
 pub use error::Error;
 pub use network::{Network, NodeSpec};
 pub use pod::{PodNetwork, PodSettings, Process, Stream};

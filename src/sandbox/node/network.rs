@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use tokio::{
     net::{TcpSocket, TcpStream},
@@ -20,11 +20,11 @@ use tokio::{
 
 use super::{
     Error, PodNetwork, PodSettings,
-    ends::{Ends, entering, forward, netlink, without_ipv6},
+    ends::{Ends, entering, forward, ipv6, netlink},
     error::Need,
     namespace::Namespace,
     pod::Wired,
-    wiring::{self, FABRIC_GATEWAY, LOOPBACK, POD_GATEWAY, UPLINK},
+    wiring::{self, FABRIC_GATEWAYS, FABRIC_V6, LOOPBACK, POD_GATEWAYS, UPLINK, of_family},
 };
 use crate::sandbox::{
     fault::NetworkFault as Fault,
@@ -40,10 +40,17 @@ const AT_ONCE: usize = 4;
 pub struct NodeSpec {
     /// The node's name.
     pub name: String,
-    /// The node's own address.
-    pub address: Ipv4Addr,
-    /// Where its pods' addresses come from.
-    pub pod_cidr: Ipv4Net,
+    /// The node's own addresses: one of each family that the cluster has, the first
+    /// family first.
+    pub addresses: Vec<IpAddr>,
+    /// Where its pods' addresses come from, in the same order.
+    pub pod_cidrs: Vec<IpNet>,
+}
+
+impl NodeSpec {
+    fn has_ipv6(&self) -> bool {
+        self.addresses.iter().any(IpAddr::is_ipv6)
+    }
 }
 
 /// The sandbox's network. Clones share it; it is gone with the last clone and process.
@@ -53,6 +60,7 @@ pub struct Network(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     fabric: Namespace,
+    with_ipv6: bool,
     /// In the order in which they were given: `dead-path` lies between the first two.
     nodes: Vec<Node>,
     by_name: BTreeMap<String, usize>,
@@ -74,10 +82,15 @@ impl Network {
     /// # Errors
     /// When the kernel refuses a step; the error names it, and the remedy where there is one.
     pub async fn create(nodes: &[NodeSpec]) -> Result<Self, Error> {
-        let (fabric, ready) = Namespace::create(|_| {
-            without_ipv6();
-            forward()?;
-            netlink("wire the fabric", &[wiring::up(LOOPBACK), wiring::gateway(FABRIC_GATEWAY)])
+        let with_ipv6 = nodes.iter().any(NodeSpec::has_ipv6);
+        let (fabric, ready) = Namespace::create(move |_| {
+            ipv6(with_ipv6);
+            forward(with_ipv6)?;
+            let mut requests = vec![wiring::up(LOOPBACK), wiring::gateway(FABRIC_GATEWAYS.v4)];
+            if with_ipv6 {
+                requests.push(wiring::address(LOOPBACK, FABRIC_V6.into()));
+            }
+            netlink("wire the fabric", &requests)
         })
         .await
         .map_err(|source| {
@@ -86,6 +99,7 @@ impl Network {
         ready?;
         let mut inner = Inner {
             fabric,
+            with_ipv6,
             nodes: Vec::new(),
             by_name: BTreeMap::new(),
             next_link: AtomicU32::new(UPLINK + 1),
@@ -104,34 +118,41 @@ impl Network {
         Ok(network)
     }
 
-    /// Makes a pod's namespace on a node: one address, a default route, loopback up.
+    /// Makes a pod's namespace on a node: its addresses, at most one of each family and at
+    /// least one, a default route for each, loopback up.
     ///
     /// # Errors
-    /// When there is no such node, a setting is not the pod's own, or the kernel refuses.
+    /// When there is no such node or no address, a setting is not the pod's own, or the
+    /// kernel refuses.
     pub async fn add_pod(
         &self,
         node: &str,
-        address: Ipv4Addr,
+        addresses: &[IpAddr],
         settings: &PodSettings,
     ) -> Result<PodNetwork, Error> {
         settings.check()?;
         let host = self.host_network(node)?;
-        let stage = format!("wire pod {address} on node {node}");
+        let stage = format!("wire pod {} on node {node}", listed(addresses));
+        if addresses.is_empty() {
+            let source = io::Error::other("a pod needs an address");
+            return Err(Error::Stage { stage, source });
+        }
         let link = self.0.next_link.fetch_add(1, Ordering::Relaxed);
         let sysctls = settings.sysctls.clone();
         let ends = Ends {
             stage,
             near: host.0.namespace.clone(),
-            gateway: POD_GATEWAY,
-            source: Some(host.0.address),
+            gateways: POD_GATEWAYS,
+            sources: host.0.addresses.clone(),
             name: format!("pod{link}"),
             link,
         };
         let permit = self.0.wiring.acquire().await;
-        let namespace = ends.join(vec![address], sysctls).await?;
+        let namespace = ends.join(addresses.to_vec(), sysctls).await?;
         drop(permit);
         let joint = Some((host.0.namespace.clone(), link));
-        let wired = Wired { node: node.to_owned(), address, namespace, joint };
+        let addresses = addresses.to_vec();
+        let wired = Wired { node: node.to_owned(), addresses, namespace, joint };
         Ok(PodNetwork(Arc::new(wired)))
     }
 
@@ -143,10 +164,11 @@ impl Network {
     pub async fn remove_pod(&self, pod: &PodNetwork) -> Result<(), Error> {
         // A pod on the host network leaves its node's network alone.
         let Some((near, link)) = pod.0.joint.clone() else { return Ok(()) };
-        let stage = format!("unwire pod {}", pod.address());
+        let stage = format!("unwire pod {}", listed(pod.addresses()));
         let _permit = self.0.wiring.acquire().await;
-        // The route goes first: taking a link down takes the kernel its time.
-        let requests = [wiring::delete_direct(pod.address(), link), wiring::delete_link(link)];
+        // The routes go first: taking a link down takes the kernel its time.
+        let routes = pod.addresses().iter().map(|&to| wiring::delete_direct(to, link));
+        let requests: Vec<_> = routes.chain([wiring::delete_link(link)]).collect();
         near.run(move || netlink(&stage, &requests)).await.map_err(entering)?
     }
 
@@ -154,18 +176,22 @@ impl Network {
     ///
     /// # Errors
     /// When no address is given, or the kernel refuses.
-    pub async fn add_host(&self, name: &str, addresses: &[Ipv4Addr]) -> Result<PodNetwork, Error> {
+    pub async fn add_host(&self, name: &str, addresses: &[IpAddr]) -> Result<PodNetwork, Error> {
         let stage = format!("wire host {name}");
-        let Some(&address) = addresses.first() else {
+        if addresses.is_empty() {
             let source = io::Error::other("an external host needs an address");
             return Err(Error::Stage { stage, source });
-        };
+        }
+        if !self.0.with_ipv6 && addresses.iter().any(IpAddr::is_ipv6) {
+            let source = io::Error::other("the sandbox has no IPv6");
+            return Err(Error::Stage { stage, source });
+        }
         let link = self.0.next_link.fetch_add(1, Ordering::Relaxed);
         let ends = Ends {
             stage,
             near: self.0.fabric.clone(),
-            gateway: FABRIC_GATEWAY,
-            source: None,
+            gateways: FABRIC_GATEWAYS,
+            sources: Vec::new(),
             name: format!("host{link}"),
             link,
         };
@@ -174,7 +200,8 @@ impl Network {
             BTreeMap::from([("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned())]);
         let namespace = ends.join(addresses.to_vec(), sysctls).await?;
         let joint = Some((self.0.fabric.clone(), link));
-        let wired = Wired { node: name.to_owned(), address, namespace, joint };
+        let addresses = addresses.to_vec();
+        let wired = Wired { node: name.to_owned(), addresses, namespace, joint };
         Ok(PodNetwork(Arc::new(wired)))
     }
 
@@ -239,32 +266,42 @@ impl Inner {
         let ends = Ends {
             stage: format!("wire node {}", spec.name),
             near: self.fabric.clone(),
-            gateway: FABRIC_GATEWAY,
-            source: None,
+            gateways: FABRIC_GATEWAYS,
+            sources: Vec::new(),
             name: fabric_link(link),
             link,
         };
-        let namespace = ends.join(vec![spec.address], BTreeMap::new()).await?;
+        let namespace = ends.join(spec.addresses.clone(), BTreeMap::new()).await?;
         let inside = spec.clone();
         namespace
             .run(move || {
-                forward()?;
-                netlink(
-                    &format!("wire node {}", inside.name),
-                    &[wiring::gateway(POD_GATEWAY), wiring::unreachable(inside.pod_cidr)],
-                )
+                forward(inside.has_ipv6())?;
+                let unreachable = inside.pod_cidrs.iter().copied().map(wiring::unreachable);
+                let requests: Vec<_> =
+                    [wiring::gateway(POD_GATEWAYS.v4)].into_iter().chain(unreachable).collect();
+                netlink(&format!("wire node {}", inside.name), &requests)
             })
             .await
             .map_err(entering)??;
-        let (pod_cidr, address) = (spec.pod_cidr, spec.address);
         let stage = format!("route to node {}", spec.name);
-        self.fabric
-            .run(move || netlink(&stage, &[wiring::by_gateway(pod_cidr, address, link, None)]))
-            .await
-            .map_err(entering)??;
-        let wired = Wired { node: spec.name.clone(), address, namespace, joint: None };
+        let routes: Vec<_> = spec
+            .pod_cidrs
+            .iter()
+            .filter_map(|&to| {
+                let gateway = of_family(&spec.addresses, to.addr())?;
+                Some(wiring::by_gateway(to, gateway, link, None))
+            })
+            .collect();
+        self.fabric.run(move || netlink(&stage, &routes)).await.map_err(entering)??;
+        let addresses = spec.addresses.clone();
+        let wired = Wired { node: spec.name.clone(), addresses, namespace, joint: None };
         Ok(Node { network: PodNetwork(Arc::new(wired)), link })
     }
+}
+
+fn listed(addresses: &[IpAddr]) -> String {
+    let texts: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+    texts.join(" and ")
 }
 
 /// A node's link as the fabric calls it.

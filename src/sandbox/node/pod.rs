@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::Ipv4Addr,
+    net::IpAddr,
     path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
@@ -42,7 +42,8 @@ pub struct PodNetwork(pub(super) Arc<Wired>);
 #[derive(Debug)]
 pub(super) struct Wired {
     pub node: String,
-    pub address: Ipv4Addr,
+    /// At least one.
+    pub addresses: Vec<IpAddr>,
     pub namespace: Namespace,
     /// Where it hangs, and the number of its link there; none for a node itself.
     pub joint: Option<(Namespace, u32)>,
@@ -92,9 +93,14 @@ impl From<Stream> for Stdio {
 }
 
 impl PodNetwork {
+    /// All its addresses; there is at least one.
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.0.addresses
+    }
+
     /// The first address.
-    pub fn address(&self) -> Ipv4Addr {
-        self.0.address
+    pub fn address(&self) -> IpAddr {
+        self.0.addresses.first().copied().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
     }
 
     /// The node that it hangs on; a host's own name for an external host.

@@ -5,11 +5,11 @@
 //! found, IPv6 addresses need no duplicate detection, and gateways need not be there.
 
 use std::{
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsRawFd, BorrowedFd},
 };
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use rtnetlink::{
     AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
     packet_core::{
@@ -17,18 +17,22 @@ use rtnetlink::{
     },
     packet_route::{
         RouteNetlinkMessage,
-        address::AddressScope,
+        address::{AddressAttribute, AddressFlags, AddressScope},
         link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkHeader},
-        route::{RouteScope, RouteType},
+        route::{RouteAttribute, RouteFlags, RouteMessage, RouteScope, RouteType},
     },
 };
 
 use super::netlink::Request;
 
-/// The gateway of every pod; each node has it.
-pub(super) const POD_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
-/// The gateway of every node and external host; the fabric has it.
-pub(super) const FABRIC_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
+/// The gateways of every pod. Each node has the first; nobody needs to have the second.
+pub(super) const POD_GATEWAYS: Gateways =
+    Gateways { v4: Ipv4Addr::new(169, 254, 1, 1), v6: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1) };
+/// The gateways of every node and external host; the fabric has the first.
+pub(super) const FABRIC_GATEWAYS: Gateways =
+    Gateways { v4: Ipv4Addr::new(169, 254, 0, 1), v6: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1) };
+/// From where the fabric itself speaks IPv6: its errors need a source.
+pub(super) const FABRIC_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x169, 0x254, 0, 0, 0, 0, 1);
 /// The loopback interface's number in every namespace.
 pub(super) const LOOPBACK: u32 = 1;
 /// The one uplink of a pod, a host or a node. Numbers are chosen here, which saves asking
@@ -37,6 +41,34 @@ pub(super) const UPLINK: u32 = 1000;
 
 /// Locally administered, shared by all.
 const HARDWARE_ADDRESS: [u8; 6] = [0x02, 0x6e, 0x70, 0x00, 0x00, 0x01];
+
+/// A gateway of each family.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gateways {
+    pub v4: Ipv4Addr,
+    pub v6: Ipv6Addr,
+}
+
+impl Gateways {
+    /// The one of an address's family.
+    pub(super) fn of(self, address: IpAddr) -> IpAddr {
+        if address.is_ipv4() { self.v4.into() } else { self.v6.into() }
+    }
+}
+
+/// The first of the addresses that is of the same family as another.
+pub(super) fn of_family(addresses: &[IpAddr], as_this: IpAddr) -> Option<IpAddr> {
+    addresses.iter().copied().find(|address| address.is_ipv4() == as_this.is_ipv4())
+}
+
+/// Every address of a family: where a default route leads.
+pub(super) fn anywhere(family: IpAddr) -> IpNet {
+    if family.is_ipv4() {
+        ipnet::Ipv4Net::default().into()
+    } else {
+        ipnet::Ipv6Net::default().into()
+    }
+}
 
 /// One end of a veth pair.
 pub(super) struct End<'a> {
@@ -87,18 +119,28 @@ pub(super) fn delete_link(index: u32) -> Request {
 }
 
 /// Gives a link an address.
-pub(super) fn address(index: u32, address: Ipv4Addr) -> Request {
+pub(super) fn address(index: u32, address: IpAddr) -> Request {
     new_address(index, address, AddressScope::Universe)
 }
 
 /// Makes a namespace answer to a gateway's address, from which it speaks to nobody itself.
 pub(super) fn gateway(address: Ipv4Addr) -> Request {
-    new_address(LOOPBACK, address, AddressScope::Link)
+    new_address(LOOPBACK, address.into(), AddressScope::Link)
 }
 
-fn new_address(index: u32, address: Ipv4Addr, scope: AddressScope) -> Request {
-    let builder = AddressMessageBuilder::<Ipv4Addr>::new().index(index);
-    let mut message = builder.address(address, 32).build();
+fn new_address(index: u32, address: IpAddr, scope: AddressScope) -> Request {
+    let mut message = match address {
+        IpAddr::V4(address) => {
+            AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(address, 32).build()
+        }
+        IpAddr::V6(address) => {
+            let builder = AddressMessageBuilder::<Ipv6Addr>::new().index(index);
+            let mut message = builder.address(address, 128).build();
+            // Usable at once: nobody else can have it.
+            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            message
+        }
+    };
     message.header.scope = scope;
     request(
         format!("add address {address}"),
@@ -108,54 +150,55 @@ fn new_address(index: u32, address: Ipv4Addr, scope: AddressScope) -> Request {
 }
 
 /// A route to one address at the other end of a link.
-pub(super) fn direct(to: Ipv4Addr, link: u32, source: Option<Ipv4Addr>) -> Request {
-    let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
-        .destination_prefix(to, 32)
-        .output_interface(link)
-        .scope(RouteScope::Link);
-    if let Some(source) = source {
-        route = route.pref_source(source);
-    }
-    new_route(format!("add route to {to}"), route)
+pub(super) fn direct(to: IpAddr, link: u32, source: Option<IpAddr>) -> Request {
+    let mut route = route(to.into());
+    route.header.scope = RouteScope::Link;
+    route.attributes.push(RouteAttribute::Oif(link));
+    new_route(format!("add route to {to}"), from(route, source))
 }
 
 /// A route by a gateway that need not be on the link's subnet.
-pub(super) fn by_gateway(
-    to: Ipv4Net,
-    gateway: Ipv4Addr,
-    link: u32,
-    source: Option<Ipv4Addr>,
-) -> Request {
-    let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
-        .destination_prefix(to.network(), to.prefix_len())
-        .gateway(gateway)
-        .output_interface(link)
-        .onlink();
-    if let Some(source) = source {
-        route = route.pref_source(source);
-    }
-    new_route(format!("add route to {to}"), route)
+pub(super) fn by_gateway(to: IpNet, gateway: IpAddr, link: u32, source: Option<IpAddr>) -> Request {
+    let mut route = route(to);
+    route.attributes.push(RouteAttribute::Gateway(gateway.into()));
+    route.attributes.push(RouteAttribute::Oif(link));
+    route.header.flags.insert(RouteFlags::Onlink);
+    new_route(format!("add route to {to}"), from(route, source))
 }
 
 /// Answers packets to addresses that no pod has; else they would travel in a circle.
-pub(super) fn unreachable(to: Ipv4Net) -> Request {
-    let route = RouteMessageBuilder::<Ipv4Addr>::new()
-        .destination_prefix(to.network(), to.prefix_len())
-        .kind(RouteType::Unreachable);
+pub(super) fn unreachable(to: IpNet) -> Request {
+    let mut route = route(to);
+    route.header.kind = RouteType::Unreachable;
     new_route(format!("add route to {to}"), route)
 }
 
 /// Deletes the route to one address.
-pub(super) fn delete_direct(to: Ipv4Addr, link: u32) -> Request {
-    let route = RouteMessageBuilder::<Ipv4Addr>::new()
-        .destination_prefix(to, 32)
-        .output_interface(link)
-        .scope(RouteScope::Link);
-    request(format!("delete route to {to}"), RouteNetlinkMessage::DelRoute(route.build()), 0)
+pub(super) fn delete_direct(to: IpAddr, link: u32) -> Request {
+    let mut route = route(to.into());
+    route.header.scope = RouteScope::Link;
+    route.attributes.push(RouteAttribute::Oif(link));
+    request(format!("delete route to {to}"), RouteNetlinkMessage::DelRoute(route), 0)
 }
 
-fn new_route(what: String, route: RouteMessageBuilder<Ipv4Addr>) -> Request {
-    request(what, RouteNetlinkMessage::NewRoute(route.build()), NLM_F_CREATE | NLM_F_REPLACE)
+fn route(to: IpNet) -> RouteMessage {
+    let mut route = match to {
+        IpNet::V4(_) => RouteMessageBuilder::<Ipv4Addr>::new().build(),
+        IpNet::V6(_) => RouteMessageBuilder::<Ipv6Addr>::new().build(),
+    };
+    route.header.destination_prefix_length = to.prefix_len();
+    route.attributes.push(RouteAttribute::Destination(to.network().into()));
+    route
+}
+
+/// A route on which the namespace speaks from a source of its own.
+fn from(mut route: RouteMessage, source: Option<IpAddr>) -> RouteMessage {
+    route.attributes.extend(source.map(|source| RouteAttribute::PrefSource(source.into())));
+    route
+}
+
+fn new_route(what: String, route: RouteMessage) -> Request {
+    request(what, RouteNetlinkMessage::NewRoute(route), NLM_F_CREATE | NLM_F_REPLACE)
 }
 
 fn request(what: String, message: RouteNetlinkMessage, flags: u16) -> Request {

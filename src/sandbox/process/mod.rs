@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use child::{announce, child_main};
 pub use parent::{Sandbox, StartError};
 
-use super::fault::Fault;
+use super::{fault::Fault, layout::IpFamily};
 
 /// What the child's `argv[0]` is called; a binary that finds itself called so must call
 /// [`child_main`] before it does anything else.
@@ -32,11 +32,14 @@ pub struct Options {
     pub nodes: usize,
     /// What is broken from the start.
     pub faults: Vec<Fault>,
+    /// Which IP families it has. A kernel without IPv6 leaves IPv4.
+    pub ip_family: IpFamily,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: 2, faults: Vec::new() }
+        // Until there are rules for it, IPv6 is off.
+        Self { nodes: 2, faults: Vec::new(), ip_family: IpFamily::Ipv4 }
     }
 }
 

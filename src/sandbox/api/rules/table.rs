@@ -11,7 +11,7 @@ use super::{
     namespace, network_policy, pod, service,
 };
 use crate::sandbox::{fault::Fault, layout};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// What is special about a kind.
 #[derive(Clone, Copy, Debug)]
@@ -133,16 +133,34 @@ fn external_host(host: &Value, _: Option<&Value>) -> Vec<Cause> {
     }
     for (index, address) in host.items("/spec/addresses").iter().enumerate() {
         let text = address.as_str().unwrap_or_default();
-        let problem = match text.parse::<Ipv4Addr>() {
+        let problem = match text.parse::<IpAddr>() {
             Ok(parsed) if layout::OWN.iter().any(|range| range.contains(&parsed)) => {
                 "the address lies in one of the cluster's own ranges"
             }
+            Ok(parsed) if !is_a_hosts(parsed) => "no host can have this address",
             Ok(_) => continue,
-            Err(_) => "must be an IPv4 address",
+            Err(_) => "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
         };
         causes.push(Cause::invalid(format!("spec.addresses[{index}]"), address, problem));
     }
     causes
+}
+
+/// Whether an address can be that of one host, and be routed to.
+fn is_a_hosts(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            !address.is_multicast() && !address.is_broadcast() && address.octets()[0] != 0
+        }
+        IpAddr::V6(address) => {
+            let mapped = address.to_ipv4_mapped().is_some();
+            !address.is_multicast()
+                && !address.is_loopback()
+                && !address.is_unspecified()
+                && !address.is_unicast_link_local()
+                && !mapped
+        }
+    }
 }
 
 fn fault(fault: &Value, _: Option<&Value>) -> Vec<Cause> {

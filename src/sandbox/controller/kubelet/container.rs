@@ -1,7 +1,7 @@
 //! One container: its process, started again as the pod's policy says, and its probes.
 
 use std::{
-    net::Ipv4Addr, os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration,
+    net::IpAddr, os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration,
 };
 
 use nix::{
@@ -51,7 +51,7 @@ pub(super) struct Container {
     pub index: usize,
     /// An init container, which runs once and must succeed.
     pub init: bool,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub network: PodNetwork,
     pub board: Arc<Board>,
     pub stop: Stop,

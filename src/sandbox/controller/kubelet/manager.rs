@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::Ipv4Addr,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -42,7 +42,8 @@ pub(super) struct Shared {
 /// The kubelet of all nodes.
 pub struct Kubelet {
     shared: Arc<Shared>,
-    nodes: HashMap<String, Ipv4Addr>,
+    /// Each node's addresses.
+    nodes: HashMap<String, Vec<IpAddr>>,
     pods: Mutex<HashMap<String, Handle>>,
     workers: TaskTracker,
 }
@@ -66,11 +67,11 @@ impl Kubelet {
         for node in nodes {
             register(&store, node);
         }
-        let ranges = nodes.iter().map(|node| (node.name.clone(), node.pod_cidr));
+        let ranges = nodes.iter().map(|node| (node.name.clone(), node.pod_cidrs.clone()));
         let addresses = Addresses::new(ranges);
         Arc::new(Self {
             shared: Arc::new(Shared { store, network, addresses, applied, zone }),
-            nodes: nodes.iter().map(|node| (node.name.clone(), node.address)).collect(),
+            nodes: nodes.iter().map(|node| (node.name.clone(), node.addresses.clone())).collect(),
             pods: Mutex::default(),
             workers: TaskTracker::new(),
         })
@@ -106,7 +107,7 @@ impl Kubelet {
                 }
                 None if matches!(pod.text("/status/phase"), "Succeeded" | "Failed") => {}
                 None => {
-                    let handle = self.start(Arc::clone(&pod), *host);
+                    let handle = self.start(Arc::clone(&pod), host.clone());
                     known.insert(pod.uid().to_owned(), handle);
                 }
             }
@@ -118,7 +119,7 @@ impl Kubelet {
         }
     }
 
-    fn start(&self, pod: Arc<Value>, host: Ipv4Addr) -> Handle {
+    fn start(&self, pod: Arc<Value>, host: Vec<IpAddr>) -> Handle {
         let count = pod.items("/spec/initContainers").len() + pod.items("/spec/containers").len();
         let board = Arc::new(Board::new(count));
         let wired = Arc::new(watch::Sender::new(None));
@@ -157,13 +158,13 @@ fn register(store: &Store, node: &NodeSpec) {
             "kubernetes.io/os": "linux",
             "kubernetes.io/arch": layout::architecture(),
         }},
-        "spec": {"podCIDR": node.pod_cidr, "podCIDRs": [node.pod_cidr]},
+        "spec": {"podCIDR": node.pod_cidrs.first(), "podCIDRs": node.pod_cidrs},
     });
     create(store, &NODES, "", object);
     store.write(|writer| {
         if let Some(object) = writer.get(&NODES, "", name) {
             let mut object = Value::clone(&object);
-            object["status"] = status::node(name, node.address, &now());
+            object["status"] = status::node(name, &node.addresses, &now());
             writer.put(&NODES, object);
         }
     });

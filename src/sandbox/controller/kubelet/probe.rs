@@ -4,7 +4,7 @@
 //! that waits for readiness should wait for the pod and not for the clock.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -49,7 +49,7 @@ enum Action {
 
 impl Probe {
     /// Reads a probe of a container, whose pod has an address.
-    pub(super) fn of(container: &Value, kind: &str, address: Ipv4Addr) -> Option<Self> {
+    pub(super) fn of(container: &Value, kind: &str, address: IpAddr) -> Option<Self> {
         let probe = container.get(kind)?;
         let seconds =
             |field: &str, or: u64| seconds(probe.get(field)).unwrap_or(Duration::from_secs(or));
@@ -133,7 +133,7 @@ async fn get(mut stream: TcpStream, request: &str) -> bool {
 }
 
 impl Action {
-    fn of(container: &Value, probe: &Value, address: Ipv4Addr) -> Self {
+    fn of(container: &Value, probe: &Value, address: IpAddr) -> Self {
         let at = |action: &Value| {
             let host = action.text("/host").parse().unwrap_or(address);
             let port = port(container, action.get("port")?)?;

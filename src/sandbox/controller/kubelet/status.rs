@@ -1,6 +1,6 @@
 //! A pod's status, made of what is known of its containers.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
@@ -24,8 +24,10 @@ const STAND_IN_CONDITION: &str = "sandbox.netproof.dev/StandIn";
 /// What the worker knows of its pod, beside the containers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
-    pub host: Option<Ipv4Addr>,
-    pub address: Option<Ipv4Addr>,
+    /// Its node's addresses.
+    pub host: Vec<IpAddr>,
+    /// Its own, once it has some.
+    pub addresses: Vec<IpAddr>,
     /// It has its network.
     pub wired: bool,
     /// Why it doesn't have one yet.
@@ -60,13 +62,13 @@ fn fill(pod: &mut Value, facts: &Facts, reports: &[Report]) {
     let status = pod.section_mut("status");
     status.insert("phase".into(), phase.into());
     status.insert("startTime".into(), facts.start.clone().into());
-    if let Some(host) = facts.host {
-        status.insert("hostIP".into(), host.to_string().into());
-        status.insert("hostIPs".into(), json!([{"ip": host}]));
-    }
-    if let Some(address) = facts.address {
-        status.insert("podIP".into(), address.to_string().into());
-        status.insert("podIPs".into(), json!([{"ip": address}]));
+    for (one, all, addresses) in
+        [("hostIP", "hostIPs", &facts.host), ("podIP", "podIPs", &facts.addresses)]
+    {
+        if let Some(first) = addresses.first() {
+            status.insert(one.into(), first.to_string().into());
+            status.insert(all.into(), addresses.iter().map(|ip| json!({"ip": ip})).collect());
+        }
     }
     if let Some((reason, message)) = &facts.failed {
         status.insert("reason".into(), (*reason).into());
@@ -220,13 +222,13 @@ fn terminated(ended: &Ended) -> Value {
 }
 
 /// The status of every node: it is ready, and it is where its pods' addresses come from.
-pub(super) fn node(name: &str, address: Ipv4Addr, now: &str) -> Value {
+pub(super) fn node(name: &str, addresses: &[IpAddr], now: &str) -> Value {
+    let internal = addresses.iter().map(|ip| json!({"type": "InternalIP", "address": ip}));
+    let addresses: Vec<_> =
+        internal.chain([json!({"type": "Hostname", "address": name})]).collect();
     let mut node = json!({
         "status": {
-            "addresses": [
-                {"type": "InternalIP", "address": address},
-                {"type": "Hostname", "address": name},
-            ],
+            "addresses": addresses,
             "capacity": {"cpu": "4", "memory": "8Gi", "pods": "1000"},
             "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "1000"},
             "nodeInfo": {
@@ -300,7 +302,7 @@ mod tests {
     #[test]
     fn ready_also_needs_the_gates() {
         let facts = Facts {
-            address: Some(Ipv4Addr::new(10, 244, 0, 2)),
+            addresses: vec![[10, 244, 0, 2].into()],
             initialized: true,
             ..Facts::default()
         };

@@ -1,6 +1,6 @@
 //! The life of one pod, from its node's point of view.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
@@ -38,7 +38,8 @@ pub(super) struct Worker {
     pub pod: watch::Receiver<Option<Arc<Value>>>,
     /// The pod as it was assigned.
     pub first: Arc<Value>,
-    pub host: Ipv4Addr,
+    /// Its node's addresses.
+    pub host: Vec<IpAddr>,
     pub board: Arc<Board>,
     pub wired: Arc<Wired>,
 }
@@ -50,12 +51,12 @@ impl Worker {
     /// after it. Only then may the address be somebody else's.
     pub(super) async fn run(mut self) {
         let node = self.first.text("/spec/nodeName").to_owned();
-        let mut facts = Facts { host: Some(self.host), start: now(), ..Facts::default() };
-        let address = self.address(&node, &mut facts).await;
-        facts.address = address;
-        if let Some(address) = address
+        let mut facts = Facts { host: self.host.clone(), start: now(), ..Facts::default() };
+        let addresses = self.addresses(&node, &mut facts).await;
+        facts.addresses = addresses.clone().unwrap_or_default();
+        if let Some(addresses) = &addresses
             && self.rules_in_force(&facts).await
-            && let Some(network) = self.network(&node, address, &mut facts).await
+            && let Some(network) = self.network(&node, addresses, &mut facts).await
         {
             facts.wired = true;
             self.wired.send_replace(Some(network.clone()));
@@ -66,8 +67,8 @@ impl Worker {
             }
         }
         self.finish();
-        if let Some(address) = address {
-            self.shared.addresses.give_back(&node, address);
+        if let Some(addresses) = addresses {
+            self.shared.addresses.give_back(&node, &addresses);
         }
         // A pod that has ended by itself stays until it is deleted.
         _ = self.pod.wait_for(Option::is_none).await;
@@ -82,14 +83,14 @@ impl Worker {
         self.first.pointer("/spec/hostNetwork") == Some(&Value::Bool(true))
     }
 
-    /// Takes an address, or none if the pod is deleted before one is free.
-    async fn address(&mut self, node: &str, facts: &mut Facts) -> Option<Ipv4Addr> {
+    /// Takes an address of each family, or none if the pod is deleted before they are free.
+    async fn addresses(&mut self, node: &str, facts: &mut Facts) -> Option<Vec<IpAddr>> {
         if self.shares_its_nodes_network() {
-            return Some(self.host);
+            return Some(self.host.clone());
         }
         while !self.is_deleting() {
             match self.shared.addresses.take(node) {
-                Some(address) => return Some(address),
+                Some(addresses) => return Some(addresses),
                 None => self.problem("the node has no free address".to_owned(), facts).await,
             }
         }
@@ -100,7 +101,7 @@ impl Worker {
     async fn network(
         &mut self,
         node: &str,
-        address: Ipv4Addr,
+        addresses: &[IpAddr],
         facts: &mut Facts,
     ) -> Option<PodNetwork> {
         let settings = settings(&self.first);
@@ -108,7 +109,7 @@ impl Worker {
             let made = if self.shares_its_nodes_network() {
                 self.shared.network.host_network(node)
             } else {
-                self.shared.network.add_pod(node, address, &settings).await
+                self.shared.network.add_pod(node, addresses, &settings).await
             };
             match made {
                 Ok(network) => return Some(network),
