@@ -121,7 +121,7 @@ impl Lab {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
                 labels: labels(pairs),
-                addresses: vec![address.into()],
+                addresses: addresses.to_vec(),
                 node: node.to_owned(),
                 ports: ports.into(),
                 host_network: false,
