@@ -62,6 +62,20 @@ fn all_are_green_and_no_marker_fails_to_bite() {
     }
 }
 
+/// What upstream's end-to-end tests ask, in one run.
+#[test]
+fn upstreams_questions_are_answered() {
+    let mut arguments = vec!["run", "--sandbox", "--output", "json"];
+    arguments.extend([
+        "suites/upstream/ingress.yaml",
+        "suites/upstream/egress.yaml",
+        "suites/upstream/udp.yaml",
+    ]);
+    let finished = run(&arguments);
+    assert_eq!(finished.not_passed(), [], "{}", finished.stderr);
+    assert_eq!(finished.code(), Some(0));
+}
+
 #[test]
 fn each_is_red_under_its_fault() {
     let folder = tempfile::tempdir().expect("a folder");
