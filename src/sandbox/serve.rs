@@ -152,6 +152,7 @@ fn start(
     tokio::spawn(controller::collect_garbage(store(), cancel()));
     let scheduling = recorder.of("default-scheduler", "");
     tokio::spawn(controller::schedule(store(), scheduling, cancel()));
+    tokio::spawn(controller::run_workloads(store(), recorder, cancel()));
     tokio::spawn(controller::slice_endpoints(store(), cancel()));
     tokio::spawn(controller::name_everything(store(), zone, cancel()));
     tokio::spawn(controller::enforce(store(), network.clone(), nodes, applied, cancel()));

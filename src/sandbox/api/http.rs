@@ -27,6 +27,7 @@ use super::{
     resource::{NAMESPACES, PODS, Resource},
     review,
     runtime::Runtime,
+    scale,
     store::Store,
     watch,
     write::{self, Part, Place, Written},
@@ -212,6 +213,17 @@ async fn part(
         ("status", &Method::GET) if target.resource.status => get(&api.store, place),
         ("status", &Method::PUT | &Method::PATCH) if target.resource.status => {
             change(api, place, Part::Status, parameters, parts, body).await
+        }
+        ("scale", &Method::GET) => Ok(axum::Json(scale::get(&api.store, place)?).into_response()),
+        ("scale", &Method::PUT | &Method::PATCH) if scale::is_scalable(target.resource) => {
+            let options = parameters.write_options()?;
+            let patch = match parts.method {
+                Method::PATCH => Some(PatchKind::of(content_type(&parts.headers))?),
+                _ => None,
+            };
+            let body = read_body(&parts.headers, body).await?;
+            let (code, scale) = scale::change(&api.store, place, &options, patch, body)?;
+            Ok((code, axum::Json(scale)).into_response())
         }
         ("finalize", &Method::PUT) if target.resource == &NAMESPACES => {
             let given = read_body(&parts.headers, body).await?;

@@ -29,6 +29,7 @@ mod review;
 mod rules;
 pub mod runtime;
 pub mod sandbox;
+pub mod scale;
 pub mod selector;
 pub mod store;
 mod tls;
@@ -38,4 +39,5 @@ mod write_patch;
 
 pub use http::{Api, bind, router};
 pub use listener::serve;
+pub use rules::{Schedule, ScheduleError};
 pub use tls::{CONTEXT, Credentials, TlsError};

@@ -195,7 +195,7 @@ rows! {
     EVENTS = Resource::of::<core::Event>("events").short(&["ev"]).rules(Rules::EVENT);
     /// Stored.
     REPLICATION_CONTROLLERS = Resource::of::<core::ReplicationController>("replicationcontrollers")
-        .status().generation().short(&["rc"]).all();
+        .status().generation().short(&["rc"]).all().rules(Rules::REPLICATION_CONTROLLER);
     /// Stored.
     RESOURCE_QUOTAS = Resource::of::<core::ResourceQuota>("resourcequotas").status().short(&["quota"]);
     /// Stored.
@@ -204,22 +204,24 @@ rows! {
     ENDPOINTS = Resource::of::<core::Endpoints>("endpoints").short(&["ep"]);
     /// Stored.
     DEPLOYMENTS = Resource::of::<apps::Deployment>("deployments").status().generation()
-        .short(&["deploy"]).all();
+        .short(&["deploy"]).all().rules(Rules::DEPLOYMENT);
     /// Stored.
     REPLICA_SETS = Resource::of::<apps::ReplicaSet>("replicasets").status().generation()
-        .short(&["rs"]).all();
+        .short(&["rs"]).all().rules(Rules::REPLICA_SET);
     /// Stored.
     STATEFUL_SETS = Resource::of::<apps::StatefulSet>("statefulsets").status().generation()
-        .short(&["sts"]).all();
+        .short(&["sts"]).all().rules(Rules::STATEFUL_SET);
     /// Stored.
     DAEMON_SETS = Resource::of::<apps::DaemonSet>("daemonsets").status().generation()
-        .short(&["ds"]).all();
+        .short(&["ds"]).all().rules(Rules::DAEMON_SET);
     /// Stored.
     CONTROLLER_REVISIONS = Resource::of::<apps::ControllerRevision>("controllerrevisions");
     /// Stored.
-    JOBS = Resource::of::<batch::Job>("jobs").status().generation().all();
+    JOBS = Resource::of::<batch::Job>("jobs").status().generation().all()
+        .rules(Rules::JOB);
     /// Stored.
-    CRON_JOBS = Resource::of::<batch::CronJob>("cronjobs").status().generation().short(&["cj"]).all();
+    CRON_JOBS = Resource::of::<batch::CronJob>("cronjobs").status().generation().short(&["cj"]).all()
+        .rules(Rules::CRON_JOB);
     /// A run's heartbeat.
     LEASES = Resource::of::<coordination::Lease>("leases");
     /// Where a Service leads, made by the endpoint slice controller.
@@ -234,7 +236,7 @@ rows! {
     INGRESSES = Resource::of::<networking::Ingress>("ingresses").status().generation().short(&["ing"]);
     /// Stored.
     POD_DISRUPTION_BUDGETS = Resource::of::<policy::PodDisruptionBudget>("poddisruptionbudgets")
-        .status().generation().short(&["pdb"]);
+        .status().generation().short(&["pdb"]).rules(Rules::DISRUPTION_BUDGET);
     /// Stored; every request with the token is allowed.
     ROLES = Resource::of::<rbac::Role>("roles");
     /// Stored.

@@ -188,7 +188,8 @@ impl Book {
         if !self.may_write(&identity, now_is) {
             return;
         }
-        let identity = self.combined(identity, now_is);
+        let text = identity.message.clone();
+        let (identity, text) = self.combined(identity, text, now_is);
         let known = self.written.get(&identity).cloned();
         let place = store.write(|writer| {
             if let Some((namespace, name)) = known
@@ -198,10 +199,11 @@ impl Book {
                 let count = event["count"].as_u64().unwrap_or(1) + 1;
                 event["count"] = count.into();
                 event["lastTimestamp"] = now().into();
+                event["message"] = shortened(&text).into();
                 writer.put(&EVENTS, event);
                 return Some((namespace, name));
             }
-            let event = event(&identity, version);
+            let event = event(&identity, &text, version);
             let home = writer.get(&NAMESPACES, "", event.namespace())?;
             if home.is_deleting() {
                 return None;
@@ -235,22 +237,21 @@ impl Book {
         may
     }
 
-    /// The event itself, or the one that stands for many of its like.
-    fn combined(&mut self, identity: Identity, now: Instant) -> Identity {
+    /// The event itself, or the one that stands for many of its like; and its message.
+    fn combined(&mut self, identity: Identity, text: String, now: Instant) -> (Identity, String) {
         let alike = Identity { message: String::new(), ..identity.clone() };
-        let (messages, since) = self.similar.entry(alike).or_insert((Vec::new(), now));
+        let (messages, since) = self.similar.entry(alike.clone()).or_insert((Vec::new(), now));
         if now - *since > SIMILAR_WITHIN {
             messages.clear();
         }
         *since = now;
         if !messages.contains(&identity.message) {
             if messages.len() >= SIMILAR {
-                let message = format!("(combined from similar events): {}", identity.message);
-                return Identity { message, ..identity };
+                return (alike, format!("(combined from similar events): {text}"));
             }
             messages.push(identity.message.clone());
         }
-        identity
+        (identity, text)
     }
 
     fn expire(&mut self, store: &Store, now: Instant) {
@@ -278,8 +279,8 @@ impl Book {
     }
 }
 
-fn event(identity: &Identity, version: Value) -> Value {
-    let Identity { subject, component, host, kind, reason, message } = identity;
+fn event(identity: &Identity, text: &str, version: Value) -> Value {
+    let Identity { subject, component, host, kind, reason, .. } = identity;
     let namespace = if subject.namespace.is_empty() { "default" } else { &subject.namespace };
     let stamp = jiff::Timestamp::now().as_nanosecond();
     let mut source = json!({"component": component});
@@ -308,7 +309,7 @@ fn event(identity: &Identity, version: Value) -> Value {
         },
         "involvedObject": involved,
         "reason": reason,
-        "message": shortened(message),
+        "message": shortened(text),
         "source": source,
         "firstTimestamp": now(),
         "lastTimestamp": now(),
@@ -389,6 +390,9 @@ mod tests {
             }
         })
         .await;
+        assert_eq!(events.len(), SIMILAR + 1, "the others are combined");
+        assert!(events.iter().any(|event| event["message"]
+            == "(combined from similar events): number 24"));
         let total: u64 = events.iter().filter_map(|event| event["count"].as_u64()).sum();
         assert_eq!(total, 25, "the burst of one component about one object");
     }

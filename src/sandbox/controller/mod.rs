@@ -12,12 +12,11 @@ mod hosts;
 mod kubelet;
 mod names;
 mod namespace;
-#[allow(dead_code, reason = "the workload controllers come with the next commits")]
 mod queue;
 mod reconcile;
 mod scheduler;
-#[allow(dead_code, reason = "the workload controllers come with the next commits")]
 mod worker;
+mod workload;
 
 pub use endpoints::slice_endpoints;
 pub use enforcement::enforce;
@@ -27,3 +26,4 @@ pub use kubelet::Kubelet;
 pub use names::{Zone, name_everything};
 pub use namespace::{empty_namespaces, set_up};
 pub use scheduler::schedule;
+pub use workload::run_workloads;

@@ -10,5 +10,7 @@ mod service;
 mod table;
 #[cfg(test)]
 mod tests;
+mod workload;
 
 pub use table::{Names, Rules};
+pub use workload::{Schedule, ScheduleError};

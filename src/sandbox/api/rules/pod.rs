@@ -30,17 +30,22 @@ pub(super) fn selectable(field: &str) -> bool {
 
 pub(super) fn default(pod: &mut Value) {
     let spec = pod.section_mut("spec");
-    fill(spec, "restartPolicy", "Always");
-    fill(spec, "dnsPolicy", "ClusterFirst");
-    fill(spec, "terminationGracePeriodSeconds", 30);
-    fill(spec, "schedulerName", "default-scheduler");
-    fill(spec, "securityContext", json!({}));
+    default_spec(spec);
     fill(spec, "enableServiceLinks", true);
     let account = spec.get("serviceAccountName").or(spec.get("serviceAccount"));
     let account = account.and_then(Value::as_str).filter(|name| !name.is_empty());
     let account = account.unwrap_or("default").to_owned();
     spec.insert("serviceAccountName".into(), account.clone().into());
     spec.insert("serviceAccount".into(), account.into());
+}
+
+/// What a pod's specification has in common with that of a template.
+pub(super) fn default_spec(spec: &mut Map<String, Value>) {
+    fill(spec, "restartPolicy", "Always");
+    fill(spec, "dnsPolicy", "ClusterFirst");
+    fill(spec, "terminationGracePeriodSeconds", 30);
+    fill(spec, "schedulerName", "default-scheduler");
+    fill(spec, "securityContext", json!({}));
     for list in ["containers", "initContainers"] {
         for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
             default_container(object_mut(container));

@@ -8,7 +8,7 @@ use super::{
         object::{Object, object_mut},
         store::Writer,
     },
-    namespace, network_policy, pod, service,
+    namespace, network_policy, pod, service, workload,
 };
 use crate::sandbox::{fault::Fault, layout};
 use std::net::IpAddr;
@@ -118,6 +118,67 @@ impl Rules {
         },
         ..Self::NONE
     };
+
+    /// Deployments.
+    pub const DEPLOYMENT: Self = Self {
+        default: workload::default_deployment,
+        validate: workload::validate_deployment,
+        ..Self::NONE
+    };
+
+    /// ReplicaSets.
+    pub const REPLICA_SET: Self = Self {
+        default: workload::default_replicas,
+        prepare: workload::no_replicas_yet,
+        validate: workload::validate_replica_set,
+        selectable: |field| field == "status.replicas",
+        ..Self::NONE
+    };
+
+    /// ReplicationControllers.
+    pub const REPLICATION_CONTROLLER: Self = Self {
+        default: workload::default_replication_controller,
+        prepare: workload::no_replicas_yet,
+        validate: workload::validate_replication_controller,
+        selectable: |field| field == "status.replicas",
+        ..Self::NONE
+    };
+
+    /// StatefulSets.
+    pub const STATEFUL_SET: Self = Self {
+        default: workload::default_stateful_set,
+        prepare: workload::no_replicas_yet,
+        validate: workload::validate_stateful_set,
+        ..Self::NONE
+    };
+
+    /// DaemonSets.
+    pub const DAEMON_SET: Self = Self {
+        default: workload::default_daemon_set,
+        prepare: workload::nothing_scheduled_yet,
+        validate: workload::validate_daemon_set,
+        ..Self::NONE
+    };
+
+    /// Jobs.
+    pub const JOB: Self = Self {
+        default: workload::default_job,
+        prepare: workload::select_by_uid,
+        validate: workload::validate_job,
+        selectable: |field| field == "status.successful",
+        ..Self::NONE
+    };
+
+    /// CronJobs.
+    pub const CRON_JOB: Self = Self {
+        default: workload::default_cron_job,
+        validate: workload::validate_cron_job,
+        ..Self::NONE
+    };
+
+    /// PodDisruptionBudgets.
+    pub const DISRUPTION_BUDGET: Self =
+        Self { validate: workload::validate_disruption_budget, ..Self::NONE };
 
     /// External hosts.
     pub const EXTERNAL_HOST: Self = Self { validate: external_host, ..Self::NONE };
