@@ -11,6 +11,7 @@
 //! and [`host`] are programs that run inside, like the agent.
 
 pub mod api;
+pub mod clock;
 pub mod controller;
 pub mod dns;
 pub mod fault;

@@ -16,6 +16,7 @@ use super::{
         store::Store,
         write::{self, WriteOptions},
     },
+    clock,
     controller::{self, Kubelet, Zone},
     layout::{self, IpFamily},
     node::{self, Network, NodeSpec},
@@ -103,11 +104,9 @@ async fn run(
     let _cancel = cancel.clone().drop_guard();
     let (applied, in_force) = watch::channel(0);
     let kubelet = start(&store, &network, nodes, credentials.authority(), applied, &cancel);
-    let router = api::router(api::Api {
-        store: Arc::clone(&store),
-        token: Some(credentials.token.clone()),
-        runtime: Some(kubelet as Arc<dyn Runtime>),
-    });
+    let kubelet = kubelet as Arc<dyn Runtime>;
+    let router =
+        api::router(api::Api::new(Arc::clone(&store), credentials.access(), Some(kubelet)));
     let server = Arc::clone(&credentials.server);
     let serving = tokio::spawn(api::serve(listener, server, router, cancel.clone()));
     dns_ready(&store, in_force).await?;
@@ -153,6 +152,9 @@ fn start(
     let scheduling = recorder.of("default-scheduler", "");
     tokio::spawn(controller::schedule(store(), scheduling, cancel()));
     tokio::spawn(controller::run_workloads(store(), recorder, cancel()));
+    tokio::spawn(api::access::aggregate(store(), cancel()));
+    tokio::spawn(clock::obey_faults(store(), cancel()));
+    tokio::spawn(controller::schedule(store(), cancel()));
     tokio::spawn(controller::slice_endpoints(store(), cancel()));
     tokio::spawn(controller::name_everything(store(), zone, cancel()));
     tokio::spawn(controller::enforce(store(), network.clone(), nodes, applied, cancel()));

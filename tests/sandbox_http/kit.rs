@@ -32,13 +32,10 @@ pub async fn server() -> Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
     let cancel = CancellationToken::new();
-    let router = api::router(api::Api {
-        store: Arc::clone(&store),
-        token: Some(credentials.token.clone()),
-        runtime: None,
-    });
+    let router = api::router(api::Api::new(Arc::clone(&store), credentials.access(), None));
     tokio::spawn(api::serve(listener, Arc::clone(&credentials.server), router, cancel.clone()));
     tokio::spawn(controller::collect_garbage(Arc::clone(&store), cancel.clone()));
+    tokio::spawn(api::access::aggregate(Arc::clone(&store), cancel.clone()));
     let authority = credentials.authority().to_owned();
     tokio::spawn(controller::empty_namespaces(store, authority, cancel.clone()));
 

@@ -11,6 +11,7 @@ use super::{
     store::{Store, Writer},
     write::Place,
 };
+use crate::sandbox::clock;
 
 /// The finalizer of an object that waits for its dependents' end.
 pub const FOREGROUND: &str = "foregroundDeletion";
@@ -162,7 +163,7 @@ fn mark(object: &mut Value, grace: i64, resource: &Resource) {
     if deleting && before == Some(grace) {
         return;
     }
-    let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(grace);
+    let end = clock::now() + jiff::SignedDuration::from_secs(grace);
     let end = end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let generation = object.pointer("/metadata/generation").and_then(Value::as_u64);
     let metadata = object.metadata_mut();

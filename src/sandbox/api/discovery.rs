@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::resource::{ALL, PODS, Resource};
+use super::access::review::REVIEWS;
+use super::resource::{ALL, NAMESPACES, PODS, Resource, SERVICE_ACCOUNTS};
 use crate::sandbox::layout::{KUBERNETES_VERSION, architecture};
 
 /// The answer for a discovery path, if it is one.
@@ -44,18 +45,16 @@ fn version() -> Value {
     })
 }
 
-/// Groups that have no stored resources, only the review kinds.
-const REVIEWS: &str = "authorization.k8s.io";
-
 fn groups() -> BTreeSet<&'static str> {
     let mut groups: BTreeSet<_> = ALL.iter().map(|row| row.group).collect();
     groups.remove("");
-    groups.insert(REVIEWS);
+    // Groups that have no stored resources, only the review kinds.
+    groups.extend(REVIEWS.iter().map(|(group, _)| *group));
     groups
 }
 
 fn versions(group: &str) -> Vec<&'static str> {
-    if group == REVIEWS {
+    if REVIEWS.iter().any(|(known, _)| *known == group) {
         return vec!["v1"];
     }
     let versions: BTreeSet<_> =
@@ -83,16 +82,12 @@ fn resources(group: &str, version: &str) -> Option<Value> {
         .filter(|row| row.group == group && row.version == version)
         .flat_map(|row| describe(row))
         .collect();
-    if group == REVIEWS && version == "v1" {
-        for (name, kind) in [
-            ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
-            ("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
-        ] {
-            resources.push(json!({
-                "name": name, "singularName": kind.to_lowercase(), "namespaced": false,
-                "kind": kind, "verbs": ["create"],
-            }));
-        }
+    let reviews = REVIEWS.iter().filter(|(known, _)| *known == group && version == "v1");
+    for (name, kind, namespaced) in reviews.flat_map(|(_, kinds)| *kinds) {
+        resources.push(json!({
+            "name": name, "singularName": kind.to_lowercase(), "namespaced": namespaced,
+            "kind": kind, "verbs": ["create"],
+        }));
     }
     let group_version =
         if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
@@ -136,6 +131,14 @@ fn describe(row: &Resource) -> Vec<Value> {
         sub("exec", "PodExecOptions", &["create", "get"]);
         sub("log", "Pod", &["get"]);
         sub("binding", "Binding", &["create"]);
+        sub("eviction", "Eviction", &["create"]);
+        sub("ephemeralcontainers", "Pod", &["get", "patch", "update"]);
+    }
+    if row == &SERVICE_ACCOUNTS {
+        sub("token", "TokenRequest", &["create"]);
+    }
+    if row == &NAMESPACES {
+        sub("finalize", "Namespace", &["update"]);
     }
     described
 }

@@ -4,7 +4,7 @@
 //! 3 the final `Status`, 4 terminal sizes (ignored), and in v5 255, which closes the
 //! channel named by the next byte.
 
-use std::{process::ExitStatus, time::Duration};
+use std::{process::ExitStatus, sync::Arc, time::Duration};
 
 use axum::{
     extract::{
@@ -26,7 +26,7 @@ use tokio::{
 
 use super::{
     container::named, failure::Failure, http::Api, object::Object, request::Parameters,
-    runtime::ExecError, write::Place,
+    runtime::ExecError, weather, write::Place,
 };
 
 const STDIN: u8 = 0;
@@ -85,9 +85,16 @@ pub async fn upgrade(
         stdout: parameters.flag("stdout"),
         stderr: parameters.flag("stderr") && !parameters.flag("tty"),
     };
+    let (store, began) = (Arc::clone(&api.store), tokio::time::Instant::now());
     Ok(upgrade.on_upgrade(move |socket| async move {
         match started {
-            Ok(child) => run(socket, child, streams, &command).await,
+            Ok(child) => {
+                tokio::select! {
+                    // The child dies with its handle.
+                    () = weather::over(store, began, weather::exec_cut) => {}
+                    () = run(socket, child, streams, &command) => {}
+                }
+            }
             Err(error) => {
                 let (mut sink, _) = socket.split();
                 finish(&mut sink, &failed(&error)).await;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
     body::{Body, Bytes, to_bytes},
-    extract::{Request, State},
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::{
@@ -16,6 +15,8 @@ use http::{
 use serde_json::{Value, json};
 
 use super::{
+    access::Access,
+    audit::Audit,
     delete::{self, Deleted},
     discovery, exec,
     failure::Failure,
@@ -25,11 +26,11 @@ use super::{
     read,
     request::{Parameters, Target},
     resource::{NAMESPACES, PODS, Resource},
-    review,
     runtime::Runtime,
     scale,
     store::Store,
     watch,
+    weather::Weather,
     write::{self, Part, Place, Written},
     write_patch,
 };
@@ -42,48 +43,32 @@ const BODY_LIMIT: usize = 3 * 1024 * 1024;
 pub struct Api {
     /// The objects.
     pub store: Arc<Store>,
-    /// The bearer token; `None` lets everybody in.
-    pub token: Option<String>,
+    /// Who may what.
+    pub access: Access,
     /// Who runs the containers; `None` where nothing runs.
     pub runtime: Option<Arc<dyn Runtime>>,
+    pub(super) audit: Arc<Audit>,
+    pub(super) weather: Arc<Weather>,
 }
 
-/// The API as a service.
-pub fn router(api: Api) -> Router {
-    Router::new().fallback(handle).with_state(api)
-}
-
-async fn handle(State(api): State<Api>, request: Request) -> Response {
-    match answer(&api, request).await {
-        Ok(response) => response,
-        Err(failure) => (failure.code, axum::Json(failure.status())).into_response(),
+impl Api {
+    /// An API over a store.
+    pub fn new(store: Arc<Store>, access: Access, runtime: Option<Arc<dyn Runtime>>) -> Self {
+        Self { store, access, runtime, audit: Arc::default(), weather: Arc::default() }
     }
 }
 
-async fn answer(api: &Api, request: Request) -> Result<Response, Failure> {
+/// Answers a request that has got past the door.
+pub(super) async fn answer(api: &Api, request: Request) -> Result<Response, Failure> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
-    if matches!(path.as_str(), "/healthz" | "/livez" | "/readyz") {
-        return Ok("ok".into_response());
-    }
-    if path != "/version"
-        && let Some(token) = &api.token
-        && !review::is_bearer(&parts.headers, token)
-    {
-        return Err(Failure::unauthorized());
-    }
     if parts.method == Method::GET
         && let Some(answer) = discovery::answer(&path)
     {
         return Ok(axum::Json(answer).into_response());
     }
-    if parts.method == Method::POST && path.starts_with("/apis/authorization.k8s.io/") {
-        let review = read_body(&parts.headers, body).await?;
-        let answer = review::answer(&path, review).ok_or_else(Failure::no_such_path)?;
-        return Ok((StatusCode::CREATED, axum::Json(answer)).into_response());
-    }
     let target = Target::parse(&path).ok_or_else(Failure::no_such_path)?;
-    let parameters = Parameters::of(&parts.uri);
+    let parameters = Parameters::of(&parts);
     if target.resource == &PODS
         && let (Some(name), Some(subresource)) = (&target.name, &target.subresource)
     {
@@ -336,7 +321,7 @@ fn content_type(headers: &HeaderMap) -> &str {
 }
 
 /// The body as a value; null where there is none.
-async fn read_body(headers: &HeaderMap, body: Body) -> Result<Value, Failure> {
+pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Value, Failure> {
     let bytes: Bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| Failure {
         code: StatusCode::PAYLOAD_TOO_LARGE,
         reason: "RequestEntityTooLarge",

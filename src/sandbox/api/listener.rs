@@ -1,8 +1,10 @@
 //! Connections: TLS, then HTTP/1.1 with upgrades.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::Pin, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, response::Response};
+use http::Request;
+use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
@@ -11,6 +13,8 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+
+use super::weather::Cut;
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -42,7 +46,7 @@ pub async fn serve(
         };
         let _ = stream.set_nodelay(true);
         let acceptor = acceptor.clone();
-        let service = TowerToHyperService::new(router.clone());
+        let service = Door(TowerToHyperService::new(router.clone()));
         tokio::spawn(async move {
             let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await
             else {
@@ -56,6 +60,27 @@ pub async fn serve(
                 tracing::debug!(%error, "connection to the API");
             }
         });
+    }
+}
+
+/// The router, but for answers that are to be no answer: those cut the connection.
+#[derive(Clone)]
+struct Door(TowerToHyperService<Router>);
+
+impl Service<Request<Incoming>> for Door {
+    type Response = Response;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, io::Error>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let answer = self.0.call(request);
+        Box::pin(async move {
+            let Ok(response) = answer.await;
+            match response.extensions().get::<Cut>() {
+                Some(Cut) => Err(io::ErrorKind::ConnectionAborted.into()),
+                None => Ok(response),
+            }
+        })
     }
 }
 

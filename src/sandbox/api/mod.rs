@@ -1,14 +1,17 @@
 //! The part of the Kubernetes API that netproof and kubectl use.
 //!
 //! ```text
-//! listener ─▶ http ─▶ request ─▶ read, watch            ┐
-//!                             ─▶ write, patch, delete   ├─▶ store
-//!                             ─▶ exec, log ─▶ runtime   ┘
+//! listener ─▶ front ─▶ http ─▶ request ─▶ read, watch            ┐
+//!              │                       ─▶ write, patch, delete   ├─▶ store
+//!              │                       ─▶ exec, log ─▶ runtime   ┘
+//!              └─▶ weather, access, audit
 //! ```
 //!
 //! Objects are JSON values all the way; [`resource`] is the table that says what is known
 //! of each kind, `rules` what is special about some.
 
+pub mod access;
+mod audit;
 pub mod conditions;
 mod container;
 mod decode;
@@ -16,6 +19,7 @@ pub mod delete;
 mod discovery;
 mod exec;
 pub mod failure;
+mod front;
 mod http;
 mod listener;
 mod log;
@@ -25,7 +29,6 @@ pub mod patch;
 mod read;
 mod request;
 pub mod resource;
-mod review;
 mod rules;
 pub mod runtime;
 pub mod sandbox;
@@ -34,10 +37,12 @@ pub mod selector;
 pub mod store;
 mod tls;
 mod watch;
+mod weather;
 pub mod write;
 mod write_patch;
 
-pub use http::{Api, bind, router};
+pub use front::router;
+pub use http::{Api, bind};
 pub use listener::serve;
 pub use rules::{Schedule, ScheduleError};
 pub use tls::{CONTEXT, Credentials, TlsError};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::model::Labels;
+use crate::{model::Labels, sandbox::clock};
 
 /// Metadata of a Kubernetes object.
 pub trait Object {
@@ -114,5 +114,5 @@ pub fn seconds(value: Option<&Value>) -> Option<Duration> {
 
 /// The present moment as `metadata` states times: RFC 3339 in whole seconds.
 pub fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    clock::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

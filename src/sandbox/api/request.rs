@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::extract::Query;
-use http::Uri;
+use http::{Uri, request::Parts};
 use serde_json::Value;
 
 use super::{
+    access::User,
     decode::FieldValidation,
     delete::{DeleteOptions, Propagation},
     failure::Failure,
@@ -63,7 +64,7 @@ impl Target {
 }
 
 /// Undoes `%3A` and its like. Bytes that aren't UTF-8 afterwards are replaced.
-fn unescape(text: &str) -> String {
+pub(super) fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -84,27 +85,35 @@ fn unescape(text: &str) -> String {
 
 /// The query of a request. Keys may come several times.
 #[derive(Clone, Debug, Default)]
-pub struct Parameters(BTreeMap<String, Vec<String>>);
+pub struct Parameters {
+    pairs: BTreeMap<String, Vec<String>>,
+    user: Option<User>,
+}
 
 impl Parameters {
+    /// Reads a request's query, and who sends it.
+    pub fn of(parts: &Parts) -> Self {
+        Self { user: parts.extensions.get().cloned(), ..Self::of_uri(&parts.uri) }
+    }
+
     /// Reads a URI's query.
-    pub fn of(uri: &Uri) -> Self {
+    pub fn of_uri(uri: &Uri) -> Self {
         let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri);
         let mut map = BTreeMap::<String, Vec<String>>::new();
         for (key, value) in pairs.map(|Query(pairs)| pairs).unwrap_or_default() {
             map.entry(key).or_default().push(value);
         }
-        Self(map)
+        Self { pairs: map, user: None }
     }
 
     /// The last value of a key, or an empty text.
     pub fn text(&self, key: &str) -> &str {
-        self.0.get(key).and_then(|values| values.last()).map_or("", String::as_str)
+        self.pairs.get(key).and_then(|values| values.last()).map_or("", String::as_str)
     }
 
     /// All values of a key.
     pub fn all(&self, key: &str) -> &[String] {
-        self.0.get(key).map_or(&[], Vec::as_slice)
+        self.pairs.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a key says yes.
@@ -132,6 +141,7 @@ impl Parameters {
     pub fn write_options(&self) -> Result<WriteOptions, Failure> {
         Ok(WriteOptions {
             dry_run: self.dry_run()?,
+            user: self.user.clone(),
             manager: self.text("fieldManager").to_owned(),
             validation: match self.text("fieldValidation") {
                 "Ignore" => FieldValidation::Ignore,

@@ -99,6 +99,18 @@ impl Selector {
         Self(requirements.collect())
     }
 
+    /// A `LabelSelector` as objects state it; an empty one selects everything.
+    ///
+    /// # Errors
+    /// An operator that is none.
+    pub fn from_object(selector: &Value) -> Result<Self, SelectorError> {
+        let mut all = Self::from_map(&selector["matchLabels"]);
+        for expression in selector.items("/matchExpressions") {
+            all.0.push(Requirement::from_expression(expression)?);
+        }
+        Ok(all)
+    }
+
     /// A selector in the text form of requests: `app=web,tier in (a, b),!legacy`.
     ///
     /// # Errors

@@ -10,6 +10,11 @@ use rcgen::{
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::json;
 
+use super::access::{
+    Access,
+    token::{KeyError, Tokens},
+};
+
 /// The name of the kubeconfig's context, cluster and user.
 pub const CONTEXT: &str = "netproof-sandbox";
 
@@ -22,6 +27,9 @@ pub enum TlsError {
     /// The configuration of the listener.
     #[error("configure TLS for the API")]
     Configure(#[from] rustls::Error),
+    /// The key that signs tokens.
+    #[error(transparent)]
+    Tokens(#[from] KeyError),
 }
 
 /// What one sandbox's API proves itself with, and what its clients do. Made anew for each
@@ -32,6 +40,8 @@ pub struct Credentials {
     pub server: Arc<rustls::ServerConfig>,
     /// The bearer token that clients send.
     pub token: String,
+    /// What signs the tokens of service accounts.
+    pub tokens: Arc<Tokens>,
     authority: String,
 }
 
@@ -73,7 +83,13 @@ impl Credentials {
         // Watches and exec sessions want a connection each, so that one protocol will do.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let token = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
-        Ok(Self { server: Arc::new(config), token, authority: authority.pem() })
+        let tokens = Arc::new(Tokens::generate()?);
+        Ok(Self { server: Arc::new(config), token, tokens, authority: authority.pem() })
+    }
+
+    /// Access for who bears the token, or one that is signed here.
+    pub fn access(&self) -> Access {
+        Access::new(Some(self.token.clone()), Arc::clone(&self.tokens))
     }
 
     /// The certificate of the authority, in PEM.

@@ -1,6 +1,6 @@
 //! Watches: one JSON line for each event, until the client or the time is through.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::Stream;
@@ -16,7 +16,8 @@ use super::{
     read::Selection,
     request::{Parameters, Target},
     resource::Resource,
-    store::{Change, Event, Store},
+    store::{Change, Event, Expired, Store},
+    weather,
 };
 
 /// How long a watch lasts if the client doesn't say.
@@ -35,6 +36,7 @@ struct Watch {
     ready: VecDeque<Bytes>,
     bookmarks: Option<tokio::time::Interval>,
     end: Instant,
+    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
     ended: bool,
 }
 
@@ -76,7 +78,12 @@ pub fn watch(
         }
         events
     } else {
-        match store.watch(resource, from) {
+        let missed = if weather::expires_watches(&store) {
+            Err(Expired { asked: from, oldest: store.version() })
+        } else {
+            store.watch(resource, from)
+        };
+        match missed {
             Ok((missed, events)) => {
                 ready.extend(missed.iter().filter_map(|event| describe(event, &selection)));
                 events
@@ -94,8 +101,10 @@ pub fn watch(
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         interval
     });
-    let end = Instant::now() + timeout;
-    let watch = Watch { store, resource, selection, events, ready, bookmarks, end, ended };
+    let began = Instant::now();
+    let end = began + timeout;
+    let cut = Box::pin(weather::over(Arc::clone(&store), began, weather::watch_end));
+    let watch = Watch { store, resource, selection, events, ready, bookmarks, end, cut, ended };
     Ok(futures::stream::unfold(watch, |mut watch| async {
         let line = watch.next().await?;
         Some((Ok(line), watch))
@@ -118,6 +127,7 @@ impl Watch {
                     None => self.ended = true,
                 },
                 () = tick => self.bookmark(),
+                () = &mut self.cut => self.ended = true,
                 () = tokio::time::sleep_until(self.end) => {
                     if self.bookmarks.is_some() {
                         self.bookmark();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
+    access::User,
     decode::{FieldValidation, decode},
     delete,
     failure::{Cause, Failure},
@@ -28,6 +29,8 @@ pub struct WriteOptions {
     pub manager: String,
     /// What happens to fields that the kind doesn't have.
     pub validation: FieldValidation,
+    /// Who asks; `None` for the cluster's own parts.
+    pub user: Option<User>,
 }
 
 /// Where an object stands.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::reconcile::reconcile;
 use crate::sandbox::{
     api::{
+        access,
         delete::{self, DeleteOptions},
         object::Object,
         resource::{ALL, CONFIG_MAPS, NAMESPACES, Resource, SERVICE_ACCOUNTS, SERVICES},
@@ -33,6 +34,7 @@ pub fn set_up(store: &Store) {
         "spec": {"clusterIP": layout::API, "ports": [{"name": "https", "port": 443}]},
     });
     create(store, &SERVICES, "default", service);
+    access::bootstrap(store);
 }
 
 /// Creates an object of the system's own. That it exists already is fine.

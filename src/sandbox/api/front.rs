@@ -1,0 +1,141 @@
+//! The door: what every request goes through before it is handled, and after.
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{DATE, USER_AGENT},
+    request::Parts,
+};
+use serde_json::json;
+
+use super::{
+    access::{
+        Attributes, User, request_token, review,
+        token::ISSUER,
+    },
+    audit::Record,
+    failure::Failure,
+    http::{Api, answer, read_body},
+    request::Parameters,
+    resource::SERVICE_ACCOUNTS,
+    weather::Meeting,
+    write::Place,
+};
+use crate::sandbox::clock;
+
+/// The API as a service.
+pub fn router(api: Api) -> Router {
+    Router::new().fallback(handle).with_state(api)
+}
+
+async fn handle(State(api): State<Api>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let attributes = Attributes::of(&parts);
+    let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let agent = agent.unwrap_or_default().to_owned();
+    let mut record = Record::new(attributes.clone(), parts.uri.to_string(), agent);
+    let mut response = match api.weather.meet(&api.store, &attributes) {
+        Meeting::Answered(response) => response,
+        Meeting::Through(wait) => {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            match api.access.check(&api.store, &parts, &attributes) {
+                Ok(user) => {
+                    record.user = Some(user.clone());
+                    admitted(&api, user, attributes, parts, body).await
+                }
+                Err((user, failure)) => {
+                    record.user = user;
+                    failure.into_response()
+                }
+            }
+        }
+    };
+    let date = clock::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert(DATE, date);
+    }
+    record.code = response.status().as_u16();
+    record.answered = clock::now();
+    api.audit.record(record);
+    response
+}
+
+async fn admitted(
+    api: &Api,
+    user: User,
+    attributes: Attributes,
+    mut parts: Parts,
+    body: axum::body::Body,
+) -> Response {
+    if let Some(response) = plain(api, &attributes, &parts.method) {
+        return response;
+    }
+    if let Some(response) = api.audit.answer(&attributes, &parts.method, &Parameters::of(&parts)) {
+        return response;
+    }
+    let is_post = parts.method == Method::POST;
+    let result = if let (true, Some(kind)) = (is_post, review::kind(&attributes)) {
+        match read_body(&parts.headers, body).await {
+            Ok(review) => {
+                let (access, store) = (&api.access, &api.store);
+                review::answer(access, store, &user, &attributes, kind, review).map(created)
+            }
+            Err(failure) => Err(failure),
+        }
+    } else if is_post && is_token_request(&attributes) {
+        let (namespace, name) = (&*attributes.namespace, &*attributes.name);
+        let place = Place { resource: &SERVICE_ACCOUNTS, namespace, name };
+        let tokens = &api.access.tokens;
+        match read_body(&parts.headers, body).await {
+            Ok(body) => request_token(&api.store, tokens, place, body).map(created),
+            Err(failure) => Err(failure),
+        }
+    } else {
+        parts.extensions.insert(user);
+        answer(api, Request::from_parts(parts, body)).await
+    };
+    result.unwrap_or_else(Failure::into_response)
+}
+
+fn created(object: serde_json::Value) -> Response {
+    (StatusCode::CREATED, axum::Json(object)).into_response()
+}
+
+fn is_token_request(attributes: &Attributes) -> bool {
+    attributes.group.is_empty()
+        && attributes.version == "v1"
+        && attributes.resource == "serviceaccounts"
+        && attributes.subresource == "token"
+}
+
+/// Answers about the server itself.
+fn plain(api: &Api, attributes: &Attributes, method: &Method) -> Option<Response> {
+    if method != Method::GET && method != Method::HEAD {
+        return None;
+    }
+    Some(match attributes.path.trim_end_matches('/') {
+        "/healthz" | "/livez" | "/readyz" => "ok".into_response(),
+        "/.well-known/openid-configuration" => axum::Json(json!({
+            "issuer": ISSUER,
+            "jwks_uri": format!("{ISSUER}/openid/v1/jwks"),
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        }))
+        .into_response(),
+        "/openid/v1/jwks" => axum::Json(api.access.tokens.key_set()).into_response(),
+        _ => return None,
+    })
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.code, axum::Json(self.status())).into_response()
+    }
+}
