@@ -154,7 +154,6 @@ fn start(
     tokio::spawn(controller::run_workloads(store(), recorder, cancel()));
     tokio::spawn(api::access::aggregate(store(), cancel()));
     tokio::spawn(clock::obey_faults(store(), cancel()));
-    tokio::spawn(controller::schedule(store(), cancel()));
     tokio::spawn(controller::slice_endpoints(store(), cancel()));
     tokio::spawn(controller::name_everything(store(), zone, cancel()));
     tokio::spawn(controller::enforce(store(), network.clone(), nodes, applied, cancel()));

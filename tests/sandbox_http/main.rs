@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod access;
 mod kit;
 mod objects;
 mod owners;

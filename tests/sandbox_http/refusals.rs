@@ -45,7 +45,7 @@ async fn nobody_gets_in_without_the_token() {
     let client =
         reqwest::Client::builder().danger_accept_invalid_certs(true).build().expect("a client");
     let url = format!("{}/api/v1/namespaces", server.address);
-    for (token, code) in [(None, 401), (Some("wrong"), 401), (Some(server.token.as_str()), 200)] {
+    for (token, code) in [(None, 403), (Some("wrong"), 401), (Some(server.token.as_str()), 200)] {
         let mut request = client.get(&url);
         if let Some(token) = token {
             request = request.bearer_auth(token);

@@ -15,7 +15,13 @@ use http::{Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
-use super::{access::{Attributes, User}, failure::Failure, names, request::Parameters, sandbox};
+use super::{
+    access::{Attributes, User},
+    failure::Failure,
+    names,
+    request::Parameters,
+    sandbox,
+};
 use crate::sandbox::clock;
 
 /// How many requests are remembered.

@@ -13,10 +13,7 @@ use http::{
 use serde_json::json;
 
 use super::{
-    access::{
-        Attributes, User, request_token, review,
-        token::ISSUER,
-    },
+    access::{Attributes, User, request_token, review, token::ISSUER},
     audit::Record,
     failure::Failure,
     http::{Api, answer, read_body},

@@ -237,14 +237,14 @@ rows! {
     /// Stored.
     POD_DISRUPTION_BUDGETS = Resource::of::<policy::PodDisruptionBudget>("poddisruptionbudgets")
         .status().generation().short(&["pdb"]).rules(Rules::DISRUPTION_BUDGET);
-    /// Stored; every request with the token is allowed.
-    ROLES = Resource::of::<rbac::Role>("roles");
+    /// What may be done in a namespace.
+    ROLES = Resource::of::<rbac::Role>("roles").rules(Rules::RBAC);
     /// Stored.
-    ROLE_BINDINGS = Resource::of::<rbac::RoleBinding>("rolebindings");
+    ROLE_BINDINGS = Resource::of::<rbac::RoleBinding>("rolebindings").rules(Rules::RBAC);
     /// Stored.
-    CLUSTER_ROLES = Resource::of::<rbac::ClusterRole>("clusterroles").cluster();
+    CLUSTER_ROLES = Resource::of::<rbac::ClusterRole>("clusterroles").cluster().rules(Rules::RBAC);
     /// Stored.
-    CLUSTER_ROLE_BINDINGS = Resource::of::<rbac::ClusterRoleBinding>("clusterrolebindings").cluster();
+    CLUSTER_ROLE_BINDINGS = Resource::of::<rbac::ClusterRoleBinding>("clusterrolebindings").cluster().rules(Rules::RBAC);
     /// Stored.
     CUSTOM_RESOURCE_DEFINITIONS =
         Resource::of::<apiextensions::CustomResourceDefinition>("customresourcedefinitions")

@@ -61,9 +61,9 @@ impl Weather {
                 ApiFault::TooManyRequests(share) => {
                     self.strikes(object, share).then(too_many_requests)
                 }
-                ApiFault::InternalError(share) => {
-                    self.strikes(object, share).then(|| Failure::internal("fault api-500").into_response())
-                }
+                ApiFault::InternalError(share) => self
+                    .strikes(object, share)
+                    .then(|| Failure::internal("fault api-500").into_response()),
                 ApiFault::Unavailable(share) => self.strikes(object, share).then(unavailable),
                 ApiFault::Drop(share) => self.strikes(object, share).then(cut),
                 _ => None,
@@ -101,7 +101,10 @@ fn is_spared(attributes: &Attributes) -> bool {
     let own = attributes.group == sandbox::GROUP;
     let is_discovery = !attributes.is_resource
         && ["/api", "/apis", "/openapi"].iter().any(|root| {
-            attributes.path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            attributes
+                .path
+                .strip_prefix(root)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
     own || is_discovery || (attributes.path == "/api/v1" && attributes.verb == "get")
 }

@@ -391,8 +391,11 @@ mod tests {
         })
         .await;
         assert_eq!(events.len(), SIMILAR + 1, "the others are combined");
-        assert!(events.iter().any(|event| event["message"]
-            == "(combined from similar events): number 24"));
+        assert!(
+            events
+                .iter()
+                .any(|event| event["message"] == "(combined from similar events): number 24")
+        );
         let total: u64 = events.iter().filter_map(|event| event["count"].as_u64()).sum();
         assert_eq!(total, 25, "the burst of one component about one object");
     }

@@ -38,8 +38,7 @@ impl Attributes {
     /// As [`Self::of`].
     pub fn read(method: &Method, uri: &Uri) -> Self {
         let path = uri.path().to_owned();
-        let mut attributes =
-            Self { verb: method.as_str().to_lowercase(), path, ..Self::default() };
+        let mut attributes = Self { verb: method.as_str().to_lowercase(), path, ..Self::default() };
         let path = attributes.path.clone();
         let mut parts = path.trim_matches('/').split('/').map(unescape);
         match (parts.next().as_deref(), parts.next(), parts.next()) {

@@ -140,21 +140,23 @@ fn single(rule: &Value) -> Vec<Value> {
 fn covers(held: &Value, wanted: &Value) -> bool {
     let within = |field: &str, fits: &dyn Fn(&str, &str) -> bool| {
         let held = held.items(field);
-        wanted.items(field).iter().filter_map(Value::as_str).all(|wanted| {
-            held.iter().filter_map(Value::as_str).any(|held| fits(held, wanted))
-        })
+        wanted
+            .items(field)
+            .iter()
+            .filter_map(Value::as_str)
+            .all(|wanted| held.iter().filter_map(Value::as_str).any(|held| fits(held, wanted)))
     };
     let plain = |held: &str, wanted: &str| held == "*" || held == wanted;
     let resource = |held: &str, wanted: &str| {
         plain(held, wanted)
-            || held.strip_prefix("*/").is_some_and(|sub| {
-                wanted.split_once('/').is_some_and(|(_, wanted)| wanted == sub)
-            })
+            || held
+                .strip_prefix("*/")
+                .is_some_and(|sub| wanted.split_once('/').is_some_and(|(_, wanted)| wanted == sub))
     };
     let urls = |held: &str, wanted: &str| held == wanted || url_covers(held, wanted);
     let unnamed = held.items("/resourceNames").is_empty();
-    let named = unnamed
-        || (!wanted.items("/resourceNames").is_empty() && within("/resourceNames", &plain));
+    let named =
+        unnamed || (!wanted.items("/resourceNames").is_empty() && within("/resourceNames", &plain));
     within("/verbs", &plain)
         && within("/apiGroups", &plain)
         && within("/resources", &resource)

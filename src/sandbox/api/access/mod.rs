@@ -58,9 +58,9 @@ impl Access {
         let user = self.authenticate(store, &parts.headers).map_err(|failure| (None, failure))?;
         let user = match impersonate::wanted(&parts.headers) {
             Ok(None) => user,
-            Ok(Some(wanted)) => wanted
-                .permitted(store, &user)
-                .map_err(|failure| (Some(user), failure))?,
+            Ok(Some(wanted)) => {
+                wanted.permitted(store, &user).map_err(|failure| (Some(user), failure))?
+            }
             Err(failure) => return Err((Some(user), failure)),
         };
         let verdict = authorize(store, &user, attributes);

@@ -23,8 +23,7 @@ pub(super) fn forbidden(user: &User, attributes: &Attributes, reason: &str) -> F
     if !reason.is_empty() {
         text = format!("{text}: {reason}");
     }
-    let qualified =
-        if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
+    let qualified = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
     let message = match (resource.is_empty(), name.is_empty()) {
         (true, _) => format!("forbidden: {text}"),
         (false, true) => format!("{qualified} is forbidden: {text}"),

@@ -86,7 +86,9 @@ pub fn answer(
     map.entry("metadata").or_insert_with(|| json!({}));
     map.insert("status".into(), status);
     if kind == "SelfSubjectReview" {
-        review.metadata_mut().insert("creationTimestamp".into(), super::super::object::now().into());
+        review
+            .metadata_mut()
+            .insert("creationTimestamp".into(), super::super::object::now().into());
     }
     Ok(review)
 }
@@ -95,7 +97,12 @@ pub fn answer(
 fn asked_about(spec: &Value) -> User {
     let groups = spec.items("/groups").iter();
     let groups = groups.filter_map(|group| Some(group.as_str()?.to_owned())).collect();
-    User { name: spec.text("/user").into(), uid: spec.text("/uid").into(), groups, ..User::default() }
+    User {
+        name: spec.text("/user").into(),
+        uid: spec.text("/uid").into(),
+        groups,
+        ..User::default()
+    }
 }
 
 fn subject_access(
@@ -132,9 +139,7 @@ fn subject_access(
     if let Some(home) = home {
         let stated = resource.map_or("", |resource| resource.text("/namespace"));
         if stated != home {
-            let text = format!(
-                "spec.resourceAttributes.namespace must match namespace: {home}"
-            );
+            let text = format!("spec.resourceAttributes.namespace must match namespace: {home}");
             return Err(Failure::bad_request(text));
         }
     }
@@ -172,7 +177,8 @@ fn subject_access(
 
 fn invalid(kind: &str, causes: &[Cause]) -> Failure {
     let mut failure = Failure::invalid(&SERVICE_ACCOUNTS, "", causes);
-    failure.message = failure.message.replacen("ServiceAccount", &format!("{kind}.authorization.k8s.io"), 1);
+    failure.message =
+        failure.message.replacen("ServiceAccount", &format!("{kind}.authorization.k8s.io"), 1);
     failure.details["group"] = "authorization.k8s.io".into();
     failure.details["kind"] = kind.into();
     failure

@@ -72,7 +72,9 @@ pub fn bootstrap(store: &Store) {
 fn rule(line: &Value) -> Value {
     let line = line.as_str().unwrap_or_default();
     let words = |text: &str| -> Vec<String> {
-        text.split_whitespace().map(|word| if word == "core" { "" } else { word }.to_owned()).collect()
+        text.split_whitespace()
+            .map(|word| if word == "core" { "" } else { word }.to_owned())
+            .collect()
     };
     let parts: Vec<_> = line.split('|').map(words).collect();
     match parts.as_slice() {
@@ -110,7 +112,7 @@ pub async fn aggregate(store: Arc<Store>, cancel: CancellationToken) {
 
 /// Makes a pass over all gathering roles; again as long as one of them changes, because
 /// one may gather another.
-fn gather(store: &Store) {
+pub(super) fn gather(store: &Store) {
     // A chain is never longer than there are roles.
     for _ in 0..64 {
         let changed = store.write(|writer| {

@@ -98,8 +98,11 @@ impl Tokens {
         let (namespace, name) = (account.namespace(), account.name());
         let now = clock::now().as_second();
         let expires = now.saturating_add(wish.seconds);
-        let audiences =
-            if wish.audiences.is_empty() { vec![ISSUER.to_owned()] } else { wish.audiences.clone() };
+        let audiences = if wish.audiences.is_empty() {
+            vec![ISSUER.to_owned()]
+        } else {
+            wish.audiences.clone()
+        };
         let mut private = json!({
             "namespace": namespace,
             "serviceaccount": {"name": name, "uid": account.uid()},
@@ -179,7 +182,8 @@ impl Tokens {
         let common: Vec<_> =
             wanted.iter().filter(|one| meant.contains(&one.as_str())).cloned().collect();
         if common.is_empty() {
-            let text = format!("token audiences {meant:?} is invalid for the target audiences {wanted:?}");
+            let text =
+                format!("token audiences {meant:?} is invalid for the target audiences {wanted:?}");
             return Err(TokenError(text));
         }
         bound_user(store, &claims).map(|user| Bearer { user, audiences: common })

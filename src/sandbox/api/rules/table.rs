@@ -179,6 +179,8 @@ impl Rules {
     /// PodDisruptionBudgets.
     pub const DISRUPTION_BUDGET: Self =
         Self { validate: workload::validate_disruption_budget, ..Self::NONE };
+    /// Roles and their bindings, whose names may have colons.
+    pub const RBAC: Self = Self { names: Names::Segment, ..Self::NONE };
 
     /// External hosts.
     pub const EXTERNAL_HOST: Self = Self { validate: external_host, ..Self::NONE };

@@ -36,7 +36,6 @@ use crate::sandbox::api::{
     store::{Change, Event, Observer, Store},
 };
 
-
 /// How many pods are placed before others get their turn.
 const BATCH: usize = 32;
 /// How soon pods that fitted nowhere are tried again after something has changed: changes
