@@ -82,8 +82,14 @@ fn four_when_nothing_is_enforced() {
 
 #[test]
 fn hundred_and_thirty_when_interrupted_and_nothing_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [json, junit] = ["json", "junit"].map(|kind| folder.path().join(kind));
+    let reports = [("json", &json), ("junit", &junit)]
+        .map(|(kind, path)| format!("--report={kind}={}", path.display()));
     let mut child =
-        netproof(&["run", "--sandbox", "--output", "json", PAIR]).spawn().expect("start netproof");
+        netproof(&["run", "--sandbox", "--output", "json", &reports[0], &reports[1], PAIR])
+            .spawn()
+            .expect("start netproof");
     let stdout = child.stdout.take().expect("standard output is a pipe");
     let mut lines = BufReader::new(stdout).lines();
     let round = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(r#""round""#)));
@@ -96,6 +102,19 @@ fn hundred_and_thirty_when_interrupted_and_nothing_is_left() {
     let swept =
         rest.iter().any(|line| line.contains(r#""swept""#) && line.contains(r#""left":[]"#));
     assert!(swept, "the sandbox was not swept: {rest:#?}");
+    let [json, junit] = [json, junit].map(|path| std::fs::read_to_string(path).expect("a report"));
+    let last = json.lines().last().expect("a line");
+    assert!(last.contains(r#""runFinished","complete":false"#), "{last}");
+    assert!(junit.contains(r#"<property name="complete" value="false"/>"#), "{junit}");
+}
+
+#[test]
+fn two_when_a_report_has_no_place() {
+    for report in ["junit=no/such/folder/report.xml", "junit=tests", "html=report", "junit="] {
+        let finished = run(&["run", "--sandbox", "--report", report, PAIR]);
+        assert_eq!(finished.code(), Some(2), "{report}: {finished:#?}");
+        assert_eq!(finished.stdout, "", "{report}");
+    }
 }
 
 #[test]

@@ -16,7 +16,9 @@ use crate::{
     event::{ClusterInfo, Interruption},
     model::{Family, RunId, chain},
     plan::{self, Filter, Inputs, Pattern, Plan},
-    report::{self, JsonWriter, ProgressWriter, QuietWriter, TextWriter, Writer},
+    report::{
+        self, FileFormat, FileWriter, JsonWriter, ProgressWriter, QuietWriter, TextWriter, Writer,
+    },
     run::{self, Options, Stop},
     sandbox::{fault::Fault, process::Sandbox},
     suite::Suite,
@@ -29,6 +31,7 @@ Examples:
   netproof run --sandbox suites/shop.yaml
   netproof run --sandbox --fault ignore-egress suites/shop.yaml
   netproof run --context staging --filter 'shop/*/database*' suites/shop.yaml
+  netproof run --report junit=report.xml --context staging suites/shop.yaml
   netproof run --output json suites/shop.yaml | jq 'select(.type == \"caseJudged\")'
 
 Exit codes, the first that applies:
@@ -99,6 +102,31 @@ pub(super) struct RunCommand {
     /// What to print on standard output.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
+    /// Write a report to a file, too: junit=PATH or json=PATH. May be given several times.
+    /// The file is whole or not there; a run that was cut is marked in it.
+    #[arg(long = "report", value_name = "KIND=PATH")]
+    reports: Vec<ReportFile>,
+}
+
+/// A report in a file.
+#[derive(Clone, Debug)]
+struct ReportFile {
+    format: FileFormat,
+    path: PathBuf,
+}
+
+impl std::str::FromStr for ReportFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let format = match text.split_once('=').map(|(kind, path)| (kind, path.is_empty())) {
+            Some(("junit", false)) => FileFormat::Junit,
+            Some(("json", false)) => FileFormat::Json,
+            _ => return Err("write it as junit=PATH or json=PATH".to_owned()),
+        };
+        let path = text.split_once('=').map(|(_, path)| PathBuf::from(path)).unwrap_or_default();
+        Ok(Self { format, path })
+    }
 }
 
 /// What stands on standard output.
@@ -154,6 +182,7 @@ impl RunCommand {
                 return Exit::BadInput;
             }
         };
+        let Some(writers) = self.writers() else { return Exit::BadInput };
         let stop = Stop::new();
         if let Err(error) = signals::watch(stop.clone()) {
             complain(&format!("listen for signals: {error}"), None);
@@ -175,14 +204,20 @@ impl RunCommand {
         } else {
             None
         };
-        let exit = self.on_cluster(&suites, sandbox.as_ref(), &stop).await;
+        let exit = self.on_cluster(&suites, sandbox.as_ref(), writers, &stop).await;
         if let Some(sandbox) = sandbox {
             sandbox.stop().await;
         }
         exit
     }
 
-    async fn on_cluster(&self, suites: &[Suite], sandbox: Option<&Sandbox>, stop: &Stop) -> Exit {
+    async fn on_cluster(
+        &self,
+        suites: &[Suite],
+        sandbox: Option<&Sandbox>,
+        writers: Vec<Box<dyn Writer + Send>>,
+        stop: &Stop,
+    ) -> Exit {
         let from = match (sandbox, &self.kubeconfig) {
             (Some(sandbox), _) => Kubeconfig::Text(sandbox.kubeconfig().to_owned()),
             (None, Some(file)) => Kubeconfig::File(file.clone()),
@@ -227,7 +262,7 @@ impl RunCommand {
             version,
             nodes: plan.nodes.clone(),
         };
-        let (events, reporting) = report::channel(self.writers());
+        let (events, reporting) = report::channel(writers);
         let context = RunContext::new(cluster, plan.run.clone(), self.agent());
         run::run(&context, &plan, info, &self.options(), &events, stop).await;
         drop(events);
@@ -294,7 +329,8 @@ impl RunCommand {
         }
     }
 
-    fn writers(&self) -> Vec<Box<dyn Writer + Send>> {
+    /// What the run is told to. `None` if a file can't be written, which was said.
+    fn writers(&self) -> Option<Vec<Box<dyn Writer + Send>>> {
         let mut writers: Vec<Box<dyn Writer + Send>> = Vec::new();
         match self.output {
             Output::Text => {
@@ -306,6 +342,19 @@ impl RunCommand {
             Output::Json => writers.push(Box::new(JsonWriter::new(std::io::stdout()))),
             Output::Quiet => writers.push(Box::new(QuietWriter::new(std::io::stdout()))),
         }
-        writers
+        for ReportFile { format, path } in &self.reports {
+            match FileWriter::create(*format, path) {
+                Ok(writer) => writers.push(Box::new(writer)),
+                Err(error) => {
+                    let remedy = "name a file in a folder that exists and that you may write to";
+                    complain(
+                        &format!("write the {format} report {}: {error}", path.display()),
+                        Some(remedy),
+                    );
+                    return None;
+                }
+            }
+        }
+        Some(writers)
     }
 }

@@ -284,7 +284,7 @@ impl ReportedCase {
 }
 
 impl CaseOutcome {
-    fn is_handshake_only(&self) -> bool {
+    pub(super) fn is_handshake_only(&self) -> bool {
         matches!(self.judgement.reason, Reason::HandshakeOnly)
             || self.judgement.verdict == Verdict::Pass
                 && matches!(self.seen, Some(Observation::Connected { by: AnsweredBy::Nobody }))

@@ -23,13 +23,18 @@ impl<W: Write> Writer for JsonWriter<W> {
     }
 
     fn record(&mut self, record: &Record, _report: &Report) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        self.out.write_all(&line)?;
+        self.out.write_all(&line(record)?)?;
         self.out.flush()
     }
 
     fn finish(&mut self, _report: &Report) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// A record as a line.
+pub(super) fn line(record: &Record) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    Ok(line)
 }

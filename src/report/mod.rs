@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! runner ─ Event ─▶ EventSender ─ Record ─▶ fold ─▶ Report ─▶ exit code
-//!                                             └───▶ text, json, quiet, progress
+//!                                             └───▶ text, json, junit, quiet, progress
 //! ```
 //!
 //! The fold is pure: the same records give the same report, live or read from a file.
@@ -12,8 +12,10 @@ mod block;
 mod cases;
 mod enforcement;
 mod fanout;
+mod file;
 mod fold;
 mod json;
+mod junit;
 mod layout;
 mod progress;
 mod quiet;
@@ -25,6 +27,7 @@ mod text;
 
 pub use enforcement::Enforcement;
 pub use fanout::{EventSender, Finished, Reporter, Writer, WriterError, channel};
+pub use file::{FileFormat, FileWriter};
 pub use fold::{Aborted, Counts, Head, Report, ReportedCase, Swept, Warning};
 pub use json::JsonWriter;
 pub use progress::ProgressWriter;

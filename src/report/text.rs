@@ -123,7 +123,7 @@ fn body(report: &Report, width: Option<usize>) -> String {
 }
 
 /// What the canaries say, in plain words; it stands before everything else.
-fn verdict_on_cni(enforcement: &Enforcement, width: usize) -> String {
+pub(super) fn verdict_on_cni(enforcement: &Enforcement, width: usize) -> String {
     let loud = |headline: &str, text: &str| {
         let headline = paint(headline, verdict_style(Verdict::Fail));
         format!("{headline}\n{}\n", wrap(text, width).join("\n"))
