@@ -74,6 +74,24 @@ pub enum Event {
         /// Whether isolation bites there.
         canary: Canary,
     },
+    /// A step has changed something.
+    Changed {
+        /// The suite.
+        suite: String,
+        /// The step.
+        step: String,
+        /// What: `delete NetworkPolicy shop/deny`.
+        change: String,
+    },
+    /// What steps had changed of objects that aren't the run's own was taken back.
+    Undone {
+        /// How many objects are as they were again.
+        restored: usize,
+        /// What somebody else has changed since and was left alone.
+        kept: Vec<String>,
+        /// What could not be put back.
+        failed: Vec<String>,
+    },
     /// A round has ended.
     Round {
         /// The suite.
@@ -148,6 +166,8 @@ pub struct CaseInfo {
     pub id: CaseId,
     /// Its suite.
     pub suite: String,
+    /// Its step; `base` for the cases before any.
+    pub step: String,
     /// Its name.
     pub name: String,
     /// The source peer.

@@ -113,7 +113,7 @@ fn exit(report: &CleanupReport) -> Exit {
 /// The report for people.
 fn text(report: &CleanupReport, dry_run: bool) -> String {
     let mut lines = Vec::new();
-    for AbandonedRun { run, found, removed, left } in &report.abandoned {
+    for AbandonedRun { run, found, removed, left, restored, kept } in &report.abandoned {
         if dry_run {
             lines.push(format!("run {run} is dead; this would be removed:"));
             lines.extend(found.iter().map(|object| format!("  {object}")));
@@ -121,6 +121,11 @@ fn text(report: &CleanupReport, dry_run: bool) -> String {
         }
         let objects = if *removed == 1 { "object" } else { "objects" };
         lines.push(format!("run {run} is dead; removed {removed} {objects}"));
+        if *restored > 0 {
+            let objects = if *restored == 1 { "object" } else { "objects" };
+            lines.push(format!("  put back {restored} {objects} that it had changed"));
+        }
+        lines.extend(kept.iter().map(|what| format!("  warning: {what}")));
         lines.extend(left.iter().map(|object| format!("  left: {object}")));
     }
     for run in &report.alive {
@@ -145,6 +150,8 @@ mod tests {
                 found: vec!["Namespace np-aaaaaa-shop".into()],
                 removed: 1 - left.len(),
                 left: left.iter().map(|&text| text.to_owned()).collect(),
+                restored: 0,
+                kept: Vec::new(),
             }],
             unseen: vec!["no permission to list secrets".into()],
         }

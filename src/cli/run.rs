@@ -99,6 +99,11 @@ pub(super) struct RunCommand {
     #[arg(long, value_name = "CONNECTIONS")]
     rate: Option<u32>,
 
+    /// Let steps change what belongs to the cluster itself: objects in kube-* namespaces, and
+    /// cluster-scoped ones. They are put back at the end, as all others are.
+    #[arg(long)]
+    allow_system_changes: bool,
+
     /// What to print on standard output.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -264,6 +269,9 @@ impl RunCommand {
         };
         let (events, reporting) = report::channel(writers);
         let context = RunContext::new(cluster, plan.run.clone(), self.agent());
+        if self.allow_system_changes {
+            context.permit_system_changes();
+        }
         run::run(&context, &plan, info, &self.options(), &events, stop).await;
         drop(events);
         match reporting.finish().await {

@@ -11,7 +11,9 @@ use kube::{Api, ResourceExt, api::ListParams};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Cluster, Error, ErrorKind, lease, marks, removal,
+    Cluster, Error, ErrorKind,
+    change::{is_record, undo_run},
+    lease, marks, removal,
     search::{self, Remains},
 };
 use crate::model::RunId;
@@ -68,6 +70,10 @@ pub struct AbandonedRun {
     pub removed: usize,
     /// What is left, with the reason.
     pub left: Vec<String>,
+    /// How many objects of others, which it had changed, are as they were again.
+    pub restored: usize,
+    /// What of those somebody else has changed since and was left alone.
+    pub kept: Vec<String>,
 }
 
 /// What tells one renewal of a Lease from the next.
@@ -131,16 +137,40 @@ async fn bury(
         runs.into_iter().partition(|(run, _)| before.get(run) == after.get(run));
     report.alive = alive.into_iter().map(|(run, _)| run).collect();
     let removals = dead.into_iter().map(async |(run, items)| {
-        let items = search::without_contents(items);
+        let records: BTreeSet<String> = items
+            .iter()
+            .filter(|item| is_record(&run, &item.reference.kind, &item.reference.name))
+            .filter_map(|item| item.reference.namespace.clone())
+            .collect();
+        let mut items = search::without_contents(items);
         let mut found: Vec<String> = items.iter().map(|item| item.reference.to_string()).collect();
         found.sort();
-        let (removed, left) = if options.dry_run {
-            (0, Vec::new())
-        } else {
-            let removal = removal::remove(cluster, items, Instant::now() + options.within).await;
-            (removal.removed, removal.left)
+        let mut abandoned = AbandonedRun {
+            run,
+            found,
+            removed: 0,
+            left: Vec::new(),
+            restored: 0,
+            kept: Vec::new(),
         };
-        AbandonedRun { run, found, removed, left }
+        if options.dry_run {
+            return abandoned;
+        }
+        // First of all, while its records are still there.
+        let undone = undo_run(cluster, &abandoned.run, records.iter().map(String::as_str)).await;
+        if !undone.failed.is_empty() {
+            // What tells how things were must stay until they are so again.
+            items.retain(|item| {
+                let place = item.reference.namespace.as_ref().unwrap_or(&item.reference.name);
+                !records.contains(place)
+            });
+        }
+        let removal = removal::remove(cluster, items, Instant::now() + options.within).await;
+        abandoned.removed = removal.removed;
+        abandoned.left = [undone.failed, removal.left].concat();
+        abandoned.restored = undone.restored;
+        abandoned.kept = undone.kept;
+        abandoned
     });
     report.abandoned = stream::iter(removals).buffered(PARALLEL).collect().await;
     report

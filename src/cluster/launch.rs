@@ -53,11 +53,15 @@ impl RunContext {
         let created =
             Cluster::call(&what, namespaces.create(&run_context::writing(), &namespace)).await;
         match created {
-            Ok(_) => Ok(Instant::now()),
+            Ok(_) => {
+                self.memory().namespaces.insert(name.to_owned());
+                Ok(Instant::now())
+            }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 let found =
                     Cluster::call(format!("get namespace {name}"), namespaces.get(name)).await?;
                 if marks::run_of(&found.metadata).as_ref() == Some(self.run()) {
+                    self.memory().namespaces.insert(name.to_owned());
                     return Ok(Instant::now());
                 }
                 let message = "it exists already, and a namespace that the run did not make is \

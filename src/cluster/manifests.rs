@@ -92,7 +92,12 @@ impl RunContext {
     }
 
     /// Puts the run's marks on an object of a manifest.
-    fn mark(&self, object: &mut DynamicObject, types: &TypeMeta, namespace: Option<&str>) {
+    pub(super) fn mark(
+        &self,
+        object: &mut DynamicObject,
+        types: &TypeMeta,
+        namespace: Option<&str>,
+    ) {
         let run = (marks::RUN.to_owned(), self.run().to_string());
         let metadata = &mut object.metadata;
         if types.kind == "Pod" && types.api_version == "v1" {

@@ -9,6 +9,7 @@
 //! Every wait in here has a deadline, and every error names its stage and its object.
 
 mod canary;
+mod change;
 mod cleanup;
 mod connect;
 mod error;
@@ -33,6 +34,7 @@ mod service;
 mod session;
 mod sweep;
 
+pub use change::UndoReport;
 pub use cleanup::{AbandonedRun, CleanupOptions, CleanupReport, cleanup};
 pub use connect::{Cluster, ConnectError, Kubeconfig};
 pub use error::{Error, ErrorKind};

@@ -212,6 +212,13 @@ impl PodState {
         differences
     }
 
+    /// True if it has these labels and no others but netproof's own and the node's.
+    pub(super) fn wears(&self, labels: &Labels) -> bool {
+        let mut expected = labels.clone();
+        expected.insert(marks::PROBE.to_owned(), String::new());
+        label_differences(&expected, &self.labels).is_empty()
+    }
+
     /// True where a service mesh stands between the agent and its peers: a handshake then
     /// proves nothing about them.
     pub fn meshed(&self) -> bool {

@@ -24,6 +24,7 @@ use super::{
     pod_state::Report,
     retry::Backoff,
 };
+use crate::model::Labels;
 
 /// Seconds after which the server ends a watch, and a connection that died silently is
 /// noticed.
@@ -115,6 +116,34 @@ impl Pods {
     /// What is known of a pod; none until the server has shown it.
     pub fn state(&self, namespace: &str, name: &str) -> Option<PodState> {
         self.shared.states().get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Waits until the server shows a pod with these labels, which the run itself has given
+    /// it; the ones before were no sign of anybody's interference. False at the deadline.
+    pub async fn relabelled(
+        &self,
+        namespace: &str,
+        name: &str,
+        labels: &Labels,
+        deadline: Instant,
+    ) -> bool {
+        let key = (namespace.to_owned(), name.to_owned());
+        let mut changes = self.shared.ready.subscribe();
+        loop {
+            changes.borrow_and_update();
+            if let Some(state) = self.shared.states().get_mut(&key)
+                && state.wears(labels)
+            {
+                state.former_labels.clear();
+                return true;
+            }
+            tokio::select! {
+                // The sender lives in `self.shared`.
+                _ = changes.changed() => {}
+                () = tokio::time::sleep_until(deadline.into()) => return false,
+                () = self.cancel.cancelled() => return false,
+            }
+        }
     }
 
     /// How many of the watched pods are ready, as it changes.

@@ -1,7 +1,7 @@
 //! What every call of one run has in common, and what the run has learned of the cluster.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::{Resource, api::PostParams};
 use netproof_probe::wire;
 
-use super::{Cluster, ObjectRef, kinds::Kinds, marks, removal::Item, search};
+use super::{Cluster, ObjectRef, change::Written, kinds::Kinds, marks, removal::Item, search};
 use crate::model::RunId;
 
 /// A run in a cluster. Clones are cheap and share what they have learned.
@@ -37,6 +37,14 @@ pub(super) struct Memory {
     pub(super) applied: Vec<Item>,
     /// Objects of the run's own that were created.
     pub(super) made: Vec<Item>,
+    /// Namespaces that were created.
+    pub(super) namespaces: BTreeSet<String>,
+    /// Changes of others' objects so far.
+    pub(super) changes: u32,
+    /// Those that are not taken back yet.
+    pub(super) undo: Vec<Written>,
+    /// Steps may change what belongs to the cluster itself.
+    pub(super) system_changes: bool,
 }
 
 /// How the agents of a run are started.

@@ -37,9 +37,21 @@ pub async fn sweep(
     deadline: Instant,
 ) -> Result<SweepReport, Error> {
     let (cluster, run) = (context.cluster(), context.run());
-    let made: BTreeSet<String> = created.iter().cloned().collect();
-    let used: BTreeSet<String> =
+    let mut made: BTreeSet<String> = created.iter().cloned().collect();
+    let mut used: BTreeSet<String> =
         used.iter().filter(|namespace| !made.contains(*namespace)).cloned().collect();
+    // What tells how things were stays until they are so again.
+    let records: BTreeSet<(String, String)> = context
+        .memory()
+        .undo
+        .iter()
+        .map(|written| (written.namespace.clone(), written.name.clone()))
+        .collect();
+    for (namespace, _) in &records {
+        if made.remove(namespace) {
+            used.insert(namespace.clone());
+        }
+    }
 
     let mut items = namespaces(context, &made).await?;
     let mut found = search::in_namespaces(cluster, run, &used).await;
@@ -57,6 +69,11 @@ pub async fn sweep(
             items.push(object.clone());
         }
     }
+    items.retain(|item| {
+        let reference = &item.reference;
+        let place = reference.namespace.clone().map(|place| (place, reference.name.clone()));
+        place.is_none_or(|place| !records.contains(&place))
+    });
     let mut report = removal::remove(cluster, items, deadline).await;
     report.left.extend(found.unseen);
     let mut memory = context.memory();

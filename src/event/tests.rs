@@ -129,6 +129,7 @@ fn outcome() -> impl Strategy<Value = CaseOutcome> {
 
 fn case_info() -> impl Strategy<Value = CaseInfo> {
     (text(), option::of(text()), 1..=u16::MAX).prop_map(|(name, because, number)| CaseInfo {
+        step: "base".to_owned(),
         id: CaseId(name.clone()),
         suite: name.clone(),
         from: name.clone(),

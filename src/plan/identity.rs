@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::build::{Inputs, PlanError};
 use crate::{
     model::{Labels, Port},
-    suite::{Peer, PodPeer, Suite},
+    suite::{Change, Labelled, Peer, PodPeer, Suite, relabelled, same_fate},
 };
 
 /// The peers of a suite that one pod stands for.
@@ -21,6 +21,8 @@ pub(super) struct Identity<'a> {
     pub(super) ports: BTreeMap<String, Port>,
     /// The node that it is placed on.
     pub(super) node: String,
+    /// The labels that it has at one time or another, its first ones first.
+    pub(super) worn: Vec<Labels>,
 }
 
 /// A suite's identities in the order of their first peers' names.
@@ -36,7 +38,11 @@ impl<'a> Identities<'a> {
         let mut all: Vec<Identity<'a>> = Vec::new();
         for (name, peer) in &suite.peers {
             let Peer::Pod(peer) = peer else { continue };
-            match all.iter_mut().find(|identity| identity.takes(peer)) {
+            let takes = |identity: &&mut Identity<'_>| {
+                let first = identity.names.first().copied().unwrap_or_default();
+                identity.takes(peer) && same_fate(suite.changes(), first, name)
+            };
+            match all.iter_mut().find(takes) {
                 Some(identity) => {
                     identity.names.push(name);
                     identity.ports.extend(peer.ports.clone());
@@ -46,6 +52,7 @@ impl<'a> Identities<'a> {
                     names: vec![name],
                     ports: peer.ports.clone(),
                     node: String::new(),
+                    worn: worn(suite, name, &peer.labels),
                 }),
             }
         }
@@ -62,6 +69,18 @@ impl<'a> Identities<'a> {
     pub(super) fn of(&self, peer: &str) -> Option<usize> {
         self.all.iter().position(|identity| identity.names.contains(&peer))
     }
+}
+
+fn worn(suite: &Suite, peer: &str, labels: &Labels) -> Vec<Labels> {
+    let mut worn = vec![labels.clone()];
+    for change in suite.changes().flatten() {
+        if let Change::Label { of: Labelled::Peer(name), set, remove } = change
+            && name == peer
+        {
+            worn.push(relabelled(worn.last().unwrap_or(labels), set, remove));
+        }
+    }
+    worn
 }
 
 impl Identity<'_> {

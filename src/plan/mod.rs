@@ -2,6 +2,7 @@
 //! back each answer. Thinking made a value: nothing here touches a cluster.
 
 mod build;
+mod change;
 mod controls;
 mod filter;
 mod identity;
@@ -13,6 +14,6 @@ mod types;
 pub use build::{Inputs, Node, PlanError, build};
 pub use filter::{Filter, Pattern, PatternError};
 pub use types::{
-    CaseId, ControlNamespace, ControlPods, Destination, Plan, PlannedCase, PlannedNamespace,
-    PlannedObject, PlannedPod, PodIndex, Role, SuitePlan,
+    CaseId, ControlNamespace, ControlPods, Destination, Plan, PlannedCase, PlannedChange,
+    PlannedNamespace, PlannedObject, PlannedPod, PodIndex, Role, StepPlan, SuitePlan,
 };

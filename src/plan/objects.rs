@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::PlannedObject;
 use crate::{
     model::RunId,
-    suite::{Suite, rewrite_namespaces},
+    suite::{Change, ObjectName, Suite, rewrite_namespaces},
 };
 
 /// Cluster-scoped kinds that a suite may bring and whose names are free to choose.
@@ -31,17 +31,29 @@ const RENAMED: &[&str] = &[
 /// The names that cluster-scoped objects get, by kind and name in the suite.
 type Renames = BTreeMap<(String, String), String>;
 
-/// The objects of a suite. `taken` holds the kinds and names of all suites before it.
-pub(super) fn plan(
+/// What the objects of a suite are called in the cluster.
+pub(super) struct ObjectNames<'n> {
+    namespaces: &'n BTreeMap<String, String>,
+    renames: Renames,
+}
+
+/// The objects of a suite's setup. `taken` holds the kinds and names of all suites before it.
+pub(super) fn plan<'n>(
     suite: &Suite,
     run: &RunId,
-    namespaces: &BTreeMap<String, String>,
+    namespaces: &'n BTreeMap<String, String>,
     taken: &mut BTreeSet<(String, String)>,
-) -> Vec<PlannedObject> {
+) -> (Vec<PlannedObject>, ObjectNames<'n>) {
     let mut renames = Renames::new();
-    for object in suite.setup.manifests.iter().flat_map(|manifest| &manifest.objects) {
+    let of_steps = suite.changes().flatten().filter_map(|change| match change {
+        Change::Apply(manifest) => Some(manifest),
+        _ => None,
+    });
+    let manifests = suite.setup.manifests.iter().chain(of_steps);
+    for object in manifests.flat_map(|manifest| &manifest.objects) {
         let (kind, name) = (text(object, "/kind"), text(object, "/metadata/name"));
-        if !RENAMED.contains(&kind) {
+        let key = (kind.to_owned(), name.to_owned());
+        if !RENAMED.contains(&kind) || renames.contains_key(&key) {
             continue;
         }
         let mut new = format!("{name}-{run}");
@@ -49,18 +61,51 @@ pub(super) fn plan(
             new = format!("{name}-{}-{run}", suite.name);
             taken.insert((kind.to_owned(), new.clone()));
         }
-        renames.insert((kind.to_owned(), name.to_owned()), new);
+        renames.insert(key, new);
     }
+    let names = ObjectNames { namespaces, renames };
     let mut planned = Vec::new();
     for manifest in &suite.setup.manifests {
         for object in &manifest.objects {
-            let mut object = object.clone();
-            rewrite_namespaces(&mut object, namespaces);
-            rename(&mut object, &renames);
-            planned.push(PlannedObject { source: manifest.source.clone(), object });
+            planned.push(names.object(&manifest.source, object));
         }
     }
-    planned
+    (planned, names)
+}
+
+impl ObjectNames<'_> {
+    /// An object of a manifest, as it will be sent.
+    pub(super) fn object(&self, source: &str, object: &Value) -> PlannedObject {
+        let mut object = object.clone();
+        rewrite_namespaces(&mut object, self.namespaces);
+        rename(&mut object, &self.renames);
+        PlannedObject { source: source.to_owned(), object }
+    }
+
+    /// The name of an object in the cluster.
+    pub(super) fn name(&self, of: &ObjectName) -> ObjectName {
+        let alias = of.namespace.as_deref();
+        let is_namespace = of.kind == "Namespace";
+        let in_cluster =
+            |alias: &str| self.namespaces.get(alias).map_or(alias, String::as_str).to_owned();
+        let renamed = self.renames.get(&(of.kind.clone(), of.name.clone()));
+        ObjectName {
+            namespace: alias.map(in_cluster),
+            name: match renamed {
+                Some(name) => name.clone(),
+                None if is_namespace => in_cluster(&of.name),
+                None => of.name.clone(),
+            },
+            ..of.clone()
+        }
+    }
+
+    /// The body of a patch, as it will be sent.
+    pub(super) fn body(&self, body: &Value) -> Value {
+        let mut body = body.clone();
+        rewrite_namespaces(&mut body, self.namespaces);
+        body
+    }
 }
 
 fn rename(object: &mut Value, renames: &Renames) {

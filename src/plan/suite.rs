@@ -5,16 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    CaseId, Destination, PlannedCase, PlannedNamespace, PlannedPod, PodIndex, Role, SuitePlan,
+    CaseId, Destination, PlannedCase, PlannedNamespace, PlannedPod, PodIndex, Role, StepPlan,
+    SuitePlan,
     build::{Inputs, PlanError},
+    change::Changes,
     identity::Identities,
     names::Names,
     objects,
 };
 use crate::{
     model::{Connectivity, Family},
-    suite::{Case, Peer, ServicePeer, Suite, replace_namespace_references},
+    suite::{Case, Change, Peer, ServicePeer, Suite, replace_namespace_references},
 };
+
+/// The name of the step that the cases before any step make.
+const BASE: &str = "base";
 
 /// What the suites of a plan have in common.
 pub(super) struct Shared<'i> {
@@ -29,6 +34,8 @@ pub(super) struct Shared<'i> {
 /// A claim that passed the filter, its ends found.
 struct Kept<'a> {
     id: CaseId,
+    /// Its step's place in the suite; none for the cases before any.
+    step: Option<usize>,
     case: &'a Case,
     family: Family,
     source: usize,
@@ -61,7 +68,7 @@ pub(super) fn plan(
     let needed = needed(suite, &identities, &kept);
     let index = add_pods(&identities, &needed, suite, namespaces, shared);
     let mut stand_ins = BTreeMap::new();
-    let mut cases = Vec::new();
+    let mut cases: Vec<(Option<usize>, PlannedCase)> = Vec::new();
     for kept in &kept {
         let node = &identities.all[kept.source].node;
         let mut witnesses: Vec<PodIndex> = kept
@@ -81,7 +88,7 @@ pub(super) fn plan(
             witnesses.push(*stand_in);
         }
         witnesses.extend(kept.reached_by.and_then(|pod| index.get(&pod).copied()));
-        cases.push(planned(kept, suite, &index, namespaces, witnesses));
+        cases.push((kept.step, planned(kept, suite, &index, namespaces, witnesses)));
     }
     let setup = suite.setup.namespaces.iter().filter_map(|(alias, namespace)| {
         Some(PlannedNamespace {
@@ -91,12 +98,32 @@ pub(super) fn plan(
             annotations: namespace.annotations.clone(),
         })
     });
+    let (objects, names) =
+        objects::plan(suite, &shared.inputs.run, namespaces, &mut shared.objects);
+    let mut pods: BTreeMap<usize, Vec<PodIndex>> =
+        index.iter().map(|(identity, pod)| (*identity, vec![*pod])).collect();
+    for ((identity, _), stand_in) in stand_ins {
+        pods.entry(identity).or_default().push(stand_in);
+    }
+    let changes = Changes { names: &names, namespaces, identities: &identities, pods: &pods };
+    let last = cases.iter().filter_map(|(step, _)| *step).max().map_or(0, |last| last + 1);
+    let mut of_step = |wanted: Option<usize>| -> Vec<PlannedCase> {
+        cases.extract_if(.., |(step, _)| *step == wanted).map(|(_, case)| case).collect()
+    };
+    let base = of_step(None);
+    let steps = suite.steps.iter().take(last).enumerate().map(|(place, step)| StepPlan {
+        name: step.name.clone(),
+        changes: changes.plan(step),
+        cases: of_step(Some(place)),
+    });
+    let steps = steps.collect();
     Ok(Some(SuitePlan {
         name: suite.name.clone(),
         namespaces: setup.collect(),
-        objects: objects::plan(suite, &shared.inputs.run, namespaces, &mut shared.objects),
+        objects,
         pods: (first_pod..shared.pods.len()).map(PodIndex).collect(),
-        cases,
+        cases: base,
+        steps,
     }))
 }
 
@@ -107,7 +134,7 @@ fn keep<'a>(
     shared: &mut Shared<'_>,
 ) -> Result<Vec<Kept<'a>>, PlanError> {
     let mut all = Vec::new();
-    for case in &suite.cases {
+    for (step, name, case) in claims(suite) {
         let wrong = |peer: &str| PlanError::Peer {
             suite: suite.name.clone(),
             case: case.name.clone(),
@@ -130,30 +157,46 @@ fn keep<'a>(
         };
         for family in families {
             let id =
-                CaseId(format!("{}/base/{}/{}/{family}", suite.name, case.name, case.port.label));
+                CaseId(format!("{}/{name}/{}/{}/{family}", suite.name, case.name, case.port.label));
             if !shared.inputs.filter.keeps(&id) {
                 shared.filtered_out += 1;
                 continue;
             }
             all.push(Kept {
                 id,
+                step,
                 case,
                 family,
                 source: pod(&case.from)?,
                 end,
                 reached_by: case.reached_by.as_deref().map(pod).transpose()?,
-                backers: backers(suite, identities, case, end),
+                backers: backers(suite, step, identities, case, end),
             });
         }
     }
     Ok(all)
 }
 
-/// Sources of the suite's allow cases to the same Service and port, filtered out or not.
-fn backers(suite: &Suite, identities: &Identities<'_>, of: &Case, end: End<'_>) -> Vec<usize> {
+/// All claims with their step's place and name.
+fn claims(suite: &Suite) -> impl Iterator<Item = (Option<usize>, &str, &Case)> {
+    let base = suite.cases.iter().map(|case| (None, BASE, case));
+    let steps = suite.steps.iter().enumerate();
+    base.chain(steps.flat_map(|(place, step)| {
+        step.cases.iter().map(move |case| (Some(place), step.name.as_str(), case))
+    }))
+}
+
+/// Sources of the step's allow cases to the same Service and port, filtered out or not.
+fn backers(
+    suite: &Suite,
+    step: Option<usize>,
+    identities: &Identities<'_>,
+    of: &Case,
+    end: End<'_>,
+) -> Vec<usize> {
     let End::Service(service) = end else { return Vec::new() };
     let mut backers = Vec::new();
-    for case in &suite.cases {
+    for (_, _, case) in claims(suite).filter(|(of, ..)| *of == step) {
         let same = matches!(suite.peers.get(&case.to), Some(Peer::Service(to)) if to == service)
             && case.port.port.number == of.port.port.number
             && case.port.port.protocol.transport() == of.port.port.protocol.transport()
@@ -230,19 +273,26 @@ fn behind_name(suite: &Suite, identities: &Identities<'_>, name: &str) -> Vec<us
 }
 
 fn services(suite: &Suite) -> impl Iterator<Item = &Value> {
-    let objects = suite.setup.manifests.iter().flat_map(|manifest| &manifest.objects);
-    objects.filter(|object| objects::text(object, "/kind") == "Service")
+    let of_steps = suite.changes().flatten().filter_map(|change| match change {
+        Change::Apply(manifest) => Some(manifest),
+        _ => None,
+    });
+    let manifests = suite.setup.manifests.iter().chain(of_steps);
+    manifests
+        .flat_map(|manifest| &manifest.objects)
+        .filter(|object| objects::text(object, "/kind") == "Service")
 }
 
 /// What a Service selects; all of its namespace where its endpoints are made by hand.
 fn selected(service: &Value, identities: &Identities<'_>, namespace: &str) -> Vec<usize> {
     let selector = service.pointer("/spec/selector").and_then(Value::as_object);
     let has = |index: &usize| {
-        let labels = &identities.all[*index].peer.labels;
-        selector
-            .into_iter()
-            .flatten()
-            .all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
+        identities.all[*index].worn.iter().any(|labels| {
+            selector
+                .into_iter()
+                .flatten()
+                .all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
+        })
     };
     in_namespace(identities, namespace).filter(has).collect()
 }
@@ -308,6 +358,7 @@ fn planned(
     // Both ends are among the needed identities, which all have their pods.
     PlannedCase {
         id: kept.id.clone(),
+        step: kept.step.map_or(BASE, |step| suite.steps[step].name.as_str()).to_owned(),
         name: case.name.clone(),
         from: case.from.clone(),
         to: case.to.clone(),

@@ -1,13 +1,18 @@
 //! The plan's types.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     model::{Connectivity, Family, Labels, Port, RunId},
-    suite::{Denial, EvidenceRule, Location},
+    suite::{Denial, EvidenceRule, Location, ObjectName, PatchBody, Wait},
 };
 
 /// Everything that a run will create and ask.
@@ -37,7 +42,7 @@ impl Plan {
 
     /// All cases in order.
     pub fn cases(&self) -> impl Iterator<Item = &PlannedCase> {
-        self.suites.iter().flat_map(|suite| &suite.cases)
+        self.suites.iter().flat_map(SuitePlan::all_cases)
     }
 }
 
@@ -76,11 +81,95 @@ pub struct SuitePlan {
     pub objects: Vec<PlannedObject>,
     /// The suite's own pods.
     pub pods: Vec<PodIndex>,
-    /// What is asked, in the suite's order.
+    /// What is asked before any step, in the suite's order.
+    pub cases: Vec<PlannedCase>,
+    /// Changes, and what is asked after each; up to the last that has cases.
+    pub steps: Vec<StepPlan>,
+}
+
+/// One step of a suite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepPlan {
+    /// The step's name.
+    pub name: String,
+    /// What is changed, in order.
+    pub changes: Vec<PlannedChange>,
+    /// What is asked once that is done.
     pub cases: Vec<PlannedCase>,
 }
 
+/// One change of a step, by names in the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PlannedChange {
+    /// An object to create, or to replace where this run has created it.
+    Apply(PlannedObject),
+    /// An object to patch.
+    Patch {
+        /// Which; its namespace is the name in the cluster.
+        object: ObjectName,
+        /// How.
+        patch: PatchBody,
+    },
+    /// An object to delete.
+    Delete(ObjectName),
+    /// Labels of probe pods.
+    LabelPods {
+        /// Which pods.
+        pods: Vec<PodIndex>,
+        /// Labels that they get.
+        set: Labels,
+        /// Labels that they lose.
+        remove: BTreeSet<String>,
+    },
+    /// Labels of a namespace.
+    LabelNamespace {
+        /// Its name in the cluster.
+        namespace: String,
+        /// Labels that it gets.
+        set: Labels,
+        /// Labels that it loses.
+        remove: BTreeSet<String>,
+    },
+    /// Probe pods to delete.
+    DeletePods(Vec<PodIndex>),
+    /// Probe pods to launch.
+    CreatePods(Vec<PodIndex>),
+    /// Something to wait for.
+    Wait(Wait),
+}
+
 impl SuitePlan {
+    /// All that is asked, in order.
+    pub fn all_cases(&self) -> impl Iterator<Item = &PlannedCase> {
+        self.cases.iter().chain(self.steps.iter().flat_map(|step| &step.cases))
+    }
+
+    /// The objects of its setup and of all its steps.
+    pub fn all_objects(&self) -> impl Iterator<Item = &PlannedObject> {
+        let changes = self.steps.iter().flat_map(|step| &step.changes);
+        let of_steps = changes.filter_map(|change| match change {
+            PlannedChange::Apply(object) => Some(object),
+            _ => None,
+        });
+        self.objects.iter().chain(of_steps)
+    }
+
+    /// The pods that are launched before the first case.
+    pub fn first_pods(&self) -> Vec<PodIndex> {
+        let later: BTreeSet<PodIndex> = self
+            .steps
+            .iter()
+            .flat_map(|step| &step.changes)
+            .filter_map(|change| match change {
+                PlannedChange::CreatePods(pods) => Some(pods),
+                _ => None,
+            })
+            .flatten()
+            .copied()
+            .collect();
+        self.pods.iter().copied().filter(|pod| !later.contains(pod)).collect()
+    }
+
     /// Namespaces that its objects go to and that it doesn't make, by its setup or as one
     /// of the objects.
     pub fn foreign_namespaces(&self) -> impl Iterator<Item = &str> {
@@ -92,9 +181,9 @@ impl SuitePlan {
                 text(object, "/kind") == Some("Namespace")
                     && text(object, "/metadata/name") == Some(name)
             };
-            self.namespaces.iter().any(|made| made.name == name) || self.objects.iter().any(is)
+            self.namespaces.iter().any(|made| made.name == name) || self.all_objects().any(is)
         };
-        let named = self.objects.iter().filter_map(|object| text(object, "/metadata/namespace"));
+        let named = self.all_objects().filter_map(|object| text(object, "/metadata/namespace"));
         named.filter(move |name| !is_made(name))
     }
 }
@@ -182,6 +271,8 @@ impl fmt::Display for CaseId {
 pub struct PlannedCase {
     /// Unique in the plan.
     pub id: CaseId,
+    /// The step that it belongs to; `base` for the cases before any.
+    pub step: String,
     /// The case's name in its suite.
     pub name: String,
     /// The source peer's name in the suite.

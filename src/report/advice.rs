@@ -108,6 +108,7 @@ pub(super) fn next(
             "Give it more time: a longer `within`, or a longer --deadline.".to_owned()
         }
         Reason::NotAsked { .. }
+        | Reason::NotChanged { .. }
         | Reason::Answered { .. }
         | Reason::ForeignAnswered { .. }
         | Reason::HandshakeOnly

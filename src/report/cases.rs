@@ -33,7 +33,11 @@ fn rows(report: &Report, short: bool) -> Vec<Vec<Cell>> {
         // The names of both ends, which one of many cases has in its own, stand beside it.
         let ends = format!("-{}-{}", info.from, info.to);
         let name = info.name.strip_suffix(&ends).filter(|_| short).unwrap_or(&info.name);
-        let name = if several { format!("{}/{name}", info.suite) } else { name.to_owned() };
+        let name = match info.step.as_str() {
+            "base" => name.to_owned(),
+            step => format!("{step}/{name}"),
+        };
+        let name = if several { format!("{}/{name}", info.suite) } else { name };
         let port =
             if families { format!("{} {}", info.port, info.family) } else { info.port.to_string() };
         let seen = match outcome.and_then(|outcome| outcome.seen.as_ref()) {

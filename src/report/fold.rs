@@ -23,6 +23,8 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// The canaries that were decided; of one tried twice the last word.
     pub canaries: Vec<Canary>,
+    /// True if something of somebody else's could not be put back as it was.
+    pub not_undone: bool,
     /// What told the run to stop; a signal outweighs the others.
     pub interrupted: Option<Interruption>,
     /// Why the run could not go on.
@@ -175,7 +177,16 @@ impl Report {
                 self.swept = Some(Swept { removed: *removed, left: left.clone(), kept: *kept });
             }
             Event::RunFinished { complete } => self.complete = Some(*complete),
-            Event::Progress { .. } | Event::Round { .. } => {}
+            Event::Undone { restored: _, kept, failed } => {
+                let kept = kept.iter().map(|what| (what, "compare it with what it should be"));
+                let failed = failed.iter().map(|what| (what, "`netproof cleanup` tries again"));
+                self.warnings.extend(kept.chain(failed.clone()).map(|(message, remedy)| Warning {
+                    message: message.clone(),
+                    remedy: Some(remedy.to_owned()),
+                }));
+                self.not_undone |= failed.len() > 0;
+            }
+            Event::Progress { .. } | Event::Round { .. } | Event::Changed { .. } => {}
         }
     }
 
@@ -221,6 +232,7 @@ impl Report {
     pub fn is_complete(&self) -> bool {
         self.complete == Some(true)
             && self.aborted.is_none()
+            && !self.not_undone
             && self.cases.iter().all(|case| case.outcome.is_some())
     }
 

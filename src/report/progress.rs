@@ -71,11 +71,15 @@ impl Writer for ProgressWriter {
                 let ending = summary::ending(report).unwrap_or_default();
                 self.say(format!("{ending}; removing what the run created"));
             }
+            Event::Changed { suite, step, change } => {
+                self.say(format!("{suite} {step}: {change}{open}"));
+            }
             Event::RunFinished { .. } => self.line.finish_and_clear(),
             Event::RunStarted { .. }
             | Event::Warning { .. }
             | Event::Canary { .. }
             | Event::CaseJudged { .. }
+            | Event::Undone { .. }
             | Event::Swept { .. } => {}
         }
         Ok(())

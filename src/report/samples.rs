@@ -26,6 +26,7 @@ pub(super) fn records(events: impl IntoIterator<Item = Event>) -> Vec<Record> {
 
 pub(super) fn info(from: &str, to: &str, expect: Connectivity) -> CaseInfo {
     CaseInfo {
+        step: "base".to_owned(),
         id: CaseId(format!("shop/base/{from}-{to}/main/ipv4")),
         suite: "shop".to_owned(),
         name: format!("{from}-{to}"),

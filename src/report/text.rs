@@ -284,9 +284,12 @@ fn shared_reason(case: &ReportedCase, enforcement: &Enforcement) -> Option<Strin
         return Some("the run ended before it was judged".to_owned());
     };
     match (&outcome.judgement.reason, enforcement) {
-        (reason @ (Reason::NotSettled { .. } | Reason::NotAsked { .. }), _) => {
-            Some(reason.to_string())
-        }
+        (
+            reason @ (Reason::NotSettled { .. }
+            | Reason::NotAsked { .. }
+            | Reason::NotChanged { .. }),
+            _,
+        ) => Some(reason.to_string()),
         (Reason::Connected { .. }, Enforcement::Not { .. }) => {
             Some("connected, as it must where the CNI enforces nothing".to_owned())
         }

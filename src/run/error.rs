@@ -14,6 +14,14 @@ pub enum RunError {
     /// Probe pods did not become ready.
     #[error("{0}")]
     NotReady(NotReady),
+    /// A label that the server had taken was not seen on the pod.
+    #[error("label pod {namespace}/{pod}: the server took the labels, and does not show them")]
+    Relabelled {
+        /// The pod's namespace.
+        namespace: String,
+        /// Its name.
+        pod: String,
+    },
     /// An agent gave no sign of life.
     #[error(transparent)]
     Session(#[from] cluster::SessionError),
@@ -40,7 +48,7 @@ impl RunError {
             Self::Cluster(error) => error.remedy(),
             Self::NotReady(not_ready) => not_ready.remedy().map(str::to_owned),
             Self::Session(error) => error.remedy.clone(),
-            Self::LeaseLost(_) | Self::Panic(_) => None,
+            Self::LeaseLost(_) | Self::Panic(_) | Self::Relabelled { .. } => None,
         }
     }
 

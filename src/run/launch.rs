@@ -48,7 +48,7 @@ impl Runner<'_> {
             self.progress(Stage::Create, Some(suite), done, suite.objects.len()).await;
             written = Some(self.context.apply(object).await?.written);
         }
-        self.create_pods(&suite.pods, adopted).await?;
+        self.create_pods(&suite.first_pods(), adopted).await?;
         Ok(written)
     }
 

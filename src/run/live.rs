@@ -14,8 +14,8 @@ use rand::RngExt;
 use super::dial::{Dial, Dialled, Seen, seen};
 use crate::{
     cluster::{PodState, Pods, Session},
-    model::Family,
-    plan::{Plan, PodIndex},
+    model::{Family, Labels},
+    plan::{Plan, PlannedPod, PodIndex},
     verdict::Observation,
 };
 
@@ -27,6 +27,8 @@ const BATCH_MARGIN: Duration = Duration::from_secs(10);
 pub(super) struct Live<'a> {
     pub plan: &'a Plan,
     pub pods: Pods,
+    /// Labels that a step has given to pods.
+    labels: BTreeMap<PodIndex, Labels>,
     sessions: BTreeMap<PodIndex, Session>,
     next: AtomicU64,
     rate: Option<u32>,
@@ -34,11 +36,28 @@ pub(super) struct Live<'a> {
 
 impl<'a> Live<'a> {
     pub fn new(plan: &'a Plan, pods: Pods, rate: Option<u32>) -> Self {
-        Self { plan, pods, sessions: BTreeMap::new(), next: AtomicU64::new(1), rate }
+        Self {
+            plan,
+            pods,
+            labels: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            next: AtomicU64::new(1),
+            rate,
+        }
     }
 
     pub fn add(&mut self, pod: PodIndex, session: Session) {
         self.sessions.insert(pod, session);
+    }
+
+    /// The labels that a pod has by now, netproof's own apart.
+    pub fn labels(&self, pod: PodIndex) -> &Labels {
+        self.labels.get(&pod).unwrap_or(&self.plan.pod(pod).labels)
+    }
+
+    /// Notes that a step has given a pod other labels.
+    pub fn relabel(&mut self, pod: PodIndex, labels: Labels) {
+        self.labels.insert(pod, labels);
     }
 
     /// Forgets the sessions of pods that are about to be removed.
@@ -66,7 +85,8 @@ impl<'a> Live<'a> {
     /// How a pod differs from what the plan says, if it does.
     pub fn difference(&self, pod: PodIndex) -> Option<String> {
         let planned = self.plan.pod(pod);
-        let differences = self.state(pod)?.differs_from(planned);
+        let planned = PlannedPod { labels: self.labels(pod).clone(), ..planned.clone() };
+        let differences = self.state(pod)?.differs_from(&planned);
         (!differences.is_empty())
             .then(|| format!("pod {}: {}", planned.name, differences.join("; ")))
     }

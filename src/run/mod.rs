@@ -8,6 +8,7 @@
 //! ```
 
 mod asked;
+mod change;
 mod controls;
 mod dial;
 mod error;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cluster::RunContext,
     model::Connectivity,
-    plan::{Destination, PodIndex, SuitePlan},
+    plan::{Destination, PlannedCase, PodIndex},
     verdict::{Claim, Controls, Judgement, Observation, Verdict, judge},
 };
 
@@ -42,12 +42,12 @@ pub(super) struct CaseRound {
 pub(super) async fn ask<'a>(
     context: &RunContext,
     live: &Live<'_>,
-    suite: &'a SuitePlan,
+    cases: &'a [PlannedCase],
     timing: netproof_probe::wire::Timing,
 ) -> Round<'a> {
-    let services = services(context, suite).await;
+    let services = services(context, cases).await;
     let asked: Vec<Asked<'a>> =
-        suite.cases.iter().map(|case| Asked::new(live, case, &services)).collect();
+        cases.iter().map(|case| Asked::new(live, case, &services)).collect();
     let listeners = asked.iter().flat_map(Asked::listeners).cloned().collect();
     let questions = asked.iter().flat_map(Asked::questions).cloned().collect();
 
@@ -147,9 +147,8 @@ impl Round<'_> {
     }
 }
 
-async fn services(context: &RunContext, suite: &SuitePlan) -> Services {
-    let names: BTreeSet<(String, String)> = suite
-        .cases
+async fn services(context: &RunContext, cases: &[PlannedCase]) -> Services {
+    let names: BTreeSet<(String, String)> = cases
         .iter()
         .filter_map(|case| match &case.destination {
             Destination::Service { namespace, name } => Some((namespace.clone(), name.clone())),

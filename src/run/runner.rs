@@ -57,6 +57,7 @@ fn started(plan: &Plan, cluster: ClusterInfo) -> Event {
     let case = |suite: &SuitePlan, case: &PlannedCase| CaseInfo {
         id: case.id.clone(),
         suite: suite.name.clone(),
+        step: case.step.clone(),
         name: case.name.clone(),
         from: case.from.clone(),
         to: case.to.clone(),
@@ -76,10 +77,30 @@ fn started(plan: &Plan, cluster: ClusterInfo) -> Event {
         cases: plan
             .suites
             .iter()
-            .flat_map(|suite| suite.cases.iter().map(|each| case(suite, each)))
+            .flat_map(|suite| suite.all_cases().map(|each| case(suite, each)))
             .collect(),
         filtered_out: plan.filtered_out,
     }
+}
+
+/// The name of the step that top-level cases make.
+const BASE: &str = "base";
+
+/// The canaries once they were tried, and whether their policies stand.
+#[derive(Default)]
+struct Canaries {
+    marker: Option<Marker>,
+    closed: bool,
+}
+
+/// What is asked in one step.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    suite: &'a SuitePlan,
+    step: &'a str,
+    cases: &'a [PlannedCase],
+    /// The API server's answer to the step's last write; none where it wrote nothing.
+    written: Option<Instant>,
 }
 
 /// A run under way.
@@ -88,7 +109,7 @@ pub(super) struct Runner<'a> {
     pub plan: &'a Plan,
     pub options: &'a Options,
     pub events: &'a EventSender,
-    stop: &'a Stop,
+    pub stop: &'a Stop,
     origin: Instant,
 }
 
@@ -162,10 +183,9 @@ impl Runner<'_> {
         let mut live = Live::new(self.plan, pods, self.options.rate);
         let control_pods: Vec<PodIndex> =
             self.all_pods().filter(|pod| !self.is_of_a_suite(*pod)).collect();
-        let mut marker: Option<Marker> = None;
-        let mut closed = false;
+        let mut canaries = Canaries::default();
         for (place, suite) in self.plan.suites.iter().enumerate() {
-            let mut launched = suite.pods.clone();
+            let mut launched = suite.first_pods();
             let written = if place == 0 {
                 launched.extend(&control_pods);
                 let (written, ()) = tokio::try_join!(
@@ -178,16 +198,28 @@ impl Runner<'_> {
             };
             self.ready(&live.pods, suite, &launched).await?;
             self.open_sessions(&mut live, &launched, cancel).await?;
-            let askable = self.askable(&live, suite).await;
-            if !askable.cases.is_empty() {
-                let marker = match &mut marker {
-                    Some(marker) => marker,
-                    None => marker.insert(self.first_canaries(&live).await),
+            let base = Asking { suite, step: BASE, cases: &suite.cases, written };
+            self.ask(base, &live, &mut canaries).await?;
+            for (number, step) in suite.steps.iter().enumerate() {
+                if self.stop.is_stopped() {
+                    self.not_run(suite.steps[number..].iter().flat_map(|step| &step.cases)).await;
+                    break;
+                }
+                let changes = self.change(suite, step, &mut live, adopted, cancel);
+                let written = match changes.await {
+                    Ok(written) => written,
+                    Err(error) => {
+                        self.not_changed(&suite.steps[number..], &error).await;
+                        break;
+                    }
                 };
-                self.step(&askable, &live, marker, &mut closed, written).await?;
+                let asking = Asking { suite, step: &step.name, cases: &step.cases, written };
+                self.ask(asking, &live, &mut canaries).await?;
             }
+            self.undo().await;
             if self.stop.is_stopped() {
-                self.not_run(&self.plan.suites[place + 1..]).await;
+                let rest = &self.plan.suites[place + 1..];
+                self.not_run(rest.iter().flat_map(SuitePlan::all_cases)).await;
                 return Ok(());
             }
             if place + 1 < self.plan.suites.len() && !self.options.keep {
@@ -198,15 +230,32 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// The suite without the cases of an IP family that no pod of the run has. Those are
+    /// Asks the cases of a step, after the canaries were tried.
+    async fn ask(
+        &self,
+        asking: Asking<'_>,
+        live: &Live<'_>,
+        canaries: &mut Canaries,
+    ) -> Result<(), RunError> {
+        let askable = self.askable(live, asking.cases).await;
+        if askable.is_empty() {
+            return Ok(());
+        }
+        let marker = match &mut canaries.marker {
+            Some(marker) => marker,
+            None => canaries.marker.insert(self.first_canaries(live).await),
+        };
+        let asking = Asking { cases: &askable, ..asking };
+        self.step(asking, live, marker, &mut canaries.closed).await
+    }
+
+    /// The cases without those of an IP family that no pod of the run has. Those are
     /// told as not run: nothing was claimed about a family that isn't there. A single pod
     /// without an address is another matter, and no reason to be silent.
-    async fn askable(&self, live: &Live<'_>, suite: &SuitePlan) -> SuitePlan {
-        let mut askable = suite.clone();
+    async fn askable(&self, live: &Live<'_>, cases: &[PlannedCase]) -> Vec<PlannedCase> {
         let is_there = |family| self.all_pods().any(|pod| live.address(pod, family).is_some());
-        let (cases, lacking): (_, Vec<PlannedCase>) =
-            suite.cases.iter().cloned().partition(|case| is_there(case.family));
-        askable.cases = cases;
+        let (askable, lacking): (_, Vec<PlannedCase>) =
+            cases.iter().cloned().partition(|case| is_there(case.family));
         for case in lacking {
             let because = format!("the cluster's pods have no {} address", case.family);
             let outcome = CaseOutcome::without_rounds(Judgement::not_run(because));
@@ -229,23 +278,24 @@ impl Runner<'_> {
 
     async fn step(
         &self,
-        suite: &SuitePlan,
+        asking: Asking<'_>,
         live: &Live<'_>,
         marker: &Marker,
         closed: &mut bool,
-        written: Option<Instant>,
     ) -> Result<(), RunError> {
         let (bite, bitten) = watch::channel(Bite::Pending);
         let step = Step {
             context: self.context,
             live,
-            suite,
+            suite: &asking.suite.name,
+            name: asking.step,
+            cases: asking.cases,
             marker,
             options: self.options,
             stop: self.stop,
             events: self.events,
             origin: self.origin,
-            written,
+            written: asking.written,
         };
         if *closed {
             let written = self.context.delete_canary_policies(self.plan).await?;
@@ -265,9 +315,9 @@ impl Runner<'_> {
         Ok(())
     }
 
-    async fn not_run(&self, suites: &[SuitePlan]) {
+    async fn not_run(&self, cases: impl Iterator<Item = &PlannedCase>) {
         let because = self.stop.reason().map_or("the run ended first", cut);
-        for case in suites.iter().flat_map(|suite| &suite.cases) {
+        for case in cases {
             let outcome = CaseOutcome::without_rounds(Judgement::not_run(because));
             let event = Event::CaseJudged { id: case.id.clone(), outcome: Box::new(outcome) };
             self.events.send(event).await;
@@ -303,10 +353,13 @@ impl Runner<'_> {
             )
             .collect();
         if self.options.keep {
+            // The run's own things may stay for a look; others' are put back in any case.
+            self.undo().await;
             self.events.send(Event::Swept { removed: 0, left: created, kept: true }).await;
             return;
         }
         self.progress(Stage::Sweep, None, 0, 1).await;
+        self.undo().await;
         let suites = self.plan.suites.iter().flat_map(|suite| self.used_namespaces(suite));
         let control = &self.plan.control_namespace;
         let control = (!control.created).then(|| control.name.clone());

@@ -17,16 +17,13 @@ use super::{
 use crate::{
     cluster::RunContext,
     event::{CaseOutcome, Endpoints, Event, Interruption},
-    plan::{Destination, PlannedCase, SuitePlan},
+    plan::{Destination, PlannedCase},
     report::EventSender,
     verdict::{
         AnsweredBy, Expectation, Judgement, Observation, RoundTimes, Settled, Settling, Sighting,
         Verdict,
     },
 };
-
-/// The name of the step that top-level cases make.
-const BASE: &str = "base";
 
 /// How long the first round waits for the marker, so that it may count at once.
 const HEAD_START: Duration = Duration::from_millis(300);
@@ -35,7 +32,11 @@ const HEAD_START: Duration = Duration::from_millis(300);
 pub(super) struct Step<'a> {
     pub context: &'a RunContext,
     pub live: &'a Live<'a>,
-    pub suite: &'a SuitePlan,
+    /// The suite's name.
+    pub suite: &'a str,
+    /// The step's name.
+    pub name: &'a str,
+    pub cases: &'a [PlannedCase],
     pub marker: &'a Marker,
     pub options: &'a Options,
     pub stop: &'a Stop,
@@ -57,7 +58,7 @@ impl Step<'_> {
         let mut last: Vec<CaseRound> = Vec::new();
         let mut settling: Option<Settling> = None;
         while !self.stop.is_stopped() {
-            let asked = round::ask(self.context, self.live, self.suite, self.options.timing);
+            let asked = round::ask(self.context, self.live, self.cases, self.options.timing);
             let round = tokio::select! {
                 round = asked => round,
                 () = self.stop.stopped() => break,
@@ -87,8 +88,8 @@ impl Step<'_> {
             let sightings = last.iter().map(|case| self.sighting(case)).collect();
             let done = settling.round(times, sightings);
             let event = Event::Round {
-                suite: self.suite.name.clone(),
-                step: BASE.to_owned(),
+                suite: self.suite.to_owned(),
+                step: self.name.to_owned(),
                 number: settling.rounds(),
                 as_expected: settling.as_expected(),
                 total: last.len(),
@@ -123,14 +124,14 @@ impl Step<'_> {
             // No marker tells when changes have arrived: only the budget bounds that.
             Bite::Never => {
                 let Some(written) = self.written else { return true };
-                let longest = self.suite.cases.iter().map(|case| case.within).max();
+                let longest = self.cases.iter().map(|case| case.within).max();
                 started >= written.max(began) + longest.unwrap_or_default()
             }
         }
     }
 
     fn expect(&self, cases: &[CaseRound], began: Instant) -> Vec<Expectation> {
-        let planned = self.suite.cases.iter().zip(cases);
+        let planned = self.cases.iter().zip(cases);
         planned
             .map(|(planned, case)| Expectation {
                 claim: case.claim.clone(),
@@ -169,7 +170,7 @@ impl Step<'_> {
     async fn report(&self, settling: Option<Settling>, last: Vec<CaseRound>, began: Instant) {
         let cut = self.stop.reason().map(cut);
         let Some(settling) = settling else {
-            for case in &self.suite.cases {
+            for case in self.cases {
                 let judgement = Judgement::not_run(cut.unwrap_or("no round took place"));
                 self.judged(case, CaseOutcome::without_rounds(judgement)).await;
             }
@@ -177,7 +178,7 @@ impl Step<'_> {
         };
         let proves_nothing = self.marker.some_node_enforces_nothing();
         let settled = settling.finish(cut);
-        for ((case, settled), round) in self.suite.cases.iter().zip(settled).zip(last) {
+        for ((case, settled), round) in self.cases.iter().zip(settled).zip(last) {
             let outcome = self.outcome(case, settled, round, proves_nothing, began);
             self.judged(case, outcome).await;
         }
@@ -232,9 +233,9 @@ impl Step<'_> {
             let seen_as = format!("; the listener saw {}: source NAT on the way", saw.ip());
             endpoints.source.push_str(&seen_as);
         }
-        endpoints.labels.insert("source".to_owned(), words(&source.labels));
+        endpoints.labels.insert("source".to_owned(), words(self.live.labels(case.source)));
         if let Destination::Pod(pod) = case.destination {
-            let labels = words(&self.live.plan.pod(pod).labels);
+            let labels = words(self.live.labels(pod));
             endpoints.labels.insert("destination".to_owned(), labels);
         }
         endpoints

@@ -13,7 +13,8 @@ use super::{
     reader::{Reader, Word},
     scope::Scope,
     services::Services,
-    types::{Manifest, Peer, Setup, SetupNamespace, Suite},
+    steps::{check_removed_labels, lives, manifest, read_steps},
+    types::{Case, Peer, Setup, SetupNamespace, Step, Suite},
     words::{DNS_LABEL, PEER_NAME, is_dns_label, is_peer_name},
 };
 use crate::model::Port;
@@ -39,46 +40,66 @@ pub(super) fn read_suite(
     let setup = fields.optional("setup");
     let peers = fields.required("peers");
     let (cases, tables) = (fields.optional("cases"), fields.optional("tables"));
-    let steps = fields.key_span("steps");
+    let steps = fields.optional("steps");
     let span = fields.span.clone();
     let tables_first = fields.key_span("tables").zip(fields.key_span("cases"));
     let tables_first = tables_first.is_some_and(|(tables, cases)| tables.start < cases.start);
     let before = reader.mistakes.len();
-    fields.finish(reader, &["steps"]);
+    fields.finish(reader, &[]);
     let misspelt = reader.mistakes.len() > before;
-    if let Some(span) = steps {
-        reader.mistake(span, "steps are not part of this version");
-    }
 
     let (name, description) = metadata.map(|node| read_metadata(reader, node)).unwrap_or_default();
     let (within, default_ports) =
         defaults.map(|node| read_defaults(reader, node)).unwrap_or_default();
     let (namespaces, bundles, complete) = read_setup(reader, setup, read);
     let peers = peers.map(|node| read_peers(reader, node, &default_ports, &namespaces));
-    let services = complete.then(|| Services::of(&bundles));
-    let scope = Scope { peers, default_ports, namespaces, services };
+    let mut scope = Scope {
+        peers,
+        default_ports,
+        namespaces,
+        services: None,
+        changes: Vec::new(),
+        lives: BTreeMap::new(),
+        step: None,
+        within: None,
+    };
+    let manifests = ManifestReader { namespaces: &scope.namespaces, read };
+    let drafts = steps.map(|node| read_steps(reader, &scope, &manifests, node)).unwrap_or_default();
+    check_removed_labels(reader, &scope, &drafts);
+    let complete = complete && drafts.iter().all(|draft| draft.complete);
+    scope.lives = lives(&drafts);
+    scope.changes = drafts.iter().map(|draft| draft.changes.clone()).collect();
+    // A peer may be a Service that only a step brings.
+    let of_steps = || drafts.iter().flat_map(|draft| &draft.bundles);
+    scope.services = complete.then(|| Services::of(bundles.iter().chain(of_steps())));
     if let Some(node) = node.get("peers") {
         check_namespaces(reader, &scope, node);
     }
-
-    let mut claims = cases.map(|node| read_cases(reader, &scope, node)).unwrap_or_default();
-    let of_tables = tables.map(|node| read_tables(reader, &scope, node)).unwrap_or_default();
-    // Reports list cases as the file does.
-    claims.splice(if tables_first { 0..0 } else { claims.len()..claims.len() }, of_tables);
+    scope.services = complete.then(|| Services::of(&bundles));
+    let base = read_claims(reader, &scope, cases, tables, tables_first);
+    let mut steps = Vec::new();
+    for (place, draft) in drafts.iter().enumerate() {
+        scope.step = Some(place);
+        scope.within = draft.within;
+        let so_far = drafts[..=place].iter().flat_map(|draft| &draft.bundles);
+        scope.services = complete.then(|| Services::of(bundles.iter().chain(so_far)));
+        let cases = read_claims(reader, &scope, draft.cases, draft.tables, draft.tables_first);
+        let name = draft.name.as_ref().map(|name| name.text.clone()).unwrap_or_default();
+        steps.push(Step { name, changes: draft.changes.clone(), cases });
+    }
     let empty = |list: Option<&Node>| match list.map(|node| &node.kind) {
         Some(NodeKind::List(items)) => items.is_empty(),
         _ => list.is_none_or(Node::is_null),
     };
-    if empty(cases) && empty(tables) && steps.is_none() && !misspelt {
+    if empty(cases) && empty(tables) && drafts.is_empty() && !misspelt {
         reader.mistake(&span, "this suite has no cases").help("it needs `cases` or `tables`");
     }
-    let cases = expand(reader, &scope, claims);
     let suite = name.clone().map(|name| Suite {
         name: name.text,
         description,
         setup: Setup {
             namespaces: scope.namespaces,
-            manifests: bundles.into_iter().map(manifest).collect(),
+            manifests: bundles.iter().map(manifest).collect(),
         },
         peers: scope
             .peers
@@ -86,15 +107,26 @@ pub(super) fn read_suite(
             .flatten()
             .filter_map(|(name, peer)| Some((name, peer?)))
             .collect(),
-        cases,
+        cases: base,
+        steps,
         within: within.unwrap_or(WITHIN),
     });
     (suite, name)
 }
 
-fn manifest(bundle: Bundle) -> Manifest {
-    let objects = bundle.objects.into_iter().map(|object| object.value).collect();
-    Manifest { source: bundle.source, objects }
+/// The cases of one step, in the order of the file.
+fn read_claims(
+    reader: &mut Reader,
+    scope: &Scope,
+    cases: Option<&Node>,
+    tables: Option<&Node>,
+    tables_first: bool,
+) -> Vec<Case> {
+    let mut claims = cases.map(|node| read_cases(reader, scope, node)).unwrap_or_default();
+    let of_tables = tables.map(|node| read_tables(reader, scope, node)).unwrap_or_default();
+    // Reports list cases as the file does.
+    claims.splice(if tables_first { 0..0 } else { claims.len()..claims.len() }, of_tables);
+    expand(reader, scope, claims)
 }
 
 /// Whether the document means to be a suite; a misspelt one does.

@@ -47,7 +47,7 @@ pub(super) fn expand(reader: &mut Reader, scope: &Scope, claims: Vec<Claim>) -> 
             }
             for word in &claim.ports {
                 let Some(port) = resolve_port(reader, scope, pair, word) else { continue };
-                let case = case(reader, pair, port, &claim.options);
+                let case = case(reader, scope, pair, port, &claim.options);
                 let id = (case.name.clone(), case.port.label.clone());
                 let same = ids.entry(id).or_default();
                 let twin = same.iter().find(|(family, _)| {
@@ -68,7 +68,7 @@ pub(super) fn expand(reader: &mut Reader, scope: &Scope, claims: Vec<Claim>) -> 
     cases
 }
 
-fn case(reader: &Reader, pair: &Pair, port: CasePort, options: &Options) -> Case {
+fn case(reader: &Reader, scope: &Scope, pair: &Pair, port: CasePort, options: &Options) -> Case {
     // In a table, what is said about denials says nothing about the allows beside them.
     let denied = pair.expect == Connectivity::Blocked;
     Case {
@@ -77,7 +77,7 @@ fn case(reader: &Reader, pair: &Pair, port: CasePort, options: &Options) -> Case
         to: pair.to.clone(),
         port,
         expect: pair.expect,
-        within: options.within,
+        within: options.within.or(scope.within),
         family: options.family,
         because: options.because.clone(),
         evidence: if denied { options.evidence } else { EvidenceRule::Controls },
@@ -92,6 +92,15 @@ fn check_pair(reader: &mut Reader, scope: &Scope, pair: &Pair, options: &Options
     let (Some(source), Some(destination)) = (scope.pod(&pair.from), scope.peer(&pair.to)) else {
         return false;
     };
+    for name in [&pair.from, &pair.to] {
+        if !scope.is_there(name) {
+            let message = format!("`{name}` isn't there in this step");
+            reader
+                .mistake(&pair.span, message)
+                .help("a peer that a step creates is not there before it, nor after its deletion");
+            return false;
+        }
+    }
     if scope.same_pod(&pair.from, &pair.to) {
         let mistake = reader.mistake(&pair.span, "a pod can always reach itself");
         if pair.from == pair.to {
@@ -147,12 +156,14 @@ fn check_hairpin(
     let own = scope.namespaces.contains_key(&peer.namespace);
     let others = scope.pods().any(|name| {
         !scope.same_pod(name, &pair.from)
-            && scope.pod(name).is_some_and(|pod| service.selects(&pod.namespace, &pod.labels))
+            && scope
+                .pod(name)
+                .is_some_and(|pod| service.selects(&pod.namespace, &scope.labels(name)))
     });
     if !own
         || others
         || services.has_application_pods(service)
-        || !service.selects(&source.namespace, &source.labels)
+        || !service.selects(&source.namespace, &scope.labels(&pair.from))
     {
         return true;
     }
@@ -299,9 +310,9 @@ fn check_service(
 fn spoken(scope: &Scope, service: &Service, port: &ServicePort, otherwise: Protocol) -> Protocol {
     let mut found = scope
         .pods()
-        .filter_map(|name| scope.pod(name))
-        .filter(|pod| service.selects(&pod.namespace, &pod.labels))
-        .map(|pod| match &port.target {
+        .filter_map(|name| Some((scope.pod(name)?, scope.labels(name))))
+        .filter(|(pod, labels)| service.selects(&pod.namespace, labels))
+        .map(|(pod, _)| match &port.target {
             Value::String(name) => pod.ports.get(name).copied(),
             target => pod
                 .ports

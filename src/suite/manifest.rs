@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Kinds that live in a namespace, of those that suites commonly bring.
-const NAMESPACED: [&str; 25] = [
+pub(super) const NAMESPACED: [&str; 25] = [
     "ConfigMap",
     "CronJob",
     "DaemonSet",
@@ -59,6 +59,10 @@ impl Object {
             .try_fold(&self.value, |value, key| value.get(key))
             .and_then(Value::as_str)
             .unwrap_or_default()
+    }
+
+    pub(super) fn api_version(&self) -> &str {
+        self.text(&["apiVersion"])
     }
 
     pub(super) fn kind(&self) -> &str {
@@ -138,7 +142,7 @@ impl ManifestReader<'_> {
         }
     }
 
-    fn file(&self, reader: &mut Reader, path: &Node) -> Option<Bundle> {
+    pub(super) fn file(&self, reader: &mut Reader, path: &Node) -> Option<Bundle> {
         let word = reader.text(path, "a path")?;
         let beside = Path::new(&reader.source.name).parent().unwrap_or(Path::new(""));
         let place = beside.join(&word.text).display().to_string();
@@ -238,7 +242,7 @@ impl ManifestReader<'_> {
     }
 
     /// Every `${namespace:…}` has to name one of the suite's namespaces.
-    fn check_references(&self, reader: &mut Reader, node: &Node) {
+    pub(super) fn check_references(&self, reader: &mut Reader, node: &Node) {
         match &node.kind {
             NodeKind::List(items) => {
                 items.iter().for_each(|item| self.check_references(reader, item));

@@ -7,6 +7,7 @@
 //! Everything but `loader` is pure. No reading stops at the first mistake: each is noted
 //! at its place, and [`Suite`] only comes of a file that has none.
 
+mod change;
 mod claims;
 mod document;
 mod expand;
@@ -18,26 +19,31 @@ mod namespaces;
 pub(crate) mod nearest;
 mod network_policy;
 mod node;
+mod objects;
 mod parse;
+mod patch;
 mod peers;
 mod ports;
 mod reader;
 mod scope;
 mod services;
 mod source;
+mod steps;
 mod table;
 mod tree;
 mod types;
+mod wait;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
+pub use change::{Change, Labelled, ObjectName, PatchBody, Wait, relabelled, same_fate};
 pub use loader::load;
 pub use mistake::{Mistake, Mistakes};
 pub use namespaces::{replace_namespace_references, rewrite_namespaces};
 pub use parse::parse;
 pub use types::{
     Case, CasePort, Denial, EvidenceRule, Location, Manifest, Peer, PodPeer, ServicePeer, Setup,
-    SetupNamespace, Suite,
+    SetupNamespace, Step, Suite,
 };

@@ -1,15 +1,17 @@
 //! What the claims of a suite may name: its peers, ports and Services.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
+    change::{Change, Labelled, relabelled, same_fate},
     claims::{no_source, unknown_peer},
     reader::{Reader, Word},
     services::Services,
     source::Span,
+    steps::Life,
     types::{Peer, PodPeer, SetupNamespace},
 };
-use crate::model::Port;
+use crate::model::{Labels, Port};
 
 /// A suite may not claim more than this; nobody would wait for it.
 const MOST_CASES: usize = 100_000;
@@ -25,6 +27,14 @@ pub(super) struct Scope {
     pub(super) namespaces: BTreeMap<String, SetupNamespace>,
     /// What `setup.manifests` define; None where they couldn't all be read.
     pub(super) services: Option<Services>,
+    /// What each step changes.
+    pub(super) changes: Vec<Vec<Change>>,
+    /// Of the peers that some step creates or deletes.
+    pub(super) lives: BTreeMap<String, Life>,
+    /// The step whose claims are being read; none before all.
+    pub(super) step: Option<usize>,
+    /// That step's `within`.
+    pub(super) within: Option<Duration>,
 }
 
 impl Scope {
@@ -41,10 +51,30 @@ impl Scope {
         }
     }
 
-    /// The names of all pod peers.
+    /// The names of all pod peers that are there in this step.
     pub(super) fn pods(&self) -> impl Iterator<Item = &str> {
         let peers = self.peers.iter().flatten();
-        peers.filter(|(_, peer)| matches!(peer, Some(Peer::Pod(_)))).map(|(name, _)| name.as_str())
+        let pods = peers.filter(|(_, peer)| matches!(peer, Some(Peer::Pod(_))));
+        pods.map(|(name, _)| name.as_str()).filter(|name| self.is_there(name))
+    }
+
+    /// Whether a peer is there in this step.
+    pub(super) fn is_there(&self, name: &str) -> bool {
+        self.lives.get(name).copied().unwrap_or_default().covers(self.step)
+    }
+
+    /// The labels that a pod peer has by this step.
+    pub(super) fn labels(&self, name: &str) -> Labels {
+        let mut labels = self.pod(name).map(|pod| pod.labels.clone()).unwrap_or_default();
+        let so_far = self.step.map_or(0, |step| step + 1).min(self.changes.len());
+        for change in self.changes[..so_far].iter().flatten() {
+            if let Change::Label { of: Labelled::Peer(peer), set, remove } = change
+                && peer == name
+            {
+                labels = relabelled(&labels, set, remove);
+            }
+        }
+        labels
     }
 
     /// Whether there is a peer of that name; notes a mistake if there is none.
@@ -68,13 +98,29 @@ impl Scope {
         reader.mistakes.len() == before
     }
 
+    /// Whether there is a pod peer of that name, as which it need not dial; notes a mistake.
+    pub(super) fn check_pod(&self, reader: &mut Reader, word: &Word) -> bool {
+        if !self.check_peer(reader, word) {
+            return false;
+        }
+        let is_pod = self.peer(&word.text).is_none_or(|peer| matches!(peer, Peer::Pod(_)));
+        if !is_pod {
+            reader.mistake(&word.span, format!("`{}` is no pod peer", word.text));
+        }
+        is_pod
+    }
+
     /// Whether two names stand for one launched pod: one identity, one pod. Ports that
     /// no single pod can listen on make two of it, and so do annotations.
     pub(super) fn same_pod(&self, one: &str, other: &str) -> bool {
         if one == other {
             return true;
         }
+        let (one_name, other_name) = (one, other);
         let (Some(one), Some(other)) = (self.pod(one), self.pod(other)) else { return false };
+        if !same_fate(self.changes.iter().map(Vec::as_slice), one_name, other_name) {
+            return false;
+        }
         let PodPeer { namespace, labels, service_account, ports, node, annotations } = one;
         *namespace == other.namespace
             && *labels == other.labels

@@ -82,9 +82,9 @@ pub(super) struct Services {
 }
 
 impl Services {
-    pub(super) fn of(bundles: &[Bundle]) -> Self {
+    pub(super) fn of<'b>(bundles: impl IntoIterator<Item = &'b Bundle>) -> Self {
         let mut found = Self::default();
-        for object in bundles.iter().flat_map(|bundle| &bundle.objects) {
+        for object in bundles.into_iter().flat_map(|bundle| &bundle.objects) {
             found.services.extend(Service::of(object));
             let spec = &object.value["spec"];
             let template = match object.kind() {
@@ -100,7 +100,8 @@ impl Services {
     }
 
     pub(super) fn get(&self, namespace: &str, name: &str) -> Option<&Service> {
-        self.services.iter().find(|one| one.namespace == namespace && one.name == name)
+        // A later step's definition replaces an earlier one.
+        self.services.iter().rfind(|one| one.namespace == namespace && one.name == name)
     }
 
     /// The names of the Services in a namespace.

@@ -81,3 +81,4 @@ mod laws;
 mod manifests;
 mod shapes;
 mod shipped;
+mod steps;

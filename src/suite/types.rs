@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use crate::model::{Connectivity, Family, Labels, Port};
 
 /// A file of claims about a cluster.
@@ -20,10 +21,24 @@ pub struct Suite {
     pub setup: Setup,
     /// The ends of the claims, by name.
     pub peers: BTreeMap<String, Peer>,
-    /// The claims in file order, lists and tables already expanded; never empty.
+    /// The claims that stand before any step, in file order, lists and tables expanded.
     pub cases: Vec<Case>,
+    /// Changes with the claims that hold after them, in order; their changes accumulate.
+    pub steps: Vec<Step>,
     /// `defaults.within`: how long a change may take to bite. 30 s where absent.
     pub within: Duration,
+}
+
+impl Suite {
+    /// The changes of each step, in order.
+    pub fn changes(&self) -> impl Iterator<Item = &[Change]> + Clone {
+        self.steps.iter().map(|step| step.changes.as_slice())
+    }
+
+    /// All of its claims.
+    pub fn all_cases(&self) -> impl Iterator<Item = &Case> {
+        self.cases.iter().chain(self.steps.iter().flat_map(|step| &step.cases))
+    }
 }
 
 /// What a suite creates before its cases run.
@@ -44,6 +59,17 @@ pub struct SetupNamespace {
     pub labels: Labels,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+}
+
+/// Changes, and what is claimed once they are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The name, unique in the suite and never `base`; it stands in every case's id.
+    pub name: String,
+    /// What is changed, in the order in which it is done.
+    pub changes: Vec<Change>,
+    /// The claims, lists and tables expanded.
+    pub cases: Vec<Case>,
 }
 
 /// The objects of one manifest file, or of one `inline`.

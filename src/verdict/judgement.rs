@@ -142,6 +142,11 @@ pub enum Reason {
         /// What ended it.
         because: String,
     },
+    /// A change that it depends on was not made.
+    NotChanged {
+        /// Which, and why.
+        because: String,
+    },
     /// It was never asked.
     NotAsked {
         /// Why.
@@ -152,6 +157,11 @@ pub enum Reason {
 impl Judgement {
     pub(super) fn new(verdict: Verdict, reason: Reason) -> Self {
         Self { verdict, reason }
+    }
+
+    /// A claim about what a change was to bring, which was not made.
+    pub fn not_changed(because: impl Into<String>) -> Self {
+        Self::new(Verdict::Inconclusive, Reason::NotChanged { because: because.into() })
     }
 
     /// A claim that was never asked.
@@ -211,6 +221,7 @@ impl fmt::Display for Reason {
                 }
                 _ => write!(f, "neither connected nor denied: {seen}"),
             },
+            Self::NotChanged { because } => write!(f, "the change was not made: {because}"),
             Self::NotSettled { because } => write!(f, "not settled: {because}"),
             Self::NotAsked { because } => f.write_str(because),
         }

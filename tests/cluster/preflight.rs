@@ -23,6 +23,7 @@ fn plan(lab: &Lab, pods: Vec<PlannedPod>) -> Plan {
         run,
         controls: BTreeMap::new(),
         suites: vec![SuitePlan {
+            steps: Vec::new(),
             name: "test".into(),
             namespaces: Vec::new(),
             objects: Vec::new(),

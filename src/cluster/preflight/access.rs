@@ -15,7 +15,10 @@ use super::{
     super::{Cluster, Error, ErrorKind, RunContext},
     Finding, PARALLEL, Severity,
 };
-use crate::plan::Plan;
+use crate::{
+    plan::{Plan, PlannedChange, SuitePlan},
+    suite::ObjectName,
+};
 
 /// Something that the run will do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,8 +155,8 @@ async fn of_manifests(context: &RunContext, plan: &Plan) -> BTreeSet<Deed> {
         .iter()
         .flat_map(|suite| suite.namespaces.iter().map(|namespace| &namespace.name))
         .collect();
-    let mut wanted: Vec<(TypeMeta, Option<String>)> = Vec::new();
-    for object in plan.suites.iter().flat_map(|suite| &suite.objects) {
+    let mut wanted: Vec<(TypeMeta, Option<String>, &'static str)> = Vec::new();
+    for object in plan.suites.iter().flat_map(SuitePlan::all_objects) {
         let text = |at: &str| {
             object
                 .object
@@ -164,17 +167,17 @@ async fn of_manifests(context: &RunContext, plan: &Plan) -> BTreeSet<Deed> {
         };
         let types = TypeMeta { api_version: text("/apiVersion"), kind: text("/kind") };
         let namespace = Some(text("/metadata/namespace")).filter(|name| !name.is_empty());
-        if !wanted.contains(&(types.clone(), namespace.clone())) {
-            wanted.push((types, namespace));
-        }
+        wanted.push((types, namespace, "create"));
     }
+    wanted.extend(of_steps(plan));
+    wanted.dedup();
     let mut deeds = BTreeSet::new();
-    for (types, namespace) in wanted {
+    for (types, namespace, verb) in wanted {
         let Ok(kind) = context.kinds.find(&types).await else { continue };
         let namespace = namespace.filter(|_| kind.namespaced);
         let created = namespace.as_ref().is_some_and(|name| made.contains(name));
         deeds.insert(Deed {
-            verb: "create",
+            verb,
             group: kind.resource.group,
             resource: kind.resource.plural,
             namespace,
@@ -182,6 +185,25 @@ async fn of_manifests(context: &RunContext, plan: &Plan) -> BTreeSet<Deed> {
         });
     }
     deeds
+}
+
+/// What is done with the objects that steps name, putting them back included.
+fn of_steps(plan: &Plan) -> Vec<(TypeMeta, Option<String>, &'static str)> {
+    let steps = plan.suites.iter().flat_map(|suite| &suite.steps);
+    let mut wanted = Vec::new();
+    for change in steps.flat_map(|step| &step.changes) {
+        let (object, verbs) = match change {
+            PlannedChange::Patch { object, .. } => (object.clone(), ["get", "patch", "update"]),
+            PlannedChange::Delete(object) => (object.clone(), ["get", "delete", "create"]),
+            PlannedChange::LabelNamespace { namespace, .. } => {
+                (ObjectName::of_namespace(namespace), ["get", "patch", "update"])
+            }
+            _ => continue,
+        };
+        let types = TypeMeta { api_version: object.api_version, kind: object.kind };
+        wanted.extend(verbs.map(|verb| (types.clone(), object.namespace.clone(), verb)));
+    }
+    wanted
 }
 
 async fn ask(context: &RunContext, deed: &Deed) -> Result<bool, Error> {

@@ -6,6 +6,7 @@
 
 mod access;
 mod admission;
+mod change;
 mod collision;
 mod namespace;
 mod quota;
@@ -77,9 +78,13 @@ impl fmt::Display for Finding {
 /// The cluster gave no answer.
 pub async fn preflight(context: &RunContext, plan: &Plan) -> Result<Preflight, Error> {
     let mut found = Preflight { adopted: collision::with_manifests(plan), ..Preflight::default() };
-    let (access, namespaces) =
-        tokio::join!(access::look(context, plan), namespace::look(context, plan));
+    let (access, namespaces, changes) = tokio::join!(
+        access::look(context, plan),
+        namespace::look(context, plan),
+        change::look(context, plan),
+    );
     found.findings.extend(access?);
+    found.findings.extend(changes?);
     found.findings.extend(namespaces?);
     // The rest asks in namespaces that are there.
     if found.findings.iter().all(|finding| finding.severity == Severity::Warn) {

@@ -56,6 +56,7 @@ fn suite<const N: usize>(name: &str, peers: [(&str, Peer); N], cases: Vec<Case>)
         },
         peers: peers.map(|(name, peer)| (name.to_owned(), peer)).into(),
         cases,
+        steps: Vec::new(),
         within: std::time::Duration::from_secs(30),
     }
 }

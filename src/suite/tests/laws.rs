@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GOOD: [&str; 3] = [
+const GOOD: [&str; 4] = [
     include_str!("../../../suites/shop.yaml"),
     include_str!("../../../suites/shop/policies.yaml"),
     "\
@@ -28,6 +28,7 @@ tables:
       a  - X .
       b  . - .
 ",
+    super::steps::WHOLE,
 ];
 
 /// Reads a text as a suite and as a manifest, and renders what is wrong with it.

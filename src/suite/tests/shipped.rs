@@ -42,7 +42,7 @@ fn the_shop_loads_and_says_what_it_says() {
 }
 
 #[test]
-fn the_design_s_suites_load_and_steps_are_one_clear_mistake() {
+fn the_design_s_suites_load() {
     let design = "\
 apiVersion: netproof.dev/v1alpha1
 kind: Suite
@@ -85,11 +85,14 @@ cases: [{name: no-metadata, from: tester, to: metadata, port: 80, expect: deny}]
 ";
     let manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}";
     let (suites, mistakes) = parse("t.yaml", design, &|path| {
-        assert_eq!(path, "shop.yaml", "manifests are read beside the suite");
+        assert!(["shop.yaml", "deny.yaml"].contains(&path), "read beside the suite: {path}");
         Ok(manifest.to_owned())
     });
     let names: Vec<&str> = suites.iter().map(|suite| suite.name.as_str()).collect();
-    assert_eq!(names, ["shop", "smoke"], "the suites without steps");
+    assert!(mistakes.is_empty(), "{}", Mistakes::new(mistakes).render(false));
+    assert_eq!(names, ["shop", "isolate", "smoke"]);
+    assert_eq!(suites[1].steps.len(), 1);
+    assert_eq!(suites[1].steps[0].cases[0].name, "closed");
     let cases: Vec<(&str, Connectivity)> =
         suites[0].cases.iter().map(|case| (case.name.as_str(), case.expect)).collect();
     assert_eq!(
@@ -102,13 +105,6 @@ cases: [{name: no-metadata, from: tester, to: metadata, port: 80, expect: deny}]
     );
     assert_eq!(suites[0].cases[2].location.to_string(), "t.yaml:18:12", "a cell's own place");
     assert_eq!(suites[1].within, Duration::from_secs(30), "the default");
-    insta::assert_snapshot!(Mistakes::new(mistakes).render(false), @r"
-    error: steps are not part of this version
-      --> t.yaml:27:1
-       |
-    27 | steps:
-       | ^^^^^
-    ");
 }
 
 #[test]

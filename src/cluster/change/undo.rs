@@ -1,0 +1,259 @@
+//! Taking back what a run has changed of objects that aren't its own.
+
+use std::time::{Duration, Instant};
+
+use kube::{
+    Api,
+    api::{DynamicObject, PostParams, TypeMeta},
+};
+use serde_json::Value;
+
+use super::{
+    super::{
+        Cluster, Error, ErrorKind, RunContext, kinds::Kinds, marks, retry::Backoff, run_context,
+    },
+    record::{self, Record, Written},
+    restore::{plain, restore},
+};
+use crate::model::RunId;
+
+/// How long an object that is being deleted may take until its name is free.
+const GONE_WITHIN: Duration = Duration::from_secs(20);
+
+/// Writes of the same object that meet a conflict are repeated so often.
+const ATTEMPTS: usize = 5;
+
+/// What came of taking changes back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UndoReport {
+    /// How many objects are as they were again.
+    pub restored: usize,
+    /// What somebody else has changed since and was left alone, in sentences.
+    pub kept: Vec<String>,
+    /// What could not be put back; its record is still in the cluster.
+    pub failed: Vec<String>,
+}
+
+/// What came of one change.
+enum Undone {
+    Restored,
+    /// It had never been made.
+    Untouched,
+    /// Somebody else has changed the object since.
+    Kept(String),
+}
+
+impl RunContext {
+    /// Takes back what this run has changed of objects that aren't its own, the last first.
+    pub async fn undo(&self) -> UndoReport {
+        let mut written = std::mem::take(&mut self.memory().undo);
+        written.sort_by_key(|written| written.record.number);
+        let mut report = UndoReport::default();
+        while let Some(one) = written.pop() {
+            let failed = report.failed.len();
+            undo(self.cluster(), &self.kinds, self.run(), &one, &mut report).await;
+            if report.failed.len() > failed {
+                self.memory().undo.push(one);
+            } else {
+                let object = &one.record.object;
+                // What stands there now is no longer this run's.
+                self.memory().applied.retain(|item| item.reference != *object);
+            }
+        }
+        report
+    }
+
+    /// True while something of somebody else's is not as it was.
+    pub fn has_changes_to_undo(&self) -> bool {
+        !self.memory().undo.is_empty()
+    }
+}
+
+/// Takes back what a dead run has changed, by its records in these namespaces.
+pub(in super::super) async fn undo_run(
+    cluster: &Cluster,
+    run: &RunId,
+    namespaces: impl Iterator<Item = &str>,
+) -> UndoReport {
+    let kinds = Kinds::new(cluster.client.clone());
+    let mut report = UndoReport::default();
+    let mut written = Vec::new();
+    for namespace in namespaces {
+        match record::find(cluster, run, namespace).await {
+            Ok(found) => written.extend(found),
+            Err(error) => report.failed.push(error.to_string()),
+        }
+    }
+    written.sort_by_key(|written| written.record.number);
+    while let Some(one) = written.pop() {
+        undo(cluster, &kinds, run, &one, &mut report).await;
+    }
+    report
+}
+
+async fn undo(
+    cluster: &Cluster,
+    kinds: &Kinds,
+    run: &RunId,
+    written: &Written,
+    report: &mut UndoReport,
+) {
+    let undone = match put_back(cluster, kinds, run, &written.record).await {
+        Ok(undone) => record::forget(cluster, written).await.map(|()| undone),
+        Err(error) => Err(error),
+    };
+    match undone {
+        Ok(Undone::Restored) => report.restored += 1,
+        Ok(Undone::Untouched) => {}
+        Ok(Undone::Kept(sentence)) => report.kept.push(sentence),
+        Err(error) => report.failed.push(format!(
+            "{} was changed and is not as it was: {error} (configmap {}/{} has it)",
+            written.record.object, written.namespace, written.name
+        )),
+    }
+}
+
+async fn put_back(
+    cluster: &Cluster,
+    kinds: &Kinds,
+    run: &RunId,
+    record: &Record,
+) -> Result<Undone, Error> {
+    let object = &record.object;
+    let what = format!("put {object} back");
+    let types = TypeMeta { api_version: object.api_version.clone(), kind: object.kind.clone() };
+    let kind = kinds.find(&types).await.map_err(|error| error.during(&what))?;
+    let api = kind.api(cluster.client.clone(), object.namespace.as_deref());
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let put = match &record.after {
+            None => recreate(&api, run, record, &what).await,
+            Some(after) => repair(&api, record, after, &what).await,
+        };
+        match put {
+            Err(error)
+                if tried < ATTEMPTS
+                    && matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {}
+            put => return put,
+        }
+    }
+}
+
+/// An object that was deleted.
+async fn recreate(
+    api: &Api<DynamicObject>,
+    run: &RunId,
+    record: &Record,
+    what: &str,
+) -> Result<Undone, Error> {
+    let name = &record.object.name;
+    let deadline = Instant::now() + GONE_WITHIN;
+    let mut backoff = Backoff::request();
+    let current = loop {
+        let current = Cluster::call(what, api.get_opt(name)).await?;
+        let going =
+            current.as_ref().is_some_and(|object| object.metadata.deletion_timestamp.is_some());
+        if !going {
+            break current;
+        }
+        if Instant::now() >= deadline {
+            let message = "the object is still being deleted, and its name is not free";
+            return Err(Error::new(what, ErrorKind::Deadline, message));
+        }
+        tokio::time::sleep(backoff.pause()).await;
+    };
+    let mut original = plain(&record.before);
+    let writing = PostParams { dry_run: false, ..run_context::writing() };
+    match current {
+        None => {
+            let original = object_of(original, what)?;
+            Cluster::call(what, api.create(&writing, &original)).await?;
+            Ok(Undone::Restored)
+        }
+        Some(current) if current.metadata.uid.as_deref() == uid(&record.before) => {
+            Ok(Undone::Untouched)
+        }
+        // A later step has put one of the run's own in its place.
+        Some(current) if marks::run_of(&current.metadata).as_ref() == Some(run) => {
+            original["metadata"]["resourceVersion"] = current.metadata.resource_version.into();
+            let original = object_of(original, what)?;
+            Cluster::call(what, api.replace(name, &writing, &original)).await?;
+            Ok(Undone::Restored)
+        }
+        Some(current) => Ok(Undone::Kept(format!(
+            "{} was deleted by a step, and somebody has made it anew{}: it was left as it is",
+            record.object,
+            editor(&current)
+        ))),
+    }
+}
+
+/// An object that was patched.
+async fn repair(
+    api: &Api<DynamicObject>,
+    record: &Record,
+    after: &Value,
+    what: &str,
+) -> Result<Undone, Error> {
+    let object = &record.object;
+    let Some(current) = Cluster::call(what, api.get_opt(&object.name)).await? else {
+        return Ok(Undone::Kept(format!(
+            "{object} was changed by a step, and somebody has deleted it since"
+        )));
+    };
+    if current.metadata.uid.as_deref() != uid(&record.before) {
+        return Ok(Undone::Kept(format!(
+            "{object} was changed by a step, and somebody has made it anew{}: it was left as it is",
+            editor(&current)
+        )));
+    }
+    let by = editor(&current);
+    let version = current.metadata.resource_version.clone();
+    let current = serde_json::to_value(&current)
+        .map_err(|error| Error::new(what, ErrorKind::Invalid, error.to_string()))?;
+    let current = plain(&current);
+    let mut restored = restore(&plain(&record.before), &plain(after), &current);
+    let changed = restored.object != current;
+    if changed {
+        restored.object["metadata"]["resourceVersion"] = version.into();
+        let restored = object_of(restored.object, what)?;
+        let writing = run_context::writing();
+        Cluster::call(what, api.replace(&object.name, &writing, &restored)).await?;
+    }
+    Ok(match (&restored.conflicts[..], changed) {
+        ([], true) => Undone::Restored,
+        ([], false) => Undone::Untouched,
+        (conflicts, _) => Undone::Kept(format!(
+            "{object} was changed by a step, and {} by somebody else since{by}: that was left as \
+             it is",
+            conflicts.join(", ")
+        )),
+    })
+}
+
+fn object_of(value: Value, what: &str) -> Result<DynamicObject, Error> {
+    serde_json::from_value(value)
+        .map_err(|error| Error::new(what, ErrorKind::Invalid, error.to_string()))
+}
+
+fn uid(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/uid").and_then(Value::as_str)
+}
+
+/// Who else has last written an object, and when: ` (kubectl-edit at 12:00:00)`.
+pub(in super::super) fn editor(object: &DynamicObject) -> String {
+    let managers = object.metadata.managed_fields.iter().flatten();
+    let others = managers
+        .filter(|entry| entry.manager.as_deref().is_some_and(|name| name != marks::MANAGER))
+        .filter(|entry| entry.subresource.is_none());
+    let last = others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
+    last.map(|entry| {
+        let by = entry.manager.as_deref().unwrap_or_default();
+        match &entry.time {
+            Some(time) => format!(" ({by} at {})", time.0),
+            None => format!(" ({by})"),
+        }
+    })
+    .unwrap_or_default()
+}
