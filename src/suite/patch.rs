@@ -78,7 +78,10 @@ fn read_body(
         }
     }
     let body = node.to_value();
-    (reader.mistakes.len() == before).then(|| match language {
+    if reader.mistakes.len() > before {
+        return None;
+    }
+    Some(match language {
         "strategic" => PatchBody::Strategic(body),
         _ => PatchBody::Merge(body),
     })

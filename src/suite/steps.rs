@@ -260,7 +260,8 @@ fn check_lives(reader: &mut Reader, drafts: &[Draft<'_>]) {
         for change in &draft.changes {
             match change {
                 Change::DeletePeer(peer) => {
-                    if deleted.insert(peer, step).is_some() {
+                    let twice = deleted.insert(peer, step).is_some();
+                    if twice {
                         reader.mistake(&draft.span, format!("`{peer}` is deleted twice"));
                     }
                 }

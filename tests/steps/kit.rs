@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Lines, Write as _},
     path::Path,
-    process::{Child, ChildStdout, Stdio},
+    process::{Child, ChildStdout},
 };
 
 use k8s_openapi::api::{
@@ -81,9 +81,16 @@ impl Shop {
         Api::all(self.client.clone())
     }
 
-    pub async fn patch_policy(&self, patch: Value) {
-        let by = PatchParams { field_manager: Some("somebody".into()), ..PatchParams::default() };
-        self.policies().patch("keep", &by, &Patch::Merge(patch)).await.expect("a patched policy");
+    /// Somebody else applies the policy with other contents.
+    pub async fn apply_policy(&self, labels: Value, spec: Value) {
+        let policy = json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "keep", "labels": labels},
+            "spec": spec,
+        });
+        let by = PatchParams::apply("somebody").force();
+        self.policies().patch("keep", &by, &Patch::Apply(policy)).await.expect("a policy");
     }
 
     /// What somebody would have written: the policy and the namespace's labels.

@@ -69,7 +69,7 @@ async fn cleanup_puts_back_what_a_killed_drill_took_away() {
     assert_eq!(shop.records().await.len(), 3);
     let cleaned = shop.cleanup();
     assert_eq!(cleaned.code(), Some(0), "{} {}", cleaned.stdout, cleaned.stderr);
-    assert!(cleaned.stdout.contains("put back 3 objects"), "{}", cleaned.stdout);
+    assert!(cleaned.stdout.contains("put back 2 objects"), "{}", cleaned.stdout);
     assert_eq!(shop.written().await, before);
     assert_eq!(shop.records().await, [""; 0]);
     shop.end().await;
@@ -81,11 +81,12 @@ async fn what_somebody_else_changed_meanwhile_stays_and_is_told() {
     let drill = DRILL.split("  - name: removed").next().expect("a first step");
     let mut run = shop.run(drill, &[]);
     run.until("changed");
-    shop.patch_policy(json!({
-        "metadata": {"labels": {"owner": "somebody"}},
-        "spec": {"ingress": [{"ports": [{"port": 8080}]}]},
-    }))
-    .await;
+    let spec = json!({
+        "podSelector": {"matchLabels": {"app": "api"}},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"ports": [{"port": 8080}]}],
+    });
+    shop.apply_policy(json!({"owner": "somebody"}), spec).await;
     let finished = run.finish();
     let (policy, namespace) = shop.written().await;
     let policy = policy.expect("the policy");

@@ -46,20 +46,17 @@ enum Undone {
 impl RunContext {
     /// Takes back what this run has changed of objects that aren't its own, the last first.
     pub async fn undo(&self) -> UndoReport {
-        let mut written = std::mem::take(&mut self.memory().undo);
-        written.sort_by_key(|written| written.record.number);
+        let written = std::mem::take(&mut self.memory().undo);
+        let objects: Vec<_> = written.iter().map(|one| one.record.object.clone()).collect();
         let mut report = UndoReport::default();
-        while let Some(one) = written.pop() {
-            let failed = report.failed.len();
-            undo(self.cluster(), &self.kinds, self.run(), &one, &mut report).await;
-            if report.failed.len() > failed {
-                self.memory().undo.push(one);
-            } else {
-                let object = &one.record.object;
-                // What stands there now is no longer this run's.
-                self.memory().applied.retain(|item| item.reference != *object);
-            }
-        }
+        let left = undo_all(self.cluster(), &self.kinds, self.run(), written, &mut report).await;
+        let mut memory = self.memory();
+        // What stands there now is no longer this run's.
+        memory.applied.retain(|item| {
+            !objects.contains(&item.reference)
+                || left.iter().any(|one| one.record.object == item.reference)
+        });
+        memory.undo = left;
         report
     }
 
@@ -84,33 +81,68 @@ pub(in super::super) async fn undo_run(
             Err(error) => report.failed.push(error.to_string()),
         }
     }
-    written.sort_by_key(|written| written.record.number);
-    while let Some(one) = written.pop() {
-        undo(cluster, &kinds, run, &one, &mut report).await;
-    }
+    undo_all(cluster, &kinds, run, written, &mut report).await;
     report
 }
 
-async fn undo(
+/// Takes changes back, the last first; returns those of which that failed.
+async fn undo_all(
     cluster: &Cluster,
     kinds: &Kinds,
     run: &RunId,
-    written: &Written,
+    mut written: Vec<Written>,
     report: &mut UndoReport,
-) {
-    let undone = match put_back(cluster, kinds, run, &written.record).await {
-        Ok(undone) => record::forget(cluster, written).await.map(|()| undone),
-        Err(error) => Err(error),
-    };
-    match undone {
-        Ok(Undone::Restored) => report.restored += 1,
-        Ok(Undone::Untouched) => {}
-        Ok(Undone::Kept(sentence)) => report.kept.push(sentence),
-        Err(error) => report.failed.push(format!(
-            "{} was changed and is not as it was: {error} (configmap {}/{} has it)",
-            written.record.object, written.namespace, written.name
-        )),
+) -> Vec<Written> {
+    written.sort_by_key(|written| written.record.number);
+    let mut left = Vec::new();
+    while let Some(last) = written.pop() {
+        let mut together = vec![last];
+        if together[0].record.after.is_none() {
+            // What is made anew is another object: earlier changes of the one that was
+            // deleted are taken back along with its deletion.
+            let object = together[0].record.object.clone();
+            let earlier = written
+                .extract_if(.., |one| one.record.object == object && one.record.after.is_some());
+            let mut earlier: Vec<Written> = earlier.collect();
+            while let Some(one) = earlier.pop() {
+                if let Some(after) = &one.record.after {
+                    let current = plain(&together[0].record.before);
+                    let restored = restore(&plain(&one.record.before), &plain(after), &current);
+                    together[0].record.before = with_uid(restored.object, &one.record.before);
+                }
+                together.push(one);
+            }
+        }
+        let undone = match put_back(cluster, kinds, run, &together[0].record).await {
+            Ok(undone) => {
+                let mut forgotten = Ok(());
+                for one in &together {
+                    forgotten = forgotten.and(record::forget(cluster, one).await);
+                }
+                forgotten.map(|()| undone)
+            }
+            Err(error) => Err(error),
+        };
+        match undone {
+            Ok(Undone::Restored) => report.restored += 1,
+            Ok(Undone::Untouched) => {}
+            Ok(Undone::Kept(sentence)) => report.kept.push(sentence),
+            Err(error) => {
+                let one = &together[0];
+                report.failed.push(format!(
+                    "{} was changed and is not as it was: {error} (configmap {}/{} has it)",
+                    one.record.object, one.namespace, one.name
+                ));
+                left.extend(together);
+            }
+        }
     }
+    left
+}
+
+fn with_uid(mut object: Value, of: &Value) -> Value {
+    object["metadata"]["uid"] = uid(of).into();
+    object
 }
 
 async fn put_back(
@@ -181,6 +213,10 @@ async fn recreate(
             Cluster::call(what, api.replace(name, &writing, &original)).await?;
             Ok(Undone::Restored)
         }
+        // It was put back already, and its record outlived that.
+        Some(current) if value_of(&current, what).map(|now| plain(&now))? == original => {
+            Ok(Undone::Untouched)
+        }
         Some(current) => Ok(Undone::Kept(format!(
             "{} was deleted by a step, and somebody has made it anew{}: it was left as it is",
             record.object,
@@ -210,9 +246,7 @@ async fn repair(
     }
     let by = editor(&current);
     let version = current.metadata.resource_version.clone();
-    let current = serde_json::to_value(&current)
-        .map_err(|error| Error::new(what, ErrorKind::Invalid, error.to_string()))?;
-    let current = plain(&current);
+    let current = plain(&value_of(&current, what)?);
     let mut restored = restore(&plain(&record.before), &plain(after), &current);
     let changed = restored.object != current;
     if changed {
@@ -234,6 +268,11 @@ async fn repair(
 
 fn object_of(value: Value, what: &str) -> Result<DynamicObject, Error> {
     serde_json::from_value(value)
+        .map_err(|error| Error::new(what, ErrorKind::Invalid, error.to_string()))
+}
+
+fn value_of(object: &DynamicObject, what: &str) -> Result<Value, Error> {
+    serde_json::to_value(object)
         .map_err(|error| Error::new(what, ErrorKind::Invalid, error.to_string()))
 }
 
