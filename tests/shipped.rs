@@ -12,7 +12,7 @@ use netproof::{event::Event, verdict::Verdict};
 use support::{Finished, run};
 
 /// Every suite, the fault that it finds, and what fails under it: parts of cases' ids.
-const SUITES: [(&str, &str, &[&str]); 10] = [
+const SUITES: [(&str, &str, &[&str]); 12] = [
     (
         "allow-frontend-only",
         "ignore-ingress",
@@ -20,9 +20,27 @@ const SUITES: [(&str, &str, &[&str]); 10] = [
     ),
     ("combined-egress-cured", "ignore-egress", &["no-leak", "rest"]),
     ("combined-egress-leaks", "ignore-egress", &["rest"]),
+    (
+        "default-deny-blocks-dns",
+        "ignore-egress",
+        &["denied/lookup", "denied/server", "allowed/server"],
+    ),
     ("egress-proxy", "ignore-egress", &["around-proxy", "neighbours", "proxy-inwards"]),
     ("egress-without-to", "ignore-egress", &["other-port", "other-internet"]),
     ("metadata-denied", "ignore-egress", &["metadata/"]),
+    (
+        "policy-removal",
+        "ignore-ingress",
+        &[
+            "frontend",
+            "admin",
+            "cache",
+            "removed/cache",
+            "restored/frontend",
+            "restored/admin",
+            "restored/cache",
+        ],
+    ),
     ("prometheus-scraping", "ignore-ingress", &["only-", "neighbours"]),
     (
         "restrict-egress",
@@ -67,6 +85,7 @@ fn all_are_green_and_no_marker_fails_to_bite() {
 fn upstreams_questions_are_answered() {
     let mut arguments = vec!["run", "--sandbox", "--output", "json"];
     arguments.extend([
+        "suites/upstream/changes.yaml",
         "suites/upstream/ingress.yaml",
         "suites/upstream/egress.yaml",
         "suites/upstream/udp.yaml",
@@ -93,8 +112,9 @@ fn each_is_red_under_its_fault() {
         assert_eq!(finished.code(), Some(1), "{fault}: {}", finished.stderr);
         for (id, verdict) in judged(&finished) {
             let found = own.iter().any(|(name, _, cases)| {
-                id.strip_prefix(&format!("{name}/base/"))
-                    .is_some_and(|case| cases.iter().any(|part| case.starts_with(part)))
+                let case = id.strip_prefix(&format!("{name}/"));
+                let case = case.map(|case| case.strip_prefix("base/").unwrap_or(case));
+                case.is_some_and(|case| cases.iter().any(|part| case.starts_with(part)))
             });
             let expected = if found { Verdict::Fail } else { Verdict::Pass };
             assert_eq!(verdict, expected, "{id} under {fault}");
