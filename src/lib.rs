@@ -15,6 +15,8 @@
 //!
 //! - [`model`]: the shared words: port, protocol, family, connectivity.
 //! - [`suite`]: YAML to a checked suite, with diagnostics at their place.
+//! - [`topology`]: what stands in a cluster or in manifests.
+//! - [`policy`]: what the policies mean for a connection, and which rule says so.
 //! - [`plan`]: who is launched where, what is asked, which controls back it.
 //! - [`verdict`]: the judge, and when a step has settled.
 //! - [`event`]: what happened, as owned facts.
@@ -29,9 +31,11 @@ pub mod cluster;
 pub mod event;
 pub mod model;
 pub mod plan;
+pub mod policy;
 pub mod report;
 pub mod run;
 #[cfg(target_os = "linux")]
 pub mod sandbox;
 pub mod suite;
+pub mod topology;
 pub mod verdict;

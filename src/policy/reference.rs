@@ -1,0 +1,485 @@
+//! The same evaluation once more, slow and plain, for tests to compare with.
+//!
+//! It knows no "perhaps": wherever Kubernetes leaves something open it asks for a choice,
+//! and is run again for every combination of choices. What all runs agree on is the
+//! outcome. It shares the checked types with the evaluator, and no line of matching.
+
+use std::{cell::RefCell, net::IpAddr};
+
+use super::{
+    cluster_policy::{Action, ClusterPeer, ClusterPolicy, ClusterRule, Subject, Tier},
+    decision::{Direction, Outcome},
+    network_policy::{NetworkPolicy, Peer, Rule},
+    ports::PortMatch,
+    selector::{Requirement, Selector},
+    set::{Policy, PolicySet},
+};
+use crate::model::{End, Family, IpProtocol, Labels, Pod, Topology, Traffic};
+
+pub(super) fn decide(policies: &PolicySet, topology: &Topology, traffic: &Traffic) -> Outcome {
+    let (from, to) = (topology.resolve(&traffic.from), topology.resolve(&traffic.to));
+    let side = |direction, own: &End, other: &End| match own {
+        End::Pod(pod) => {
+            let side = One {
+                policies,
+                topology,
+                traffic,
+                direction,
+                own: *pod,
+                other,
+                choices: Choices::default(),
+            };
+            side.all_readings()
+        }
+        End::Address(_) | End::Host(_) => Outcome::Allowed,
+    };
+    side(Direction::Egress, &from, &to).and(side(Direction::Ingress, &to, &from))
+}
+
+/// Choices made so far, and which are still to be tried.
+#[derive(Default)]
+struct Choices {
+    made: RefCell<Vec<(String, bool)>>,
+}
+
+impl Choices {
+    fn choose(&self, what: String) -> bool {
+        let mut made = self.made.borrow_mut();
+        if let Some((_, choice)) = made.iter().find(|(key, _)| *key == what) {
+            return *choice;
+        }
+        made.push((what, false));
+        false
+    }
+
+    /// Goes on to the next combination; false when all have been tried.
+    fn next(&self) -> bool {
+        let mut made = self.made.borrow_mut();
+        while let Some((what, choice)) = made.pop() {
+            if !choice {
+                made.push((what, true));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+struct One<'a> {
+    policies: &'a PolicySet,
+    topology: &'a Topology,
+    traffic: &'a Traffic,
+    direction: Direction,
+    own: usize,
+    other: &'a End,
+    choices: Choices,
+}
+
+impl One<'_> {
+    fn all_readings(&self) -> Outcome {
+        let mut found = Vec::new();
+        loop {
+            found.push(self.is_allowed());
+            if !self.choices.next() {
+                break;
+            }
+        }
+        match (found.contains(&true), found.contains(&false)) {
+            (true, false) => Outcome::Allowed,
+            (false, true) => Outcome::Denied,
+            _ => Outcome::Undetermined,
+        }
+    }
+
+    fn pod(&self) -> &Pod {
+        &self.topology.pods()[self.own]
+    }
+
+    fn other_pod(&self) -> Option<&Pod> {
+        match self.other {
+            End::Pod(pod) => Some(&self.topology.pods()[*pod]),
+            End::Address(_) | End::Host(_) => None,
+        }
+    }
+
+    fn is_allowed(&self) -> bool {
+        let itself = *self.other == End::Pod(self.own);
+        if itself && self.traffic.via.is_none() {
+            return true;
+        }
+        if let End::Address(address) = self.other
+            && self.direction == Direction::Ingress
+            && self.is_own_node(*address)
+        {
+            return true;
+        }
+        if let Some(decided) = self.tier(Tier::Admin) {
+            return decided;
+        }
+        if let Some(decided) = self.network(itself) {
+            return decided;
+        }
+        self.tier(Tier::Baseline).unwrap_or(true)
+    }
+
+    fn is_own_node(&self, address: IpAddr) -> bool {
+        let Some(node) =
+            self.topology.nodes().iter().find(|node| node.addresses.contains(&address))
+        else {
+            return false;
+        };
+        match &self.pod().node {
+            Some(own) => *own == node.name,
+            // Only where it matters: an allowed connection is allowed either way.
+            None => self.choices.choose("own node".into()),
+        }
+    }
+
+    fn labels_of(&self, namespace: &str) -> &Labels {
+        &self.topology.namespaces()[namespace]
+    }
+
+    fn tier(&self, tier: Tier) -> Option<bool> {
+        let mut policies: Vec<&ClusterPolicy> = self
+            .policies
+            .policies
+            .iter()
+            .filter_map(|policy| match policy {
+                Policy::Cluster(policy) if policy.tier == tier => Some(policy),
+                _ => None,
+            })
+            .filter(|policy| !self.pod().host_network && self.is_in(&policy.subject, self.pod()))
+            .collect();
+        policies.sort_by_key(|policy| policy.priority);
+        for group in policies.chunk_by(|a, b| a.priority == b.priority) {
+            let verdicts: Vec<Action> =
+                group.iter().filter_map(|policy| self.first_match(policy)).collect();
+            let Some((last, others)) = verdicts.split_last() else { continue };
+            // Any of those that match may be the one that counts.
+            let chosen = others
+                .iter()
+                .enumerate()
+                .find(|(index, _)| self.choices.choose(format!("tie {tier} {index}")))
+                .map_or(last, |(_, action)| action);
+            return match chosen {
+                Action::Accept => Some(true),
+                Action::Deny => Some(false),
+                Action::Pass => None,
+            };
+        }
+        None
+    }
+
+    fn is_in(&self, subject: &Subject, pod: &Pod) -> bool {
+        selects(&subject.namespaces, self.labels_of(&pod.namespace))
+            && selects(&subject.pods, &pod.labels)
+    }
+
+    fn first_match(&self, policy: &ClusterPolicy) -> Option<Action> {
+        let rules = match self.direction {
+            Direction::Ingress => &policy.ingress,
+            Direction::Egress => &policy.egress,
+        };
+        for (index, rule) in rules.iter().enumerate() {
+            if rule.peers.iter().any(|peer| matches!(peer, ClusterPeer::Unknown(_))) {
+                if rule.action == Action::Accept {
+                    continue;
+                }
+                return Some(Action::Deny);
+            }
+            let key = format!("{} {} {index}", policy.kind, policy.name);
+            if self.ports_match(rule.ports.as_deref(), true)
+                && rule
+                    .peers
+                    .iter()
+                    .enumerate()
+                    .any(|(at, peer)| self.cluster_peer_matches(rule, peer, &format!("{key} {at}")))
+            {
+                return Some(rule.action);
+            }
+        }
+        None
+    }
+
+    fn cluster_peer_matches(&self, rule: &ClusterRule, peer: &ClusterPeer, key: &str) -> bool {
+        match peer {
+            ClusterPeer::Unknown(_) => false,
+            ClusterPeer::Pods(subject) => {
+                self.other_pod().is_some_and(|pod| !pod.host_network && self.is_in(subject, pod))
+            }
+            ClusterPeer::Nodes(selector) => {
+                let node = match self.other {
+                    End::Host(_) => return false,
+                    End::Address(address) => {
+                        match self
+                            .topology
+                            .nodes()
+                            .iter()
+                            .find(|node| node.addresses.contains(address))
+                        {
+                            Some(node) => Some(node),
+                            None => return false,
+                        }
+                    }
+                    End::Pod(pod) => {
+                        let pod = &self.topology.pods()[*pod];
+                        if !pod.host_network {
+                            return false;
+                        }
+                        let name = pod.node.as_ref();
+                        name.and_then(|name| {
+                            self.topology.nodes().iter().find(|node| node.name == *name)
+                        })
+                    }
+                };
+                match node {
+                    Some(node) => selects(selector, &node.labels),
+                    None => selector.requirements.is_empty() || self.choices.choose(key.to_owned()),
+                }
+            }
+            ClusterPeer::Networks(networks) => {
+                let all = |text: &str| networks.iter().any(|network| network.to_string() == text);
+                match self.other_address() {
+                    Some(address) => networks.iter().any(|network| network.contains(&address)),
+                    None if all("0.0.0.0/0") && all("::/0") => true,
+                    None => networks.iter().any(|network| {
+                        let family = Family::of(network.addr());
+                        let fits = self.traffic.family.is_none_or(|wanted| wanted == family);
+                        let sure = self.traffic.family == Some(family) && network.prefix_len() == 0;
+                        fits && (sure || self.choices.choose(key.to_owned()))
+                    }),
+                }
+            }
+            ClusterPeer::DomainNames(_) if rule.action != Action::Accept => {
+                self.choices.choose(key.to_owned())
+            }
+            ClusterPeer::DomainNames(names) => match self.other {
+                End::Pod(_) => {
+                    names.iter().any(|name| name.ends_with("cluster.local"))
+                        && self.choices.choose(key.to_owned())
+                }
+                End::Address(_) => self.choices.choose(key.to_owned()),
+                End::Host(host) => names.iter().any(|name| match name.strip_prefix("*.") {
+                    Some(parent) => host
+                        .strip_suffix(parent)
+                        .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+                    None => name == host,
+                }),
+            },
+        }
+    }
+
+    /// The address of the other end in the family of the traffic, if it is known.
+    fn other_address(&self) -> Option<IpAddr> {
+        match self.other {
+            End::Address(address) => Some(*address),
+            End::Host(_) => None,
+            End::Pod(pod) => {
+                let mut addresses = self.topology.pods()[*pod].addresses.iter().copied();
+                addresses.find(|address| Some(Family::of(*address)) == self.traffic.family)
+            }
+        }
+    }
+
+    fn network(&self, itself: bool) -> Option<bool> {
+        let own = self.pod();
+        let isolating: Vec<(&NetworkPolicy, &[Rule])> = self
+            .policies
+            .policies
+            .iter()
+            .filter_map(|policy| match policy {
+                Policy::Network(policy) => Some(policy),
+                Policy::Cluster(_) => None,
+            })
+            .filter(|policy| policy.namespace == own.namespace)
+            .filter(|policy| selects(&policy.pod_selector, &own.labels))
+            .filter_map(|policy| {
+                let rules = match self.direction {
+                    Direction::Ingress => policy.ingress.as_ref(),
+                    Direction::Egress => policy.egress.as_ref(),
+                };
+                Some((policy, rules?.as_slice()))
+            })
+            .collect();
+        if isolating.is_empty() {
+            return None;
+        }
+        let other_is_host = self.other_pod().is_some_and(|pod| pod.host_network);
+        let as_pods = !(own.host_network || other_is_host) || self.choices.choose("as pods".into());
+        if own.host_network && !as_pods {
+            return None;
+        }
+        if !as_pods && self.direction == Direction::Ingress && self.on_own_node("ingress") {
+            return Some(true);
+        }
+        for (policy, rules) in isolating {
+            for (index, rule) in rules.iter().enumerate() {
+                let key = format!("{} {index}", policy.name);
+                if self.rule_matches(policy, rule, as_pods, &key) {
+                    return Some(true);
+                }
+            }
+        }
+        if self.traffic.protocol == IpProtocol::Icmp && self.choices.choose("icmp".into()) {
+            return None;
+        }
+        if itself && self.choices.choose("hairpin".into()) {
+            return Some(true);
+        }
+        let to_own_node = match self.other {
+            End::Address(address) => self.is_own_node(*address),
+            End::Pod(_) => {
+                self.direction == Direction::Egress && other_is_host && self.on_own_node("egress")
+            }
+            End::Host(_) => false,
+        };
+        Some(to_own_node && self.choices.choose("own node is exempt".into()))
+    }
+
+    fn on_own_node(&self, key: &str) -> bool {
+        match (&self.pod().node, self.other_pod().and_then(|pod| pod.node.as_ref())) {
+            (Some(own), Some(other)) => own == other,
+            _ => self.choices.choose(format!("same node {key}")),
+        }
+    }
+
+    fn rule_matches(&self, policy: &NetworkPolicy, rule: &Rule, as_pods: bool, key: &str) -> bool {
+        let Some(peers) = &rule.peers else {
+            return self.ports_match(rule.ports.as_deref(), as_pods);
+        };
+        peers.iter().enumerate().any(|(at, peer)| match peer {
+            Peer::Pods { namespaces, pods } => {
+                let Some(other) = self.other_pod() else { return false };
+                if other.host_network && !as_pods {
+                    return false;
+                }
+                let in_namespace = match namespaces {
+                    None => other.namespace == policy.namespace,
+                    Some(selector) => selects(selector, self.labels_of(&other.namespace)),
+                };
+                let is_pod = pods.as_ref().is_none_or(|pods| selects(pods, &other.labels));
+                in_namespace && is_pod && self.ports_match(rule.ports.as_deref(), as_pods)
+            }
+            Peer::Block(block) => {
+                let numbers: Vec<PortMatch> = rule
+                    .ports
+                    .iter()
+                    .flatten()
+                    .filter(|port| matches!(port, PortMatch::Range(..)))
+                    .cloned()
+                    .collect();
+                let named = rule.ports.iter().flatten().any(|port| {
+                    matches!(port, PortMatch::Named(protocol, _) if *protocol == Some(self.traffic.protocol))
+                });
+                let by_number = rule.ports.is_none() || self.ports_match(Some(&numbers), as_pods);
+                if !by_number && !named {
+                    return false;
+                }
+                let inside = match self.other_address() {
+                    Some(address) => block.contains(address),
+                    None => self.may_hold(block),
+                };
+                let service = self.direction == Direction::Egress && self.traffic.via.is_some();
+                let by_service = service && self.traffic.via.iter().any(|via| {
+                    let holds = |address: &IpAddr| block.contains(*address);
+                    !may_be_empty(block)
+                        && (via.addresses.is_empty() || via.addresses.iter().any(holds))
+                });
+                if !inside && !by_service {
+                    return false;
+                }
+                let is_pod =
+                    self.other_pod().is_some_and(|other| !other.host_network || as_pods);
+                let known = match self.other_address() {
+                    Some(_) => true,
+                    None => {
+                        block.except.is_empty()
+                            && block.cidr.prefix_len() == 0
+                            && self.traffic.family == Some(Family::of(block.cidr.addr()))
+                    }
+                };
+                let sure = by_number && inside && known && !is_pod && !service;
+                sure || self.choices.choose(format!("block {key} {at}"))
+            }
+        })
+    }
+
+    /// Whether a block can hold an address that isn't known.
+    fn may_hold(&self, block: &super::IpBlock) -> bool {
+        let family = Family::of(block.cidr.addr());
+        if may_be_empty(block) || self.traffic.family.is_some_and(|wanted| wanted != family) {
+            return false;
+        }
+        match (self.other_pod(), self.traffic.family) {
+            // In no family at all.
+            (Some(pod), None) if !pod.addresses.is_empty() => {
+                pod.addresses.iter().any(|address| block.contains(*address))
+            }
+            _ => true,
+        }
+    }
+
+    fn ports_match(&self, ports: Option<&[PortMatch]>, as_pods: bool) -> bool {
+        let Some(ports) = ports else { return true };
+        let destination = match self.direction {
+            Direction::Ingress => Some(self.pod()),
+            Direction::Egress => self.other_pod().filter(|pod| !pod.host_network || as_pods),
+        };
+        ports.iter().any(|port| match port {
+            PortMatch::Range(protocol, first, last) => {
+                self.traffic.protocol == *protocol
+                    && self.traffic.port >= *first
+                    && self.traffic.port <= *last
+            }
+            PortMatch::Named(protocol, name) => {
+                let wanted = protocol.unwrap_or(self.traffic.protocol);
+                wanted == self.traffic.protocol
+                    && destination.is_some_and(|pod| {
+                        let named = pod.ports.iter().find(|port| {
+                            port.protocol == wanted && port.name.as_deref() == Some(name.as_str())
+                        });
+                        named.is_some_and(|port| port.number == self.traffic.port)
+                    })
+            }
+        })
+    }
+}
+
+/// True where the exceptions take all of a block away: tried address by address at the
+/// edges of its parts, where it would have to begin again.
+fn may_be_empty(block: &super::IpBlock) -> bool {
+    let number = |address: IpAddr| match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    };
+    let address = |number: u128| match block.cidr.addr() {
+        IpAddr::V4(_) => {
+            u32::try_from(number).ok().map(|bits| IpAddr::from(std::net::Ipv4Addr::from_bits(bits)))
+        }
+        IpAddr::V6(_) => Some(IpAddr::from(std::net::Ipv6Addr::from_bits(number))),
+    };
+    let after = |part: &ipnet::IpNet| number(part.broadcast()).checked_add(1).and_then(address);
+    let mut edges = block.except.iter().filter_map(after).chain([block.cidr.network()]);
+    !edges.any(|edge| block.contains(edge))
+}
+
+fn selects(selector: &Selector, labels: &Labels) -> bool {
+    for requirement in &selector.requirements {
+        let holds = match requirement {
+            Requirement::In(key, values) => match labels.get(key) {
+                Some(value) => values.contains(value),
+                None => false,
+            },
+            Requirement::NotIn(key, values) => match labels.get(key) {
+                Some(value) => !values.contains(value),
+                None => true,
+            },
+            Requirement::Exists(key) => labels.get(key).is_some(),
+            Requirement::DoesNotExist(key) => labels.get(key).is_none(),
+        };
+        if !holds {
+            return false;
+        }
+    }
+    true
+}
