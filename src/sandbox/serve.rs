@@ -148,9 +148,11 @@ fn start(
     let (zone, names) = watch::channel(Arc::new(Zone::new()));
     let kubelet = Kubelet::new(store(), network.clone(), &nodes, in_force, names);
     tokio::spawn(controller::empty_namespaces(store(), authority.to_owned(), cancel()));
-    tokio::spawn(controller::collect_garbage(store(), cancel()));
+    tokio::spawn(controller::collect_garbage(store(), recorder.clone(), cancel()));
     let scheduling = recorder.of("default-scheduler", "");
     tokio::spawn(controller::schedule(store(), scheduling, cancel()));
+    tokio::spawn(controller::budget_disruptions(store(), recorder.clone(), cancel()));
+    tokio::spawn(controller::watch_nodes(store(), recorder.clone(), cancel()));
     tokio::spawn(controller::run_workloads(store(), recorder, cancel()));
     tokio::spawn(api::access::aggregate(store(), cancel()));
     tokio::spawn(clock::obey_faults(store(), cancel()));

@@ -34,7 +34,9 @@ pub async fn server() -> Server {
     let cancel = CancellationToken::new();
     let router = api::router(api::Api::new(Arc::clone(&store), credentials.access(), None));
     tokio::spawn(api::serve(listener, Arc::clone(&credentials.server), router, cancel.clone()));
-    tokio::spawn(controller::collect_garbage(Arc::clone(&store), cancel.clone()));
+    let (recorder, recording) = controller::events::recorder(Arc::clone(&store), cancel.clone());
+    tokio::spawn(recording);
+    tokio::spawn(controller::collect_garbage(Arc::clone(&store), recorder, cancel.clone()));
     tokio::spawn(api::access::aggregate(Arc::clone(&store), cancel.clone()));
     let authority = credentials.authority().to_owned();
     tokio::spawn(controller::empty_namespaces(store, authority, cancel.clone()));

@@ -3,8 +3,11 @@
 #![cfg(target_os = "linux")]
 
 mod access;
+mod cluster;
 mod kit;
+mod nodes;
 mod objects;
 mod owners;
 mod refusals;
 mod watches;
+mod workloads;

@@ -200,6 +200,9 @@ rows! {
     RESOURCE_QUOTAS = Resource::of::<core::ResourceQuota>("resourcequotas").status().short(&["quota"]);
     /// Stored.
     LIMIT_RANGES = Resource::of::<core::LimitRange>("limitranges").short(&["limits"]);
+    /// Bound as soon as they are there; no volume is behind them.
+    PERSISTENT_VOLUME_CLAIMS = Resource::of::<core::PersistentVolumeClaim>("persistentvolumeclaims")
+        .status().short(&["pvc"]).rules(Rules::VOLUME_CLAIM);
     /// Stored; the endpoint slices count.
     ENDPOINTS = Resource::of::<core::Endpoints>("endpoints").short(&["ep"]);
     /// Stored.

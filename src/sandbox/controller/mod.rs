@@ -4,6 +4,7 @@
 //! the controller then looks at the store as it is and writes what is missing. A signal
 //! that comes while it works leads to one more pass, so that nothing is overlooked.
 
+mod disruption;
 mod endpoints;
 mod enforcement;
 pub mod events;
@@ -12,12 +13,14 @@ mod hosts;
 mod kubelet;
 mod names;
 mod namespace;
+mod node_lifecycle;
 mod queue;
 mod reconcile;
 mod scheduler;
 mod worker;
 mod workload;
 
+pub use disruption::budget_disruptions;
 pub use endpoints::slice_endpoints;
 pub use enforcement::enforce;
 pub use garbage::collect_garbage;
@@ -25,5 +28,6 @@ pub use hosts::host_outside;
 pub use kubelet::Kubelet;
 pub use names::{Zone, name_everything};
 pub use namespace::{empty_namespaces, set_up};
+pub use node_lifecycle::watch_nodes;
 pub use scheduler::schedule;
 pub use workload::run_workloads;

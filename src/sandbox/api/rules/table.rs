@@ -176,6 +176,15 @@ impl Rules {
         ..Self::NONE
     };
 
+    /// Claims of volumes.
+    pub const VOLUME_CLAIM: Self = Self {
+        default: |claim| fill(claim.section_mut("spec"), "volumeMode", "Filesystem"),
+        prepare: |claim| {
+            object_mut(claim).insert("status".into(), serde_json::json!({"phase": "Pending"}));
+        },
+        ..Self::NONE
+    };
+
     /// PodDisruptionBudgets.
     pub const DISRUPTION_BUDGET: Self =
         Self { validate: workload::validate_disruption_budget, ..Self::NONE };

@@ -36,6 +36,8 @@ use crate::sandbox::api::{
     store::{Change, Event, Observer, Store},
 };
 
+pub(super) use term::tolerates;
+
 /// How many pods are placed before others get their turn.
 const BATCH: usize = 32;
 /// How soon pods that fitted nowhere are tried again after something has changed: changes
@@ -257,6 +259,25 @@ impl Scheduler {
             }
         });
     }
+}
+
+/// Whether a DaemonSet's pod should be on a node.
+pub(super) fn fits_daemon(pod: &Value, node: &Value) -> bool {
+    let asked = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+    (asked.is_empty() || asked == node.name())
+        && term::node_fits(pod, node, &node.labels())
+        && term::untolerated(pod, node).is_none()
+}
+
+/// Whether a DaemonSet's pod may stay on a node that it is on: taints that only keep new
+/// pods off don't count.
+pub(super) fn may_stay(pod: &Value, node: &Value) -> bool {
+    let asked = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+    let taints = node.items("/spec/taints").iter();
+    let mut hard = taints.filter(|taint| taint["effect"] == "NoExecute");
+    (asked.is_empty() || asked == node.name())
+        && term::node_fits(pod, node, &node.labels())
+        && hard.all(|taint| term::tolerates(pod.items("/spec/tolerations"), taint))
 }
 
 /// Whether a pod is this scheduler's to place.

@@ -172,7 +172,7 @@ impl Spread {
 }
 
 /// Whether a list of tolerations tolerates a taint.
-pub(super) fn tolerates(tolerations: &[Value], taint: &Value) -> bool {
+pub(in crate::sandbox::controller) fn tolerates(tolerations: &[Value], taint: &Value) -> bool {
     tolerations.iter().any(|toleration| {
         let key = toleration.text("/key");
         let effect = toleration.text("/effect");

@@ -13,12 +13,17 @@
 
 mod claim;
 mod condition;
+mod cron_job;
+mod daemon_set;
 mod deployment;
 mod hands;
 mod hash;
+mod job;
 mod pod;
 mod rank;
 mod replica_set;
+mod revision;
+mod stateful_set;
 
 use std::sync::Arc;
 
@@ -26,11 +31,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{events::Recorder, worker};
 use crate::sandbox::api::store::Store;
-use hands::Hands;
+pub(super) use hands::Hands;
 
 pub(super) use claim::{Claims, selector_of};
-pub(super) use hands::controller_of;
-pub(super) use pod::has_ended;
+pub(super) use deployment::resolve;
+pub(super) use hands::{controller_of, number};
+pub(super) use pod::{has_ended, is_ready, time};
 
 /// Runs the controllers of all workloads until cancelled.
 pub async fn run_workloads(store: Arc<Store>, events: Recorder, cancel: CancellationToken) {
@@ -40,5 +46,10 @@ pub async fn run_workloads(store: Arc<Store>, events: Recorder, cancel: Cancella
         worker::run(store(), replica_set::replica_sets(&hands), cancel()),
         worker::run(store(), replica_set::replication_controllers(&hands), cancel()),
         worker::run(store(), deployment::Deployments::new(&hands), cancel()),
+        worker::run(store(), stateful_set::StatefulSets::new(&hands), cancel()),
+        worker::run(store(), stateful_set::Claims::new(&hands), cancel()),
+        worker::run(store(), daemon_set::DaemonSets::new(&hands), cancel()),
+        worker::run(store(), job::Jobs::new(&hands), cancel()),
+        worker::run(store(), cron_job::CronJobs::new(&hands), cancel()),
     );
 }

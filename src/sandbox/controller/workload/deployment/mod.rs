@@ -27,6 +27,8 @@ use crate::sandbox::{
     controller::worker::{Again, Controller, Key},
 };
 
+pub(in crate::sandbox::controller) use rolling::resolve;
+
 /// The controller of Deployments.
 pub(super) struct Deployments {
     hands: Hands,
@@ -122,7 +124,7 @@ impl Deployments {
         }
         let hands = &self.hands;
         let mut sets = hands.claim(&DEPLOYMENTS, deployment, &REPLICA_SETS, &claims, |_| true)?;
-        sets.sort_by(|left, right| age(left).cmp(&age(right)));
+        sets.sort_by_key(|set| age(set));
         if deployment.is_deleting() {
             let rollout = revision::sorted(Arc::clone(deployment), sets);
             return self.report(&rollout, status::Progress::Untouched);

@@ -47,13 +47,8 @@ impl Deployments {
             _ => None,
         };
         if let Some(only) = only {
-            if wanted(&only) != replicas {
-                let scaled = self.scale_one(&deployment, &only, replicas)?;
-                replace(rollout, scaled);
-            } else {
-                let scaled = self.scale_one(&deployment, &only, replicas)?;
-                replace(rollout, scaled);
-            }
+            let scaled = self.scale_one(&deployment, &only, replicas)?;
+            replace(rollout, scaled);
             return Ok(());
         }
         let saturated = rollout.new.as_ref().is_some_and(|new| {
