@@ -103,9 +103,8 @@ impl Controller for Nodes {
 
     fn concerns(&self, event: &Event, add: &mut dyn FnMut(Key)) {
         let of = |name: &str| Key::Object(String::new(), name.to_owned());
-        if event.resource == &NODES {
-            add(of(event.object.name()));
-        } else if event.resource == &LEASES && event.object.namespace() == HEARTBEATS {
+        let beats = event.resource == &LEASES && event.object.namespace() == HEARTBEATS;
+        if beats || event.resource == &NODES {
             add(of(event.object.name()));
         } else if event.resource == &PODS && event.change != Change::Deleted {
             let node = event.object["spec"]["nodeName"].as_str().unwrap_or_default();
