@@ -193,3 +193,21 @@ fn who_gives_up_waiting_leaves_no_sandbox() {
     gone(started, "given up");
     assert_eq!(user.names(), Vec::<String>::new());
 }
+
+#[test]
+fn a_host_without_user_namespaces_is_told_how_to_have_some() {
+    // In a user namespace of its own the limit can be lowered for nobody else, and a root
+    // that is left without capabilities needs another one.
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
+                  exec setpriv --bounding-set=-all --inh-caps=-all \"$0\" sandbox up";
+    let user = User::new();
+    let finished = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "sh", "-c", script, env!("CARGO_BIN_EXE_netproof")])
+        .env("XDG_RUNTIME_DIR", user.folder())
+        .output()
+        .expect("util-linux is there");
+    let said = String::from_utf8_lossy(&finished.stderr);
+    assert_eq!(finished.status.code(), Some(3), "{said}");
+    assert!(said.contains("`sysctl -w user.max_user_namespaces=10000` turns them on"), "{said}");
+    assert_eq!(user.state(), Vec::<PathBuf>::new(), "nothing is left of the attempt");
+}

@@ -4,6 +4,7 @@
 //! off the program's own event stream. It fails where a figure is over its limit.
 
 mod measure;
+mod scale;
 mod suites;
 
 use std::{process::ExitCode, time::Duration};
@@ -29,6 +30,12 @@ fn main() -> ExitCode {
     if is_wanted("sandbox") {
         let fastest = (0..3).map(|_| sandbox_up()).min().unwrap_or(Duration::MAX);
         figures.time("sandbox: from nothing to API ready", fastest, 1.0);
+    }
+    if is_wanted("scale") {
+        let thousand = scale::scale(1_000, 10);
+        figures.time("scale: 1,000 pods on 10 nodes ready", thousand.ready, 60.0);
+        figures.memory("scale: all of the sandbox's memory", thousand.memory, 4_096.0);
+        figures.share("scale: of a core, probing each pod each second", thousand.idle, 100.0);
     }
     if is_wanted("pods") {
         let run = run(&pods(50));
@@ -75,6 +82,10 @@ impl Figures {
 
     fn memory(&mut self, what: &str, bytes: u64, limit: f64) {
         self.line(what, bytes as f64 / MIB, limit, "MB");
+    }
+
+    fn share(&mut self, what: &str, percent: f64, limit: f64) {
+        self.line(what, percent, limit, "%");
     }
 
     /// A figure without a limit.

@@ -10,7 +10,7 @@ use std::{
 use netproof::event::{Event, Record, Stage};
 
 /// The program, built with the benchmark's own profile.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_netproof");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_netproof");
 
 /// What a run took.
 pub struct Run {

@@ -7,6 +7,7 @@ mod completions;
 mod elf;
 mod exit;
 mod image;
+mod manifests;
 mod nodes;
 mod oci;
 mod run;

@@ -8,11 +8,12 @@ use rand::RngExt;
 use super::{
     Exit, check,
     exit::complain,
+    manifests,
     nodes::{self, Refusal},
     sandbox, signals,
 };
 use crate::{
-    cluster::{AgentSettings, Cluster, Kubeconfig, RunContext},
+    cluster::{AgentSettings, Application, Cluster, Kubeconfig, RunContext},
     event::{ClusterInfo, Interruption},
     model::{Family, RunId, chain},
     plan::{self, Filter, Inputs, Pattern, Plan},
@@ -30,6 +31,7 @@ use crate::{
 Examples:
   netproof run --sandbox suites/shop.yaml
   netproof run --sandbox --fault ignore-egress suites/shop.yaml
+  helm template shop ./chart | netproof run --sandbox --manifests - suites/shop.yaml
   netproof run --context staging --filter 'shop/*/database*' suites/shop.yaml
   netproof run --report junit=report.xml --context staging suites/shop.yaml
   netproof run --output json suites/shop.yaml | jq 'select(.type == \"caseJudged\")'
@@ -54,6 +56,11 @@ pub(super) struct RunCommand {
     #[arg(long = "nodes", value_name = "NUMBER", requires = "sandbox",
           value_parser = sandbox::nodes())]
     sandbox_nodes: Option<u8>,
+
+    /// Bring an application's manifests into the sandbox first: a file, a folder, or `-`
+    /// for standard input. May be given several times. Its containers are stand-ins.
+    #[arg(long = "manifests", value_name = "PATH", requires = "sandbox")]
+    manifests: Vec<PathBuf>,
 
     /// The kubeconfig; else $KUBECONFIG, ~/.kube/config, or the pod's own account.
     #[arg(long, value_name = "FILE")]
@@ -91,7 +98,7 @@ pub(super) struct RunCommand {
     /// How long the CNI may take to isolate netproof's own canaries.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     canary_within: Duration,
-    /// How long probe pods may take to become ready.
+    /// How long probe pods, and the workloads of `--manifests`, may take to become ready.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "2m")]
     launch_within: Duration,
     /// New connections a second on each node, at most; 0 is no limit
@@ -187,6 +194,13 @@ impl RunCommand {
                 return Exit::BadInput;
             }
         };
+        let application = match self.application() {
+            Ok(application) => application,
+            Err(message) => {
+                complain(&message, Some("give what `helm template` or `kubectl kustomize` print"));
+                return Exit::BadInput;
+            }
+        };
         let Some(writers) = self.writers() else { return Exit::BadInput };
         let stop = Stop::new();
         if let Err(error) = signals::watch(stop.clone()) {
@@ -209,17 +223,28 @@ impl RunCommand {
         } else {
             None
         };
-        let exit = self.on_cluster(&suites, sandbox.as_ref(), writers, &stop).await;
+        let exit = self.on_cluster(&suites, sandbox.as_ref(), &application, writers, &stop).await;
         if let Some(sandbox) = sandbox {
             sandbox.stop().await;
         }
         exit
     }
 
+    /// What `--manifests` names.
+    fn application(&self) -> Result<Application, String> {
+        let from_stdin =
+            |paths: &[PathBuf]| paths.iter().filter(|path| path.as_os_str() == "-").count();
+        if from_stdin(&self.files) + from_stdin(&self.manifests) > 1 {
+            return Err("standard input can be read once: either manifests or a suite".to_owned());
+        }
+        manifests::read(&self.manifests)
+    }
+
     async fn on_cluster(
         &self,
         suites: &[Suite],
         sandbox: Option<&Sandbox>,
+        application: &Application,
         writers: Vec<Box<dyn Writer + Send>>,
         stop: &Stop,
     ) -> Exit {
@@ -235,6 +260,13 @@ impl RunCommand {
                 return Exit::BadInput;
             }
         };
+        let mut notes = Vec::new();
+        if !application.is_empty() {
+            match manifests::bring(&cluster, application, self.launch_within, stop).await {
+                Ok(found) => notes = found,
+                Err(exit) => return exit,
+            }
+        }
         let asked = async {
             let version = cluster.version().await.map_err(|error| Refusal::of(&error))?;
             let control = self.control_namespace.as_deref();
@@ -272,7 +304,8 @@ impl RunCommand {
         if self.allow_system_changes {
             context.permit_system_changes();
         }
-        run::run(&context, &plan, info, &self.options(), &events, stop).await;
+        let options = Options { notes, ..self.options() };
+        run::run(&context, &plan, info, &options, &events, stop).await;
         drop(events);
         match reporting.finish().await {
             Ok(finished) => {

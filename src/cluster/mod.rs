@@ -8,6 +8,7 @@
 //!
 //! Every wait in here has a deadline, and every error names its stage and its object.
 
+mod application;
 mod canary;
 mod change;
 mod cleanup;
@@ -34,6 +35,7 @@ mod service;
 mod session;
 mod sweep;
 
+pub use application::{Application, BringError, Brought};
 pub use change::UndoReport;
 pub use cleanup::{AbandonedRun, CleanupOptions, CleanupReport, cleanup};
 pub use connect::{Cluster, ConnectError, Kubeconfig};

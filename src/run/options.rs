@@ -25,6 +25,8 @@ pub struct Options {
     pub fail_fast: bool,
     /// Leave everything in place.
     pub keep: bool,
+    /// What a reader should know beforehand; each becomes a warning.
+    pub notes: Vec<String>,
     /// How long removing everything may take.
     pub sweep_within: Duration,
 }
@@ -45,6 +47,7 @@ impl Options {
             rate: Some(2_000),
             fail_fast: false,
             keep: false,
+            notes: Vec::new(),
             sweep_within: Duration::from_secs(60),
         }
     }

@@ -40,6 +40,9 @@ pub async fn run(
 ) {
     let origin = Instant::now();
     events.send(started(plan, info)).await;
+    for message in &options.notes {
+        events.send(Event::Warning { message: message.clone(), remedy: None }).await;
+    }
     let runner = Runner { context, plan, options, events, stop, origin };
     match runner.preflight().await {
         Ok(Some(adopted)) => {

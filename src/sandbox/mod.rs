@@ -7,8 +7,8 @@
 //! [`process`] starts the child that everything lives in. There [`api`] keeps the objects
 //! and speaks Kubernetes' API, and [`controller`] makes the objects come true: [`node`]
 //! makes nodes and pods, [`firewall`] is the reference CNI that enforces NetworkPolicy
-//! between them, and [`fault`] names the ways in which both can be made to fail. [`dns`]
-//! and [`host`] are programs that run inside, like the agent.
+//! between them, and [`fault`] names the ways in which both can be made to fail. [`dns`],
+//! [`host`] and [`stand_in`] are programs that run inside, like the agent.
 
 pub mod api;
 pub mod clock;
@@ -22,6 +22,7 @@ pub mod node;
 pub mod process;
 mod program;
 mod serve;
+pub mod stand_in;
 
 pub use program::program;
 pub use serve::{Error, serve};

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, process::ExitCode};
 
-use super::{dns, host, process, serve};
+use super::{dns, host, process, serve, stand_in};
 
 /// The program of a name, which is the last part of `argv[0]`; `None` if it is none of the
 /// sandbox's. It must be called before any other thread exists.
@@ -13,6 +13,8 @@ pub fn program(name: &OsStr) -> Option<fn() -> ExitCode> {
         Some(dns::main)
     } else if name == host::BINARY {
         Some(host::main)
+    } else if name == stand_in::BINARY {
+        Some(stand_in::main)
     } else {
         None
     }

@@ -146,7 +146,7 @@ fn start(
     let (recorder, recording) = controller::events::recorder(store(), cancel());
     tokio::spawn(recording);
     let (zone, names) = watch::channel(Arc::new(Zone::new()));
-    let kubelet = Kubelet::new(store(), network.clone(), &nodes, in_force, names);
+    let kubelet = Kubelet::new(store(), network.clone(), &nodes, in_force, names, recorder.clone());
     tokio::spawn(controller::empty_namespaces(store(), authority.to_owned(), cancel()));
     tokio::spawn(controller::collect_garbage(store(), recorder.clone(), cancel()));
     let scheduling = recorder.of("default-scheduler", "");

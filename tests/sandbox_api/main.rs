@@ -5,3 +5,4 @@
 mod kit;
 mod network;
 mod pods;
+mod stand_ins;

@@ -23,6 +23,7 @@ pub(super) fn named(
         .items("/spec/containers")
         .iter()
         .chain(pod.items("/spec/initContainers"))
+        .chain(pod.items("/spec/ephemeralContainers"))
         .map(|container| container.text("/name").to_owned())
         .collect();
     let own = pod.items("/spec/containers").len();

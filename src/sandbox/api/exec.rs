@@ -67,6 +67,10 @@ pub async fn upgrade(
     }
     let runtime = api.runtime.clone();
     let runtime = runtime.ok_or_else(|| Failure::internal("no kubelet runs this pod"))?;
+    // Before the upgrade: a client that speaks another protocol should hear it too.
+    if let Some(address) = runtime.unreachable(&pod) {
+        return Err(Failure::internal(ExecError::Unreachable(address).to_string()));
+    }
     let upgrade = WebSocketUpgrade::from_request_parts(parts, &())
         .await
         .map_err(|_| Failure::bad_request("Upgrade request required"))?;

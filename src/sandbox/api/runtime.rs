@@ -1,5 +1,8 @@
 //! What the API needs of whoever runs the containers.
 
+use std::net::IpAddr;
+
+use futures::stream::BoxStream;
 use serde_json::Value;
 use tokio::process::Child;
 
@@ -10,6 +13,17 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// See [`ExecError`].
     fn exec(&self, pod: &Value, container: &str, command: &[String]) -> Result<Child, ExecError>;
+
+    /// The address of a pod's node, if the kubelet there doesn't answer.
+    fn unreachable(&self, pod: &Value) -> Option<IpAddr>;
+
+    /// What a container has written so far since its last start, and what it will write
+    /// until its end; `None` if there is no such container.
+    fn follow(
+        &self,
+        pod: &Value,
+        container: &str,
+    ) -> Option<(Vec<LogLine>, BoxStream<'static, LogLine>)>;
 
     /// What a container has written so far, of this or the previous start, line by line
     /// with its time; `None` if there is no such container.
@@ -38,6 +52,17 @@ pub enum ExecError {
          not found in $PATH"
     )]
     NoSuchProgram(String),
+    /// No image's programs are there, and the agent was not meant.
+    #[error(
+        "error executing command in container: failed to exec in container: OCI runtime exec \
+         failed: exec failed: unable to start container process: exec: \"{0}\": executable file \
+         not found in $PATH: the sandbox runs no images, and the only program of a stand-in is \
+         netproof-probe"
+    )]
+    StandIn(String),
+    /// The node's kubelet doesn't answer.
+    #[error("error dialing backend: dial tcp {0}:10250: connect: connection timed out")]
+    Unreachable(IpAddr),
     /// The system refused.
     #[error("error executing command in container")]
     Start(#[source] std::io::Error),

@@ -93,6 +93,8 @@ pub(super) fn forward(with_ipv6: bool) -> Result<(), Error> {
         // route back, as with translated addresses.
         ("net.ipv4.conf.all.rp_filter", "0"),
         ("net.ipv4.conf.default.rp_filter", "0"),
+        // Pods on a node's network listen on its low ports as root would, without its rights.
+        ("net.ipv4.ip_unprivileged_port_start", "0"),
     ];
     let more = [("net.ipv6.conf.all.forwarding", "1")];
     for (name, value) in settings.into_iter().chain(more.into_iter().filter(|_| with_ipv6)) {

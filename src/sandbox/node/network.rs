@@ -1,5 +1,7 @@
 //! The whole network: a fabric, the nodes around it, their pods, and hosts outside.
 
+mod cut;
+
 use std::{
     collections::BTreeMap,
     io,

@@ -130,6 +130,17 @@ impl PodNetwork {
         tokio::process::Command::from(command).kill_on_drop(true).spawn()
     }
 
+    /// As [`Self::spawn`], on a thread that may be held up: a fork takes the longer the more
+    /// memory the sandbox has.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub async fn spawn_aside(&self, process: Process) -> io::Result<tokio::process::Child> {
+        let network = self.clone();
+        let spawned = tokio::task::spawn_blocking(move || network.spawn(&process)).await;
+        spawned.map_err(io::Error::other)?
+    }
+
     /// Does some work on a thread inside, which may block; a socket that it opens belongs
     /// to the pod.
     ///

@@ -173,6 +173,13 @@ pub(super) fn unreachable(to: IpNet) -> Request {
     new_route(format!("add route to {to}"), route)
 }
 
+/// Loses packets to addresses of a node that is dead, without an answer.
+pub(super) fn blackhole(to: IpNet) -> Request {
+    let mut route = route(to);
+    route.header.kind = RouteType::BlackHole;
+    new_route(format!("lose what goes to {to}"), route)
+}
+
 /// Deletes the route to one address.
 pub(super) fn delete_direct(to: IpAddr, link: u32) -> Request {
     let mut route = route(to.into());

@@ -1,4 +1,4 @@
-//! One container: its process, started again as the pod's policy says, and its probes.
+//! One container: its process, started again as the pod's policy says.
 
 use std::{
     net::IpAddr, os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration,
@@ -11,14 +11,14 @@ use nix::{
 use serde_json::Value;
 use tokio::{
     process::Child,
-    sync::{Notify, watch},
+    sync::watch,
     time::{Instant, sleep, sleep_until},
 };
 
 use super::{
+    health::Health,
     log::Log,
     manager::Shared,
-    probe::Probe,
     program::{Program, ProgramError},
     report::{Board, Ended, Report, State},
 };
@@ -27,7 +27,10 @@ use crate::sandbox::{
         object::{Object, now, seconds},
         resource::PODS,
     },
-    controller::names,
+    controller::{
+        events::{EventType, Recorder},
+        names,
+    },
     node::PodNetwork,
 };
 
@@ -43,18 +46,30 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Until when a container's process may run on after it was told to end; `None` is for ever.
 pub(super) type Stop = watch::Receiver<Option<Instant>>;
 
+/// Which of the pod's lists a container is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It runs once and must succeed, or it is a sidecar.
+    Init,
+    /// One of those that the pod is about.
+    Own,
+    /// Added to a running pod; never started again.
+    Ephemeral,
+}
+
 /// A container of a pod that has its network.
 pub(super) struct Container {
     pub shared: Arc<Shared>,
     pub pod: Arc<Value>,
     pub spec: Value,
     pub index: usize,
-    /// An init container, which runs once and must succeed.
-    pub init: bool,
+    pub kind: Kind,
     pub address: IpAddr,
     pub network: PodNetwork,
     pub board: Arc<Board>,
     pub stop: Stop,
+    /// In the name of the node's kubelet.
+    pub events: Recorder,
 }
 
 /// What a start led to.
@@ -68,29 +83,32 @@ impl Container {
     /// a success.
     pub(super) async fn run(mut self) -> bool {
         let program = Program::of(&self.pod, &self.spec);
-        self.update(|report| report.stand_in = program == Program::StandIn);
-        if self.init && program == Program::StandIn && !self.always() {
-            // A stand-in has nothing to do, and what waits for it should not wait.
-            self.finished(0, "Completed", now(), String::new());
-            self.update(|report| report.over = true);
+        if self.kind == Kind::Init && program == Program::StandIn && !self.always() {
+            self.complete_at_once();
             return true;
         }
         let mut ends = 0;
         loop {
+            let mut health = self.shared.nodes.watch(self.network.node());
+            // A kubelet that is silent starts nothing.
+            let _ = health.wait_for(|health| *health != Health::Silent).await;
             let started = now();
             let begun = Instant::now();
             let (code, retry) = match self.start(program).await {
                 Outcome::Ended(status) => {
                     let code = status.code().unwrap_or(128 + status.signal().unwrap_or(0));
                     let reason = if code == 0 { "Completed" } else { "Error" };
-                    self.finished(code, reason, started, String::new());
+                    let message = self.last_words(program, code);
+                    self.finished(code, reason, started, message);
                     (code, None)
                 }
                 Outcome::NotStarted { reason, message, ended: true } => {
+                    self.event(EventType::Warning, "Failed", format!("Error: {message}"));
                     self.finished(128, reason, started, message);
                     (128, None)
                 }
                 Outcome::NotStarted { reason, message, ended: false } => {
+                    self.event(EventType::Warning, "Failed", format!("Error: {message}"));
                     self.wait(reason, message);
                     (128, Some(RETRY))
                 }
@@ -98,9 +116,10 @@ impl Container {
             let again = match self.pod.text("/spec/restartPolicy") {
                 _ if self.stop.borrow().is_some() => false,
                 _ if retry.is_some() => true,
+                _ if self.kind == Kind::Ephemeral => false,
                 "Never" if !self.always() => false,
                 "OnFailure" if !self.always() => code != 0,
-                _ => !self.init || self.always() || code != 0,
+                _ => self.kind == Kind::Own || self.always() || code != 0,
             };
             if !again {
                 self.update(|report| report.over = true);
@@ -131,20 +150,72 @@ impl Container {
 
     /// A sidecar: an init container that goes on running.
     fn always(&self) -> bool {
-        self.init && self.spec.text("/restartPolicy") == "Always"
+        self.kind == Kind::Init && self.spec.text("/restartPolicy") == "Always"
     }
 
-    fn update(&self, change: impl FnOnce(&mut Report)) {
+    /// A stand-in of an init container has nothing to do, and what waits for it should not
+    /// wait.
+    fn complete_at_once(&self) {
+        let image = self.spec.text("/image");
+        let text = format!("{} ({image}) completes at once", self.spec.text("/name"));
+        self.update(|report| {
+            report.stand_in = Some(text);
+            report.id = container_id();
+        });
+        self.begun();
+        self.finished(0, "Completed", now(), String::new());
+        self.update(|report| report.over = true);
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut Report)) {
         self.board.update(self.index, change);
+    }
+
+    pub(super) fn event(&self, kind: EventType, reason: &str, message: String) {
+        let list = match self.kind {
+            Kind::Init => "initContainers",
+            Kind::Own => "containers",
+            Kind::Ephemeral => "ephemeralContainers",
+        };
+        let field = format!("spec.{list}{{{}}}", self.spec.text("/name"));
+        self.events.about(&self.pod, &field, kind, reason, message);
+    }
+
+    /// What the kubelet says of every start.
+    fn begun(&self) {
+        let image = self.spec.text("/image");
+        for (reason, message) in [
+            (
+                "Pulled",
+                format!(
+                    "Container image \"{image}\" already present on machine and can be accessed \
+                     by the pod"
+                ),
+            ),
+            ("Created", "Container created".to_owned()),
+            ("Started", "Container started".to_owned()),
+        ] {
+            self.event(EventType::Normal, reason, message);
+        }
     }
 
     fn wait(&self, reason: &'static str, message: String) {
         self.update(|report| report.state = State::Waiting { reason, message });
     }
 
+    /// Why a stand-in failed, in its own words; there is nobody else's log to look into.
+    fn last_words(&self, program: Program, code: i32) -> String {
+        if program != Program::StandIn || code == 0 {
+            return String::new();
+        }
+        let report = self.board.reports().into_iter().nth(self.index);
+        let line = report.and_then(|report| report.log?.lines().pop());
+        line.map(|line| line.text).unwrap_or_default()
+    }
+
     fn finished(&self, code: i32, reason: &'static str, started: String, message: String) {
         self.update(|report| {
-            report.ready = self.init && code == 0;
+            report.ready = self.kind == Kind::Init && code == 0;
             report.started = false;
             report.running = None;
             report.state = State::Terminated(Ended {
@@ -159,17 +230,24 @@ impl Container {
     }
 
     fn back_off(&self, delay: Duration) {
+        let (name, pod) = (self.spec.text("/name"), &self.pod);
+        if !delay.is_zero() {
+            let place = format!("{}_{}({})", pod.name(), pod.namespace(), pod.uid());
+            let text = format!("Back-off restarting failed container {name} in pod {place}");
+            self.event(EventType::Warning, "BackOff", text);
+        }
         self.update(|report| {
             report.restarts += 1;
             report.previous_log = report.log.take();
             if let State::Terminated(ended) = &report.state {
                 report.last = Some(ended.clone());
                 if !delay.is_zero() {
-                    let name = self.spec.text("/name");
                     let message = format!(
-                        "back-off {} restarting failed container={name} pod={}",
+                        "back-off {} restarting failed container={name} pod={}_{}({})",
                         humantime::format_duration(delay),
-                        self.pod.name()
+                        pod.name(),
+                        pod.namespace(),
+                        pod.uid(),
                     );
                     report.state = State::Waiting { reason: "CrashLoopBackOff", message };
                 }
@@ -177,14 +255,18 @@ impl Container {
         });
     }
 
+    /// The pod as it is now, if it is still the same.
+    pub(super) fn current(&self) -> Arc<Value> {
+        let pod = self.shared.store.get(&PODS, self.pod.namespace(), self.pod.name());
+        let pod = pod.filter(|pod| pod.uid() == self.pod.uid());
+        pod.unwrap_or_else(|| Arc::clone(&self.pod))
+    }
+
     /// Starts the process and stays with it until it ends.
     async fn start(&mut self, program: Program) -> Outcome {
         // Variables may stand for what has been written since the pod was assigned.
-        let store = &self.shared.store;
-        let pod = store.get(&PODS, self.pod.namespace(), self.pod.name());
-        let pod = pod.filter(|pod| pod.uid() == self.pod.uid());
-        let pod = pod.as_ref().unwrap_or(&self.pod);
-        let process = match program.process(store, pod, &self.spec) {
+        let pod = self.current();
+        let process = match program.process(&self.shared.store, &pod, &self.spec) {
             Ok(process) => process,
             Err(error) => {
                 let ended = matches!(error, ProgramError::NotFound(_));
@@ -192,7 +274,7 @@ impl Container {
                 return Outcome::NotStarted { reason, message: error.to_string(), ended };
             }
         };
-        let mut child = match self.network.spawn(&process) {
+        let mut child = match self.network.spawn_aside(process.clone()).await {
             Ok(child) => child,
             Err(error) => {
                 let message = format!("start {}: {error}", process.argv0);
@@ -200,32 +282,37 @@ impl Container {
             }
         };
         let log = Log::default();
-        if let Some(pipe) = child.stdout.take() {
-            tokio::spawn(log.clone().follow(pipe));
-        }
-        if let Some(pipe) = child.stderr.take() {
-            tokio::spawn(log.clone().follow(pipe));
-        }
-        if let Some(pipe) = child.stdin.take() {
+        log.follow(child.stdout.take(), child.stderr.take());
+        let mut stdin = child.stdin.take();
+        if program == Program::Dns
+            && let Some(pipe) = stdin.take()
+        {
             tokio::spawn(names::feed(pipe, self.shared.zone.clone()));
         }
-        let probe = |kind| Probe::of(&self.spec, kind, self.address);
-        let (startup, readiness) = (probe("startupProbe"), probe("readinessProbe"));
-        let liveness = probe("livenessProbe");
+        let plan = (program == Program::StandIn)
+            .then(|| Program::plan(&self.shared.store, &pod, &self.spec));
+        let startup = self.spec.get("startupProbe").is_some();
+        let readiness = self.spec.get("readinessProbe").is_some();
         self.update(|report| {
-            report.id = format!("netproof://{:032x}", rand::random::<u128>());
+            report.id = container_id();
             report.state = State::Running { since: now() };
-            report.started = startup.is_none();
-            report.ready = startup.is_none() && readiness.is_none();
+            report.started = !startup;
+            report.ready = !startup && !readiness;
             report.running = Some(Arc::new((program, process)));
             report.log = Some(log);
+            report.stand_in = plan.as_ref().map(|plan| plan.describe(&self.spec));
         });
-        let dead = self.probe(startup, readiness, liveness);
+        self.begun();
         let mut stop = self.stop.clone();
         let ended = tokio::select! {
             ended = child.wait() => Some(ended),
-            () = dead => None,
-            _ = stop.wait_for(Option::is_some) => None,
+            () = self.probe() => None,
+            () = self.follow_services(plan, stdin) => None,
+            _ = stop.wait_for(Option::is_some) => {
+                let text = format!("Stopping container {}", self.spec.text("/name"));
+                self.event(EventType::Normal, "Killing", text);
+                None
+            }
         };
         let ended = match ended {
             Some(ended) => ended,
@@ -235,61 +322,18 @@ impl Container {
         Outcome::Ended(ended.unwrap_or_else(|_| ExitStatus::from_raw(9)))
     }
 
-    /// Probes as long as the process lives; returns when it is to be killed.
-    async fn probe(
-        &self,
-        startup: Option<Probe>,
-        readiness: Option<Probe>,
-        liveness: Option<Probe>,
-    ) {
-        let (network, node) = (&self.shared.network, self.network.node());
-        if let Some(startup) = startup {
-            let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
-            let passed = tokio::select! {
-                () = startup.run(network, node, |passed| _ = sender.try_send(passed)) => false,
-                passed = receiver.recv() => passed.unwrap_or(false),
-            };
-            if !passed {
-                return;
-            }
-            self.update(|report| {
-                report.started = true;
-                report.ready = readiness.is_none();
-            });
-        }
-        let ready = async {
-            match readiness {
-                Some(probe) => {
-                    let tell = |ready| self.update(|report| report.ready = ready);
-                    probe.run(network, node, tell).await;
-                }
-                None => std::future::pending().await,
-            }
-        };
-        let died = async {
-            let Some(probe) = liveness else { return std::future::pending().await };
-            let died = Notify::new();
-            let tell = |alive: bool| {
-                if !alive {
-                    died.notify_one();
-                }
-            };
-            tokio::select! {
-                () = probe.run(network, node, tell) => {}
-                () = died.notified() => {}
-            }
-        };
-        tokio::select! {
-            () = ready => {}
-            () = died => {}
-        }
-    }
-
     /// Asks the process to end, and kills it when its time is up.
     async fn end(&mut self, child: &mut Child) -> std::io::Result<ExitStatus> {
         let own = seconds(self.pod.pointer("/spec/terminationGracePeriodSeconds"));
         let grace = Instant::now() + own.unwrap_or(DEFAULT_GRACE);
         let until = |stop: &Stop| stop.borrow().unwrap_or(grace).min(grace);
+        // The one hook that needs none of the image's programs.
+        if let Some(nap) = seconds(self.spec.pointer("/lifecycle/preStop/sleep/seconds")) {
+            tokio::select! {
+                ended = child.wait() => return ended,
+                () = sleep_until(until(&self.stop).min(Instant::now() + nap)) => {}
+            }
+        }
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         if until(&self.stop) > Instant::now()
             && let Some(id) = id
@@ -308,4 +352,8 @@ impl Container {
         child.start_kill()?;
         child.wait().await
     }
+}
+
+fn container_id() -> String {
+    format!("netproof://{:032x}", rand::random::<u128>())
 }

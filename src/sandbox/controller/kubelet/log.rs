@@ -5,7 +5,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use futures::{StreamExt, stream, stream::BoxStream};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    sync::watch,
+};
 
 use crate::sandbox::api::runtime::LogLine;
 
@@ -16,23 +20,88 @@ const LINE: usize = 16 * 1024;
 
 /// The last lines of one start of a container.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Log(Arc<Mutex<Lines>>);
+pub(super) struct Log(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    lines: Mutex<Lines>,
+    /// How many lines there have been, and whether there will be more.
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    written: u64,
+    ended: bool,
+}
 
 #[derive(Debug, Default)]
 struct Lines {
     lines: VecDeque<LogLine>,
     size: usize,
+    /// How many lines were dropped before those that are here.
+    dropped: u64,
 }
 
 impl Log {
     /// The lines so far.
     pub(super) fn lines(&self) -> Vec<LogLine> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.lines.iter().cloned().collect()
+        self.after(0).0
+    }
+
+    /// The lines so far, and those that will come until the container's end. Who reads
+    /// slowly misses what is dropped meanwhile.
+    pub(super) fn stream(&self) -> (Vec<LogLine>, BoxStream<'static, LogLine>) {
+        let (lines, next) = self.after(0);
+        let progress = self.0.progress.subscribe();
+        let more = stream::unfold(
+            (self.clone(), progress, next),
+            |(log, mut progress, next)| async move {
+                let reached = |now: &Progress| now.written > next || now.ended;
+                // The sender lives as long as the log that is held here.
+                progress.wait_for(reached).await.ok()?;
+                let (lines, next) = log.after(next);
+                let ended = progress.borrow().ended;
+                (!lines.is_empty() || !ended).then(|| (stream::iter(lines), (log, progress, next)))
+            },
+        );
+        (lines, more.flatten().boxed())
+    }
+
+    /// The lines after the first so many, and how many there have been then.
+    fn after(&self, seen: u64) -> (Vec<LogLine>, u64) {
+        let lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let skip = usize::try_from(seen.saturating_sub(lines.dropped)).unwrap_or(usize::MAX);
+        let found = lines.lines.iter().skip(skip).cloned().collect();
+        let count = u64::try_from(lines.lines.len()).unwrap_or(u64::MAX);
+        (found, lines.dropped.saturating_add(count))
+    }
+
+    /// Takes in what a process writes, until its end.
+    pub(super) fn follow(
+        &self,
+        stdout: Option<impl AsyncRead + Unpin + Send + 'static>,
+        stderr: Option<impl AsyncRead + Unpin + Send + 'static>,
+    ) {
+        let log = self.clone();
+        tokio::spawn(async move {
+            let stdout = async {
+                if let Some(pipe) = stdout {
+                    log.read(pipe).await;
+                }
+            };
+            let stderr = async {
+                if let Some(pipe) = stderr {
+                    log.read(pipe).await;
+                }
+            };
+            tokio::join!(stdout, stderr);
+            log.0.progress.send_modify(|progress| progress.ended = true);
+        });
     }
 
     /// Takes in what a pipe carries, until its end.
-    pub(super) async fn follow(self, pipe: impl AsyncRead + Unpin) {
+    async fn read(&self, pipe: impl AsyncRead + Unpin) {
         let mut reader = BufReader::with_capacity(LINE, pipe);
         loop {
             // A line that is longer than the buffer comes in several parts.
@@ -60,14 +129,17 @@ impl Log {
     }
 
     fn push(&self, text: String) {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
         log.size += text.len();
         log.lines.push_back(LogLine { time: jiff::Timestamp::now(), text });
         while log.size > KEPT
             && let Some(oldest) = log.lines.pop_front()
         {
             log.size -= oldest.text.len();
+            log.dropped += 1;
         }
+        drop(log);
+        self.0.progress.send_modify(|progress| progress.written += 1);
     }
 }
 
@@ -75,20 +147,41 @@ impl Log {
 mod tests {
     use super::*;
 
+    async fn written(text: &'static [u8]) -> Log {
+        let log = Log::default();
+        log.read(text).await;
+        log
+    }
+
     #[tokio::test]
     async fn lines_are_kept_in_order_and_the_last_needs_no_end() {
-        let log = Log::default();
-        log.clone().follow(&b"one\n\ntwo\nthree"[..]).await;
+        let log = written(b"one\n\ntwo\nthree").await;
         let texts: Vec<_> = log.lines().into_iter().map(|line| line.text).collect();
         assert_eq!(texts, ["one", "", "two", "three"]);
     }
 
     #[tokio::test]
     async fn the_oldest_lines_make_room() {
-        let log = Log::default();
         let line = format!("{}\n", "x".repeat(1023));
-        log.clone().follow(line.repeat(2000).as_bytes()).await;
+        let log = written(line.repeat(2000).leak().as_bytes()).await;
         let kept = log.lines().len();
         assert!((1000..1100).contains(&kept), "{kept} lines of a KiB");
+    }
+
+    #[tokio::test]
+    async fn who_follows_sees_each_line_once_until_the_end() {
+        let log = Log::default();
+        log.push("before".into());
+        let (so_far, mut more) = log.stream();
+        assert_eq!(so_far.len(), 1);
+        let (reader, mut writer) = tokio::io::duplex(64);
+        log.follow(Some(reader), None::<&[u8]>);
+        use tokio::io::AsyncWriteExt;
+        for text in ["one", "two"] {
+            writer.write_all(format!("{text}\n").as_bytes()).await.expect("written");
+            assert_eq!(more.next().await.map(|line| line.text).as_deref(), Some(text));
+        }
+        drop(writer);
+        assert!(more.next().await.is_none(), "the container has ended");
     }
 }

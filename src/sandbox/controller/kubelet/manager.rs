@@ -6,12 +6,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures::stream::BoxStream;
 use serde_json::{Value, json};
 use tokio::{process::Child, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     address::Addresses,
+    dialer::Dialer,
+    health::{Health, Nodes},
+    lease,
+    program::Program,
     report::{Board, Report},
     status,
     worker::{Wired, Worker},
@@ -19,11 +24,11 @@ use super::{
 use crate::sandbox::{
     api::{
         object::{Object, now},
-        resource::{NODES, PODS},
+        resource::{FAULTS, NODES, PODS, SERVICES},
         runtime::{ExecError, LogLine, Runtime},
         store::Store,
     },
-    controller::{names::Zone, namespace::create},
+    controller::{events::Recorder, names::Zone, namespace::create},
     layout,
     node::{Network, NodeSpec},
 };
@@ -37,19 +42,25 @@ pub(super) struct Shared {
     pub applied: watch::Receiver<u64>,
     /// What the cluster's DNS knows.
     pub zone: watch::Receiver<Arc<Zone>>,
+    /// Changes with any Service.
+    pub services: watch::Receiver<()>,
+    pub dialer: Dialer,
+    pub nodes: Nodes,
+    pub events: Recorder,
 }
 
 /// The kubelet of all nodes.
 pub struct Kubelet {
     shared: Arc<Shared>,
-    /// Each node's addresses.
-    nodes: HashMap<String, Vec<IpAddr>>,
+    nodes: HashMap<String, NodeSpec>,
+    services: watch::Sender<()>,
     pods: Mutex<HashMap<String, Handle>>,
     workers: TaskTracker,
 }
 
 /// What is known of a pod that has a worker.
 struct Handle {
+    node: String,
     updates: watch::Sender<Option<Arc<Value>>>,
     board: Arc<Board>,
     wired: Arc<Wired>,
@@ -63,15 +74,29 @@ impl Kubelet {
         nodes: &[NodeSpec],
         applied: watch::Receiver<u64>,
         zone: watch::Receiver<Arc<Zone>>,
+        events: Recorder,
     ) -> Arc<Self> {
         for node in nodes {
             register(&store, node);
         }
         let ranges = nodes.iter().map(|node| (node.name.clone(), node.pod_cidrs.clone()));
         let addresses = Addresses::new(ranges);
+        let (services, changed) = watch::channel(());
+        let shared = Shared {
+            store,
+            dialer: Dialer::new(network.clone()),
+            network,
+            addresses,
+            applied,
+            zone,
+            services: changed,
+            nodes: Nodes::new(nodes.iter().map(|node| node.name.clone())),
+            events,
+        };
         Arc::new(Self {
-            shared: Arc::new(Shared { store, network, addresses, applied, zone }),
-            nodes: nodes.iter().map(|node| (node.name.clone(), node.addresses.clone())).collect(),
+            shared: Arc::new(shared),
+            nodes: nodes.iter().map(|node| (node.name.clone(), node.clone())).collect(),
+            services,
             pods: Mutex::default(),
             workers: TaskTracker::new(),
         })
@@ -80,8 +105,34 @@ impl Kubelet {
     /// Runs pods until cancelled.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
         let store = &self.shared.store;
-        let signal = store.signal(|event| event.resource == &PODS);
-        super::super::reconcile::reconcile(signal, cancel, || self.pass()).await;
+        let pods = store.signal(|event| event.resource == &PODS);
+        let services = store.signal(|event| event.resource == &SERVICES);
+        let faults = store.signal(|event| event.resource == &FAULTS);
+        let names: Vec<_> = self.nodes.keys().cloned().collect();
+        self.workers.spawn(lease::renew(Arc::clone(&self.shared), names, cancel.clone()));
+        loop {
+            tokio::select! {
+                () = pods.notified() => self.pass(),
+                () = services.notified() => self.services.send_replace(()),
+                () = faults.notified() => {
+                    self.update_health().await;
+                    self.pass();
+                }
+                () = cancel.cancelled() => return,
+            }
+        }
+    }
+
+    /// Lets nodes die, fall silent or come back, as the faults say.
+    async fn update_health(&self) {
+        let (faults, _) = self.shared.store.list(&FAULTS, None);
+        for (name, health) in self.shared.nodes.update(faults.iter().map(|fault| &**fault)) {
+            tracing::info!(node = name, ?health, "a node's health");
+            let Some(node) = self.nodes.get(&name) else { continue };
+            if let Err(error) = self.shared.network.cut_off(node, health == Health::Dead).await {
+                tracing::warn!(%error, node = name, "cut a node off");
+            }
+        }
     }
 
     /// Starts workers for new pods and tells the others what has changed.
@@ -91,11 +142,15 @@ impl Kubelet {
         let mut gone: Vec<String> = known.keys().cloned().collect();
         gone.sort_unstable();
         for pod in pods {
-            let Some(host) = self.nodes.get(pod.text("/spec/nodeName")) else { continue };
+            let node = pod.text("/spec/nodeName");
+            let Some(NodeSpec { addresses: host, .. }) = self.nodes.get(node) else { continue };
+            let health = self.shared.nodes.now(node);
             if let Ok(place) = gone.binary_search_by(|uid| uid.as_str().cmp(pod.uid())) {
                 gone.remove(place);
             }
             match known.get(pod.uid()) {
+                // A silent kubelet hears nothing.
+                Some(_) if health == Health::Silent => {}
                 Some(handle) => {
                     handle.updates.send_if_modified(|now| {
                         let new = now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &pod));
@@ -105,6 +160,7 @@ impl Kubelet {
                         new
                     });
                 }
+                None if health != Health::Up => {}
                 None if matches!(pod.text("/status/phase"), "Succeeded" | "Failed") => {}
                 None => {
                     let handle = self.start(Arc::clone(&pod), host.clone());
@@ -113,6 +169,12 @@ impl Kubelet {
             }
         }
         for uid in gone {
+            let silent = known
+                .get(&uid)
+                .is_some_and(|handle| self.shared.nodes.now(&handle.node) == Health::Silent);
+            if silent {
+                continue;
+            }
             if let Some(handle) = known.remove(&uid) {
                 handle.updates.send_replace(None);
             }
@@ -124,6 +186,7 @@ impl Kubelet {
         let board = Arc::new(Board::new(count));
         let wired = Arc::new(watch::Sender::new(None));
         let (updates, receiver) = watch::channel(Some(Arc::clone(&pod)));
+        let node = pod.text("/spec/nodeName").to_owned();
         let worker = Worker {
             shared: Arc::clone(&self.shared),
             pod: receiver,
@@ -133,7 +196,7 @@ impl Kubelet {
             wired: Arc::clone(&wired),
         };
         self.workers.spawn(worker.run());
-        Handle { updates, board, wired }
+        Handle { node, updates, board, wired }
     }
 
     /// What is known of a container of a pod.
@@ -142,6 +205,7 @@ impl Kubelet {
             .items("/spec/initContainers")
             .iter()
             .chain(pod.items("/spec/containers"))
+            .chain(pod.items("/spec/ephemeralContainers"))
             .position(|spec| spec.text("/name") == container)?;
         let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = pods.get(pod.uid())?;
@@ -172,15 +236,37 @@ fn register(store: &Store, node: &NodeSpec) {
 
 impl Runtime for Kubelet {
     fn exec(&self, pod: &Value, container: &str, command: &[String]) -> Result<Child, ExecError> {
+        if let Some(address) = self.unreachable(pod) {
+            return Err(ExecError::Unreachable(address));
+        }
         let not_running = || ExecError::NotRunning(container.to_owned());
         let (report, wired) = self.report(pod, container).ok_or_else(not_running)?;
         let running = report.running.ok_or_else(not_running)?;
         let network = wired.borrow().clone().ok_or_else(not_running)?;
         let (program, process) = &*running;
         let process = program.exec(process, command).ok_or_else(|| {
-            ExecError::NoSuchProgram(command.first().cloned().unwrap_or_default())
+            let first = command.first().cloned().unwrap_or_default();
+            match program {
+                Program::StandIn => ExecError::StandIn(first),
+                _ => ExecError::NoSuchProgram(first),
+            }
         })?;
         network.spawn(&process).map_err(ExecError::Start)
+    }
+
+    fn unreachable(&self, pod: &Value) -> Option<IpAddr> {
+        let node = self.nodes.get(pod.text("/spec/nodeName"))?;
+        let silent = self.shared.nodes.now(&node.name) != Health::Up;
+        node.addresses.first().copied().filter(|_| silent)
+    }
+
+    fn follow(
+        &self,
+        pod: &Value,
+        container: &str,
+    ) -> Option<(Vec<LogLine>, BoxStream<'static, LogLine>)> {
+        let (report, _) = self.report(pod, container)?;
+        report.log.map(|log| log.stream())
     }
 
     fn log(&self, pod: &Value, container: &str, previous: bool) -> Option<Vec<LogLine>> {

@@ -9,13 +9,18 @@
 
 mod address;
 mod container;
+mod dialer;
 mod environment;
+mod health;
+mod lease;
 mod log;
 mod manager;
 mod probe;
 mod program;
 mod report;
+mod stand_in;
 mod status;
+mod watch;
 mod worker;
 
 pub use manager::Kubelet;

@@ -12,12 +12,13 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::watch,
     time::{sleep, timeout},
 };
 
 use crate::sandbox::{
     api::object::{Object, seconds},
-    node::Network,
+    controller::kubelet::{dialer::Dialer, health::Health},
 };
 
 /// How soon a probe is repeated that has not succeeded yet.
@@ -69,13 +70,32 @@ impl Probe {
 
     /// Probes for ever and tells each change of the outcome. Before the first success
     /// failures are told only once there have been enough.
-    pub(super) async fn run(&self, network: &Network, node: &str, mut tell: impl FnMut(bool)) {
+    ///
+    /// Each failure is put in words to `complain`. While the kubelet is silent, nothing is
+    /// probed.
+    pub(super) async fn run(
+        &self,
+        dialer: &Dialer,
+        node: &str,
+        mut health: watch::Receiver<Health>,
+        complain: impl Fn(&str),
+        mut tell: impl FnMut(bool),
+    ) {
         sleep(self.initial_delay).await;
         let (mut state, mut good, mut bad) = (None, 0, 0);
         let mut ever = false;
         let begun = tokio::time::Instant::now();
         loop {
-            if self.once(network, node).await {
+            if health.wait_for(|health| *health == Health::Up).await.is_err() {
+                return std::future::pending().await;
+            }
+            let outcome = self.once(dialer, node).await;
+            if let Err(why) = &outcome
+                && (ever || begun.elapsed() >= self.period)
+            {
+                complain(why);
+            }
+            if outcome.is_ok() {
                 (good, bad, ever) = (good + 1, 0, true);
                 if good >= self.successes && state != Some(true) {
                     state = Some(true);
@@ -97,26 +117,34 @@ impl Probe {
         }
     }
 
-    async fn once(&self, network: &Network, node: &str) -> bool {
+    async fn once(&self, dialer: &Dialer, node: &str) -> Result<(), String> {
+        let connect = async |address: SocketAddr| {
+            let connected = dialer.connect(node, address, self.timeout).await;
+            connected.map_err(|error| match error.kind() {
+                std::io::ErrorKind::TimedOut => format!("dial tcp {address}: i/o timeout"),
+                std::io::ErrorKind::ConnectionRefused => {
+                    format!("dial tcp {address}: connect: connection refused")
+                }
+                _ => format!("dial tcp {address}: connect: {error}"),
+            })
+        };
         match &self.action {
-            Action::Passed => true,
-            Action::Failed => false,
-            Action::Tcp(address) => network.connect(node, *address, self.timeout).await.is_ok(),
+            Action::Passed => Ok(()),
+            Action::Failed => Err("the container has no port of that name".to_owned()),
+            Action::Tcp(address) => connect(*address).await.map(drop),
             Action::Http { address, request } => {
-                let Ok(stream) = network.connect(node, *address, self.timeout).await else {
-                    return false;
-                };
-                timeout(self.timeout, get(stream, request)).await.is_ok_and(|ok| ok)
+                let stream = connect(*address).await?;
+                timeout(self.timeout, get(stream, request))
+                    .await
+                    .unwrap_or_else(|_| Err("context deadline exceeded".to_owned()))
             }
         }
     }
 }
 
-/// Sends a request; whether the answer is a success or a redirection.
-async fn get(mut stream: TcpStream, request: &str) -> bool {
-    if stream.write_all(request.as_bytes()).await.is_err() {
-        return false;
-    }
+/// Sends a request; fails unless the answer is a success or a redirection.
+async fn get(mut stream: TcpStream, request: &str) -> Result<(), String> {
+    stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
     let mut answer = Vec::new();
     let mut buffer = [0; 512];
     while !answer.contains(&b'\n') {
@@ -124,12 +152,17 @@ async fn get(mut stream: TcpStream, request: &str) -> bool {
             Ok(length) if length > 0 && answer.len() < 4096 => {
                 answer.extend_from_slice(&buffer[..length]);
             }
-            _ => return false,
+            Ok(_) => return Err("the answer is no HTTP".to_owned()),
+            Err(error) => return Err(error.to_string()),
         }
     }
     let line = String::from_utf8_lossy(&answer);
     let code = line.split_whitespace().nth(1).and_then(|code| code.parse::<u16>().ok());
-    line.starts_with("HTTP/1.") && code.is_some_and(|code| (200..400).contains(&code))
+    match code.filter(|_| line.starts_with("HTTP/1.")) {
+        Some(200..400) => Ok(()),
+        Some(code) => Err(format!("HTTP probe failed with statuscode: {code}")),
+        None => Err("the answer is no HTTP".to_owned()),
+    }
 }
 
 impl Action {
@@ -225,7 +258,7 @@ mod tests {
                 get(stream, "GET / HTTP/1.1\r\n\r\n").await
             };
             let ((), passed) = tokio::join!(server, client);
-            assert_eq!(passed, expected, "{answer:?}");
+            assert_eq!(passed.is_ok(), expected, "{answer:?}");
         }
     }
 }

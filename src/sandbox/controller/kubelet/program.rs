@@ -8,18 +8,19 @@ use std::{collections::BTreeMap, path::PathBuf};
 use netproof_probe::wire;
 use serde_json::Value;
 
-use super::environment::{self, MissingSource};
+use super::{
+    environment::{self, MissingSource},
+    stand_in::StandIn,
+};
 use crate::sandbox::{
-    api::{object::Object, store::Store},
-    dns, host,
+    api::{object::Object, resource::SERVICES, store::Store},
+    dns,
     node::{Process, Stream},
+    stand_in,
 };
 
 /// The image that is the sandbox's own DNS server.
 pub const DNS_IMAGE: &str = "netproof-dns";
-/// What a pod's status says of containers whose image isn't there to run.
-pub const STAND_IN: &str =
-    "the sandbox runs no images: an idle process stands in for this container";
 
 /// What a container runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(super) enum Program {
     Agent,
     /// The cluster's DNS server.
     Dns,
-    /// A process that does nothing, in place of an image's own.
+    /// A process that listens, in place of an image's own.
     StandIn,
 }
 
@@ -109,17 +110,26 @@ impl Program {
                 (wire::BINARY, all)
             }
             Self::Dns => (dns::BINARY, Vec::new()),
-            Self::StandIn => (host::BINARY, Vec::new()),
+            Self::StandIn => {
+                let plan = Self::plan(store, pod, container);
+                let identity = format!("{}/{}", pod.namespace(), pod.name());
+                (stand_in::BINARY, plan.arguments(identity))
+            }
         };
-        let stdin = if self == Self::Dns { Stream::Piped } else { Stream::Null };
+        let stdin = if self == Self::Agent { Stream::Null } else { Stream::Piped };
         Ok(Process { stdin, ..piped(name, arguments, environment, environment::resolv_conf(pod)) })
     }
 
+    /// What stands in for a container, as its namespace's Services are now.
+    pub(super) fn plan(store: &Store, pod: &Value, container: &Value) -> StandIn {
+        StandIn::of(pod, container, &store.list(&SERVICES, Some(pod.namespace())).0)
+    }
+
     /// The process of a command that is executed in a container; `None` if its image has
-    /// no such program.
+    /// no such program. A stand-in has the agent, too.
     pub(super) fn exec(self, base: &Process, command: &[String]) -> Option<Process> {
         let (first, arguments) = command.split_first()?;
-        (self == Self::Agent && is_agent(first)).then(|| Process {
+        (self != Self::Dns && is_agent(first)).then(|| Process {
             stdin: Stream::Piped,
             ..piped(
                 wire::BINARY,
@@ -207,7 +217,9 @@ mod tests {
             (Program::Agent, &["/netproof-probe", "dial"], true),
             (Program::Agent, &["sh"], false),
             (Program::Agent, &[], false),
-            (Program::StandIn, &["netproof-probe"], false),
+            (Program::StandIn, &["netproof-probe"], true),
+            (Program::StandIn, &["sh"], false),
+            (Program::Dns, &["netproof-probe"], false),
         ] {
             let found = program.exec(&base, &command(words));
             assert_eq!(found.is_some(), fits, "{program:?} {words:?}");

@@ -4,10 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{
-    program::STAND_IN,
-    report::{Ended, Report, State},
-};
+use super::report::{Ended, Report, State};
 use crate::sandbox::{
     api::{
         conditions,
@@ -56,7 +53,10 @@ pub(super) fn write(store: &Store, pod: &Value, facts: &Facts, reports: &[Report
 fn fill(pod: &mut Value, facts: &Facts, reports: &[Report]) {
     let inits = pod.items("/spec/initContainers").to_vec();
     let containers = pod.items("/spec/containers").to_vec();
-    let (init_reports, own_reports) = reports.split_at(inits.len().min(reports.len()));
+    let ephemeral = pod.items("/spec/ephemeralContainers").to_vec();
+    let (init_reports, other_reports) = reports.split_at(inits.len().min(reports.len()));
+    let (own_reports, ephemeral_reports) =
+        other_reports.split_at(containers.len().min(other_reports.len()));
     let phase = phase(facts, init_reports, own_reports, pod.text("/spec/restartPolicy"));
 
     let status = pod.section_mut("status");
@@ -80,6 +80,10 @@ fn fill(pod: &mut Value, facts: &Facts, reports: &[Report]) {
     status.insert("containerStatuses".into(), describe(&containers, own_reports));
     if !inits.is_empty() {
         status.insert("initContainerStatuses".into(), describe(&inits, init_reports));
+    }
+    if !ephemeral_reports.is_empty() {
+        let statuses = describe(&ephemeral, ephemeral_reports);
+        status.insert("ephemeralContainerStatuses".into(), statuses);
     }
     let generation = pod.pointer("/metadata/generation").cloned();
     if let Some(generation) = generation {
@@ -153,8 +157,11 @@ fn set_conditions(
         _ => ("ContainersNotReady", message.as_str()),
     };
     set("ContainersReady", ready, reason, message);
-    if all.iter().any(|report| report.stand_in) {
-        set(STAND_IN_CONDITION, true, "NoImage", STAND_IN);
+    let stand_ins: Vec<_> = all.iter().filter_map(|report| report.stand_in.as_deref()).collect();
+    if !stand_ins.is_empty() {
+        let message =
+            format!("the sandbox runs no images; processes stand in: {}", stand_ins.join("; "));
+        set(STAND_IN_CONDITION, true, "NoImage", &message);
     }
     let missing: Vec<_> = pod
         .items("/spec/readinessGates")
@@ -258,10 +265,9 @@ pub(super) fn node(name: &str, addresses: &[IpAddr], now: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::controller::kubelet::report::Board;
 
     fn report(state: State, ready: bool, over: bool) -> Report {
-        Report { state, ready, over, ..Board::new(1).reports().remove(0) }
+        Report { state, ready, over, ..Report::new() }
     }
 
     fn running() -> State {

@@ -10,8 +10,10 @@ use tokio::{
 };
 
 use super::{
-    container::{Container, DEFAULT_GRACE},
+    container::{Container, DEFAULT_GRACE, Kind},
+    health::Health,
     manager::Shared,
+    program::Program,
     report::{Board, State},
     status::{self, Facts},
 };
@@ -31,6 +33,13 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The pod's network as soon as it has one, for `exec`.
 pub(super) type Wired = watch::Sender<Option<PodNetwork>>;
 
+/// What a pod has of its node.
+#[derive(Default)]
+struct Held {
+    addresses: Option<Vec<IpAddr>>,
+    network: Option<PodNetwork>,
+}
+
 /// Takes one pod from its assignment to its end.
 pub(super) struct Worker {
     pub shared: Arc<Shared>,
@@ -45,33 +54,78 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Runs until the pod is gone and nothing of it is left.
+    /// Runs until the pod is gone and nothing of it is left. If its node dies the pod lives
+    /// once more when the node is back.
+    pub(super) async fn run(mut self) {
+        let node = self.first.text("/spec/nodeName").to_owned();
+        let mut health = self.shared.nodes.watch(&node);
+        let (mut held, start) = (Held::default(), now());
+        loop {
+            let mut dying = health.clone();
+            tokio::select! {
+                biased;
+                _ = dying.wait_for(|health| *health == Health::Dead) => {}
+                () = self.live(&node, &start, &mut held) => break,
+            }
+            // With the future above all of its processes were dropped, and so killed.
+            self.wired.send_replace(None);
+            self.board.lose(self.first.text("/spec/restartPolicy"));
+            self.leave(&node, &mut held).await;
+            tokio::select! {
+                _ = health.wait_for(|health| *health != Health::Dead) => {}
+                _ = self.pod.wait_for(Option::is_none) => return,
+            }
+        }
+        self.leave(&node, &mut held).await;
+        // A pod that has ended by itself stays until it is deleted.
+        _ = self.pod.wait_for(Option::is_none).await;
+    }
+
+    /// The pod's life on a node that lives.
     ///
     /// The rules come before the network, so that the pod is never without them; they go
     /// after it. Only then may the address be somebody else's.
-    pub(super) async fn run(mut self) {
-        let node = self.first.text("/spec/nodeName").to_owned();
-        let mut facts = Facts { host: self.host.clone(), start: now(), ..Facts::default() };
-        let addresses = self.addresses(&node, &mut facts).await;
-        facts.addresses = addresses.clone().unwrap_or_default();
-        if let Some(addresses) = &addresses
+    async fn live(&mut self, node: &str, start: &str, held: &mut Held) {
+        let start = start.to_owned();
+        let mut facts = Facts { host: self.host.clone(), start, ..Facts::default() };
+        held.addresses = self.addresses(node, &mut facts).await;
+        facts.addresses = held.addresses.clone().unwrap_or_default();
+        if let Some(addresses) = held.addresses.clone()
             && self.rules_in_force(&facts).await
-            && let Some(network) = self.network(&node, addresses, &mut facts).await
+            && let Some(network) = self.network(node, &addresses, &mut facts).await
         {
+            held.network = Some(network.clone());
             facts.wired = true;
             self.wired.send_replace(Some(network.clone()));
             self.containers(&network, &mut facts).await;
             self.wired.send_replace(None);
-            if let Err(error) = self.shared.network.remove_pod(&network).await {
-                tracing::warn!(%error, pod = self.first.name(), "remove the pod's network");
-            }
+            self.unwire(held).await;
         }
         self.finish();
-        if let Some(addresses) = addresses {
-            self.shared.addresses.give_back(&node, &addresses);
+    }
+
+    async fn unwire(&self, held: &mut Held) {
+        if let Some(network) = held.network.take()
+            && let Err(error) = self.shared.network.remove_pod(&network).await
+        {
+            tracing::warn!(%error, pod = self.first.name(), "remove the pod's network");
         }
-        // A pod that has ended by itself stays until it is deleted.
-        _ = self.pod.wait_for(Option::is_none).await;
+    }
+
+    /// Gives back what is left of what the pod had of its node.
+    async fn leave(&self, node: &str, held: &mut Held) {
+        self.unwire(held).await;
+        if let Some(addresses) = held.addresses.take() {
+            self.shared.addresses.give_back(node, &addresses);
+        }
+    }
+
+    /// Writes the pod's status, unless the kubelet is silent. Gives its version.
+    fn write(&self, facts: &Facts) -> Option<u64> {
+        if self.shared.nodes.now(self.first.text("/spec/nodeName")) == Health::Silent {
+            return None;
+        }
+        status::write(&self.shared.store, &self.first, facts, &self.board.reports())
     }
 
     /// Whether the pod is to end, or already no more.
@@ -123,7 +177,7 @@ impl Worker {
     async fn problem(&mut self, problem: String, facts: &mut Facts) {
         tracing::warn!(problem, pod = self.first.name(), "make the pod's network");
         facts.problem = Some(problem);
-        status::write(&self.shared.store, &self.first, facts, &self.board.reports());
+        self.write(facts);
         facts.problem = None;
         tokio::select! {
             () = sleep(RETRY) => {}
@@ -134,10 +188,7 @@ impl Worker {
     /// Publishes the address and waits until every node has the rules for it. Says whether
     /// the pod is still to run.
     async fn rules_in_force(&mut self, facts: &Facts) -> bool {
-        let reports = self.board.reports();
-        let Some(version) = status::write(&self.shared.store, &self.first, facts, &reports) else {
-            return false;
-        };
+        let Some(version) = self.write(facts) else { return false };
         let mut applied = self.shared.applied.clone();
         tokio::select! {
             reached = applied.wait_for(|applied| *applied >= version) => reached.is_ok(),
@@ -148,29 +199,41 @@ impl Worker {
     /// Runs the containers until all are over.
     async fn containers(&mut self, network: &PodNetwork, facts: &mut Facts) {
         let (stop, stopped) = watch::channel(None);
-        let container = |index: usize, spec: &Value, init: bool| Container {
-            shared: Arc::clone(&self.shared),
-            pod: Arc::clone(&self.first),
+        let (shared, board) = (Arc::clone(&self.shared), Arc::clone(&self.board));
+        let events = shared.events.of("kubelet", network.node());
+        let container = |pod: &Arc<Value>, index: usize, spec: &Value, kind: Kind| Container {
+            shared: Arc::clone(&shared),
+            pod: Arc::clone(pod),
             spec: spec.clone(),
             index,
-            init,
+            kind,
             address: network.address(),
             network: network.clone(),
-            board: Arc::clone(&self.board),
+            board: Arc::clone(&board),
             stop: stopped.clone(),
+            events: events.clone(),
         };
-        let inits = self.first.items("/spec/initContainers").len();
-        let mut waiting: Vec<Container> = Vec::new();
-        for (index, spec) in self.first.items("/spec/initContainers").iter().enumerate() {
-            waiting.push(container(index, spec, true));
-        }
-        for (index, spec) in self.first.items("/spec/containers").iter().enumerate() {
-            waiting.push(container(inits + index, spec, false));
-        }
+        let first = Arc::clone(&self.first);
+        let inits = first.items("/spec/initContainers").len();
+        let own = inits..inits + first.items("/spec/containers").len();
+        let lists = [("/spec/initContainers", Kind::Init), ("/spec/containers", Kind::Own)];
+        let specs = lists
+            .iter()
+            .flat_map(|(list, kind)| first.items(list).iter().map(move |spec| (spec, *kind)));
+        let reports = self.board.reports();
+        let mut waiting: Vec<Container> = specs
+            .enumerate()
+            // What was over when the node died doesn't run again.
+            .filter(|(index, _)| !reports[*index].over)
+            .map(|(index, (spec, kind))| container(&first, index, spec, kind))
+            .collect();
         waiting.reverse();
         let mut running = JoinSet::new();
+        // How many ephemeral containers have been started.
+        let mut added = 0;
         // The init container that the next one waits for.
         let mut current: Option<usize> = None;
+        let mut health = shared.nodes.watch(network.node());
         let deadline = seconds(self.first.pointer("/spec/activeDeadlineSeconds"));
         let deadline = deadline.map(|deadline| Instant::now() + deadline);
         loop {
@@ -186,7 +249,7 @@ impl Worker {
             });
             if passed && !stopping && !failed_init {
                 while let Some(next) = waiting.pop() {
-                    let init = next.init;
+                    let init = next.kind == Kind::Init;
                     current = init.then_some(next.index);
                     facts.initialized = !init;
                     running.spawn(next.run());
@@ -198,13 +261,24 @@ impl Worker {
             if failed_init || stopping {
                 waiting.clear();
             }
-            // Sidecars end with the last of the others.
-            let over = reports[inits..].iter().all(|report| report.over);
-            if over && !stopping && waiting.is_empty() && !running.is_empty() && inits > 0 {
+            // Sidecars and ephemeral containers end with the last of the others.
+            let over = reports[own.clone()].iter().all(|report| report.over);
+            if over && !stopping && waiting.is_empty() && !running.is_empty() {
                 stop.send_replace(Some(Instant::now()));
                 continue;
             }
-            status::write(&self.shared.store, &self.first, facts, &self.board.reports());
+            let pod = self.pod.borrow().clone();
+            if let Some(pod) = pod.filter(|_| !stopping && !over) {
+                for spec in pod.items("/spec/ephemeralContainers").iter().skip(added) {
+                    let index = own.end + added;
+                    if self.board.reports().len() <= index {
+                        self.board.add();
+                    }
+                    added += 1;
+                    running.spawn(container(&pod, index, spec, Kind::Ephemeral).run());
+                }
+            }
+            self.write(facts);
             if running.is_empty() && waiting.is_empty() {
                 return;
             }
@@ -216,6 +290,8 @@ impl Worker {
             };
             tokio::select! {
                 () = self.board.changed.notified() => {}
+                // What was not written while the kubelet was silent is now.
+                _ = health.changed() => {}
                 _ = running.join_next(), if !running.is_empty() => {}
                 changed = self.pod.changed() => {
                     let pod = self.pod.borrow_and_update().clone();
@@ -278,8 +354,15 @@ fn is_sidecar(pod: &Value, index: usize) -> bool {
 
 fn settings(pod: &Value) -> PodSettings {
     let sysctls = pod.items("/spec/securityContext/sysctls").iter();
-    let sysctls: BTreeMap<_, _> = sysctls
+    let mut sysctls: BTreeMap<_, _> = sysctls
         .map(|sysctl| (sysctl.text("/name").to_owned(), sysctl.text("/value").to_owned()))
         .collect();
+    // An image's program would listen on a low port as root; what stands in for it is none.
+    let containers = ["/spec/initContainers", "/spec/containers"].map(|list| pod.items(list));
+    let stand_ins = |spec: &Value| Program::of(pod, spec) == Program::StandIn;
+    if containers.into_iter().flatten().any(stand_ins) {
+        let name = "net.ipv4.ip_unprivileged_port_start".to_owned();
+        sysctls.entry(name).or_insert_with(|| "0".to_owned());
+    }
     PodSettings { sysctls }
 }

@@ -1,0 +1,157 @@
+//! Many pods in one sandbox: how long until all are ready, and what they cost.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, Config,
+    api::{ListParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::json;
+
+use crate::measure::PROGRAM;
+
+/// How long all pods may take before it counts as hung.
+const HUNG: Duration = Duration::from_secs(600);
+/// Requests in flight while pods are created.
+const PARALLEL: usize = 16;
+
+/// What so many pods took and cost.
+pub struct Scale {
+    /// From the first request to the last pod's readiness.
+    pub ready: Duration,
+    /// The physical memory of all of the sandbox's processes, in bytes; what they share is
+    /// counted once.
+    pub memory: u64,
+    /// The share of one core that the idle sandbox takes while it probes every pod each
+    /// second.
+    pub idle: f64,
+}
+
+/// So many pods on so many nodes, each probed every second.
+pub fn scale(pods: usize, nodes: usize) -> Scale {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nodes = nodes.to_string();
+    let up = Command::new(PROGRAM)
+        .args(["sandbox", "up", "--foreground", "--nodes", &nodes])
+        .env("XDG_RUNTIME_DIR", folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("start the program");
+    let mut up = Ended(up);
+    let mut line = String::new();
+    let stdout = up.0.stdout.take().expect("its output is piped");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).expect("a line");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let ready = runtime.block_on(all_ready(line.trim(), pods));
+    let processes = below(up.0.id());
+    let memory = processes.iter().map(|process| share(*process)).sum();
+    let (before, begun) = (ticks(&processes), Instant::now());
+    std::thread::sleep(Duration::from_secs(10));
+    let spent = (ticks(&processes).saturating_sub(before)) as f64 / TICKS;
+    Scale { ready, memory, idle: spent / begun.elapsed().as_secs_f64() * 100.0 }
+}
+
+async fn all_ready(kubeconfig: &str, count: usize) -> Duration {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let written = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(written, &options).await.expect("complete");
+    let client = Client::try_from(config).expect("a client");
+    let pods = Api::<Pod>::namespaced(client, "default");
+    let begun = Instant::now();
+    stream::iter(0..count)
+        .map(|number| {
+            let pod = json!({
+                "metadata": {"name": format!("p{number}"), "labels": {"app": format!("p{number}")}},
+                "spec": {"containers": [{
+                    "name": "web", "image": "nginx", "ports": [{"containerPort": 80}],
+                    "readinessProbe": {"httpGet": {"port": 80}, "periodSeconds": 1},
+                }]},
+            });
+            let pods = pods.clone();
+            async move {
+                let pod = serde_json::from_value(pod).expect("a pod");
+                pods.create(&PostParams::default(), &pod).await
+            }
+        })
+        .buffer_unordered(PARALLEL)
+        .try_collect::<Vec<_>>()
+        .await
+        .expect("every pod is created");
+    loop {
+        let list = pods.list(&ListParams::default()).await.expect("a list");
+        let is_ready = |pod: &&Pod| {
+            let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+            conditions.into_iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True")
+        };
+        let ready = list.items.iter().filter(is_ready).count();
+        if ready == count {
+            return begun.elapsed();
+        }
+        assert!(begun.elapsed() < HUNG, "{ready} of {count} pods are ready");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A program that ends with this handle.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // The sandbox ends with its parent, however that ends.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The kernel's unit of processor time, in a second.
+const TICKS: f64 = 100.0;
+
+/// The fields of a process's `stat` behind its name, which may hold blanks.
+fn stat(process: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
+}
+
+/// All processes that descend from this one, and itself.
+fn below(ancestor: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("the processes");
+    let processes: Vec<(u32, u32)> = entries
+        .filter_map(|entry| {
+            let process = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            Some((process, stat(process)?.get(1)?.parse().ok()?))
+        })
+        .collect();
+    let mut found = vec![ancestor];
+    let mut next = 0;
+    while let Some(&one) = found.get(next) {
+        found.extend(processes.iter().filter(|(_, parent)| *parent == one).map(|(pid, _)| pid));
+        next += 1;
+    }
+    found
+}
+
+/// `Pss`: a process's own memory, and its share of what it has in common with others.
+fn share(process: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or_default() * 1024
+}
+
+/// The processor time of processes, in ticks.
+fn ticks(processes: &[u32]) -> u64 {
+    let of = |process: &u32| {
+        let fields = stat(*process)?;
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        Some(number(11)? + number(12)?)
+    };
+    processes.iter().filter_map(of).sum()
+}
