@@ -155,6 +155,7 @@ fn start(
     tokio::spawn(controller::watch_nodes(store(), recorder.clone(), cancel()));
     tokio::spawn(controller::run_workloads(store(), recorder, cancel()));
     tokio::spawn(api::access::aggregate(store(), cancel()));
+    tokio::spawn(api::admission::quota::keep_count(store(), cancel()));
     tokio::spawn(clock::obey_faults(store(), cancel()));
     tokio::spawn(controller::slice_endpoints(store(), cancel()));
     tokio::spawn(controller::name_everything(store(), zone, cancel()));

@@ -22,14 +22,14 @@ use super::{
     failure::Failure,
     log,
     object::{Object, object_mut},
-    patch::PatchKind,
+    patch::{self, PatchKind},
     read,
     request::{Parameters, Target},
     resource::{NAMESPACES, PODS, Resource},
     runtime::Runtime,
     scale,
     store::Store,
-    watch,
+    subresource, watch,
     weather::Weather,
     write::{self, Part, Place, Written},
     write_patch,
@@ -224,7 +224,34 @@ async fn part(
             });
             Ok((StatusCode::CREATED, axum::Json(status)).into_response())
         }
-        ("status" | "finalize" | "binding", _) => Err(Failure::method_not_allowed()),
+        ("eviction", &Method::POST) if target.resource == &PODS => {
+            let eviction = read_body(&parts.headers, body).await?;
+            let options = parameters.delete_options(&eviction["deleteOptions"])?;
+            subresource::evict(&api.store, place, &eviction, &options)?;
+            let status = json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+                "code": 201,
+            });
+            Ok((StatusCode::CREATED, axum::Json(status)).into_response())
+        }
+        ("ephemeralcontainers", &Method::GET) if target.resource == &PODS => get(&api.store, place),
+        ("ephemeralcontainers", &Method::PUT | &Method::PATCH) if target.resource == &PODS => {
+            let given = read_body(&parts.headers, body).await?;
+            let dry_run = parameters.write_options()?.dry_run;
+            let kind = match parts.method {
+                Method::PATCH => Some(PatchKind::of(content_type(&parts.headers))?),
+                _ => None,
+            };
+            let pod =
+                subresource::add_containers(&api.store, place, dry_run, |before| match kind {
+                    Some(kind) => patch::patched(kind, before, given),
+                    None => Ok(given),
+                })?;
+            Ok(axum::Json(&*pod).into_response())
+        }
+        ("status" | "finalize" | "binding" | "eviction" | "ephemeralcontainers", _) => {
+            Err(Failure::method_not_allowed())
+        }
         _ => Err(Failure::no_such_path()),
     }
 }

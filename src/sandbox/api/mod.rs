@@ -11,6 +11,7 @@
 //! of each kind, `rules` what is special about some.
 
 pub mod access;
+pub mod admission;
 mod audit;
 pub mod conditions;
 mod container;
@@ -35,6 +36,7 @@ pub mod sandbox;
 pub mod scale;
 pub mod selector;
 pub mod store;
+mod subresource;
 mod tls;
 mod watch;
 mod weather;

@@ -8,7 +8,7 @@ use k8s_openapi::{
     api::{
         apps::v1 as apps, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core,
         discovery::v1 as discovery, events::v1 as events, networking::v1 as networking,
-        policy::v1 as policy, rbac::v1 as rbac,
+        policy::v1 as policy, rbac::v1 as rbac, scheduling::v1 as scheduling,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions,
 };
@@ -199,7 +199,8 @@ rows! {
     /// Stored.
     RESOURCE_QUOTAS = Resource::of::<core::ResourceQuota>("resourcequotas").status().short(&["quota"]);
     /// Stored.
-    LIMIT_RANGES = Resource::of::<core::LimitRange>("limitranges").short(&["limits"]);
+    LIMIT_RANGES = Resource::of::<core::LimitRange>("limitranges").short(&["limits"])
+        .rules(Rules::LIMIT_RANGE);
     /// Bound as soon as they are there; no volume is behind them.
     PERSISTENT_VOLUME_CLAIMS = Resource::of::<core::PersistentVolumeClaim>("persistentvolumeclaims")
         .status().short(&["pvc"]).rules(Rules::VOLUME_CLAIM);
@@ -240,6 +241,9 @@ rows! {
     /// Stored.
     POD_DISRUPTION_BUDGETS = Resource::of::<policy::PodDisruptionBudget>("poddisruptionbudgets")
         .status().generation().short(&["pdb"]).rules(Rules::DISRUPTION_BUDGET);
+    /// How important pods are.
+    PRIORITY_CLASSES = Resource::of::<scheduling::PriorityClass>("priorityclasses").cluster()
+        .generation().short(&["pc"]);
     /// What may be done in a namespace.
     ROLES = Resource::of::<rbac::Role>("roles").rules(Rules::RBAC);
     /// Stored.

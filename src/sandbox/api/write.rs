@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     access::User,
+    admission::{self, Attempt},
     decode::{FieldValidation, decode},
     delete,
     failure::{Cause, Failure},
@@ -74,9 +75,10 @@ pub fn create(
     options: &WriteOptions,
 ) -> Result<Written, Failure> {
     let (object, warnings) = decode(resource, body, options.validation)?;
-    let object =
-        store.write(|writer| create_in(writer, resource, namespace, object, options.dry_run))?;
-    Ok(Written { object, warnings })
+    let mut written =
+        store.write(|writer| create_in(writer, resource, namespace, object, options))?;
+    written.warnings.splice(..0, warnings);
+    Ok(written)
 }
 
 /// Creates a canonical object in a transaction.
@@ -88,8 +90,8 @@ pub fn create_in(
     resource: &'static Resource,
     namespace: &str,
     mut object: Value,
-    dry_run: bool,
-) -> Result<Arc<Value>, Failure> {
+    options: &WriteOptions,
+) -> Result<Written, Failure> {
     if !object.text("/metadata/resourceVersion").is_empty() {
         let message = "resourceVersion should not be set on objects to be created";
         return Err(Failure::bad_request(message));
@@ -109,14 +111,7 @@ pub fn create_in(
     if resource.status {
         object_mut(&mut object).insert("status".into(), json!({}));
     }
-    (resource.rules.default)(&mut object);
-    (resource.rules.prepare)(&mut object);
     let name = object.name().to_owned();
-    let mut causes = names::validate_metadata(&object, resource);
-    causes.extend((resource.rules.validate)(&object, None));
-    if !causes.is_empty() {
-        return Err(Failure::invalid(resource, &name, &causes));
-    }
     if resource.namespaced {
         let Some(home) = writer.get(&NAMESPACES, "", namespace) else {
             return Err(Failure::not_found(&NAMESPACES, namespace));
@@ -125,11 +120,25 @@ pub fn create_in(
             return Err(Failure::terminating(resource, &name, namespace));
         }
     }
+    (resource.rules.default)(&mut object);
+    let user = options.user.as_ref();
+    let attempt = Attempt { resource, namespace, before: None, user };
+    if admission::change(writer, &mut object, &attempt)? {
+        (resource.rules.default)(&mut object);
+    }
+    (resource.rules.prepare)(&mut object);
+    let mut causes = names::validate_metadata(&object, resource);
+    causes.extend((resource.rules.validate)(&object, None));
+    if !causes.is_empty() {
+        return Err(Failure::invalid(resource, &name, &causes));
+    }
+    let warnings = admission::check(writer, &object, &attempt)?;
     if !generated && writer.get(resource, namespace, &name).is_some() {
         return Err(Failure::already_exists(resource, &name));
     }
     (resource.rules.allocate)(writer, &mut object, None)?;
-    Ok(if dry_run { Arc::new(object) } else { writer.put(resource, object) })
+    let object = if options.dry_run { Arc::new(object) } else { writer.put(resource, object) };
+    Ok(Written { object, warnings })
 }
 
 fn place_in_namespace(
@@ -210,7 +219,7 @@ pub fn update_in(
     after: Value,
 ) -> Result<Written, Failure> {
     let resource = place.resource;
-    let (mut after, warnings) = decode(resource, after, options.validation)?;
+    let (mut after, mut warnings) = decode(resource, after, options.validation)?;
     check_identity(&after, before, place)?;
     match part {
         Part::Main if resource.status => {
@@ -232,6 +241,9 @@ pub fn update_in(
         if !causes.is_empty() {
             return Err(Failure::invalid(resource, place.name, &causes));
         }
+        let (user, namespace) = (options.user.as_ref(), place.namespace);
+        let attempt = Attempt { resource, namespace, before: Some(before), user };
+        warnings.extend(admission::check(writer, &after, &attempt)?);
         (resource.rules.allocate)(writer, &mut after, Some(before))?;
     }
     if resource.generation && after.get("spec") != before.get("spec") {

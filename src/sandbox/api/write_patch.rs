@@ -102,13 +102,13 @@ fn apply(
     match before {
         Some(before) => {
             let mut written = write::update_in(writer, place, part, options, &before, after)?;
-            written.warnings = warnings;
+            written.warnings.splice(..0, warnings);
             Ok((StatusCode::OK, written))
         }
         None if part == Part::Main => {
-            let dry_run = options.dry_run;
-            let object = write::create_in(writer, resource, namespace, after, dry_run)?;
-            Ok((StatusCode::CREATED, Written { object, warnings }))
+            let mut written = write::create_in(writer, resource, namespace, after, options)?;
+            written.warnings.splice(..0, warnings);
+            Ok((StatusCode::CREATED, written))
         }
         None => Err(Failure::not_found(resource, name)),
     }

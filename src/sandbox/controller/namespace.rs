@@ -12,7 +12,9 @@ use crate::sandbox::{
         access,
         delete::{self, DeleteOptions},
         object::Object,
-        resource::{ALL, CONFIG_MAPS, NAMESPACES, Resource, SERVICE_ACCOUNTS, SERVICES},
+        resource::{
+            ALL, CONFIG_MAPS, NAMESPACES, PRIORITY_CLASSES, Resource, SERVICE_ACCOUNTS, SERVICES,
+        },
         store::{Change, Event, Store, Writer},
         write::{self, Place},
     },
@@ -35,6 +37,18 @@ pub fn set_up(store: &Store) {
     });
     create(store, &SERVICES, "default", service);
     access::bootstrap(store);
+    for (name, value, what) in [
+        ("system-cluster-critical", 2_000_000_000, "cluster"),
+        ("system-node-critical", 2_000_001_000, "node"),
+    ] {
+        let description =
+            format!("Used for system critical pods that the {what} can't do without.");
+        let class = json!({
+            "metadata": {"name": name}, "value": value, "description": description,
+            "preemptionPolicy": "PreemptLowerPriority",
+        });
+        create(store, &PRIORITY_CLASSES, "", class);
+    }
 }
 
 /// Creates an object of the system's own. That it exists already is fine.

@@ -56,7 +56,7 @@ pub(super) fn validate(policy: &Value, before: Option<&Value>) -> Vec<Cause> {
         for (index, kind) in types.iter().enumerate() {
             if kind != "Ingress" && kind != "Egress" {
                 let field = format!("spec.policyTypes[{index}]");
-                causes.push(Cause::not_supported(field, kind, &["Egress", "Ingress"]));
+                causes.push(Cause::not_supported(field, kind, &["Ingress", "Egress"]));
             }
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn validate(policy: &Value, before: Option<&Value>) -> Vec<Cause> {
 fn validate_port(port: &Value, field: &str, causes: &mut Vec<Cause>) {
     let protocol = port.text("/protocol");
     if !["TCP", "UDP", "SCTP"].contains(&protocol) {
-        let known = &["SCTP", "TCP", "UDP"];
+        let known = &["TCP", "UDP", "SCTP"];
         causes.push(Cause::not_supported(format!("{field}.protocol"), &protocol.into(), known));
     }
     let range = "must be between 1 and 65535, inclusive";
@@ -103,9 +103,9 @@ fn validate_port(port: &Value, field: &str, causes: &mut Vec<Cause>) {
             }
         }
         _ => {
-            if end.is_some() {
-                let message = "must be specified when `endPort` is specified";
-                causes.push(Cause::required(format!("{field}.port"), message));
+            if let Some(end) = end {
+                let message = "may not be specified when `port` is not specified";
+                causes.push(Cause::invalid(format!("{field}.endPort"), &end.into(), message));
             }
         }
     }
@@ -138,11 +138,10 @@ fn validate_peer(peer: &Value, field: &str, before: Option<&Value>, causes: &mut
         }
     }
     if let Some(block) = peer.get("ipBlock") {
+        validate_block(block, &format!("{field}.ipBlock"), before, causes);
         if kinds > 0 {
             let message = "may not specify both ipBlock and another peer";
             causes.push(Cause::forbidden(field, message));
-        } else {
-            validate_block(block, &format!("{field}.ipBlock"), before, causes);
         }
     } else if kinds == 0 {
         causes.push(Cause::required(field, "must specify a peer"));
@@ -155,12 +154,13 @@ fn validate_block(block: &Value, field: &str, before: Option<&Value>, causes: &m
         causes.push(Cause::required(format!("{field}.cidr"), ""));
         return;
     }
-    let Some(outer) = cidr(text, &format!("{field}.cidr"), before, causes) else { return };
+    let outer = cidr(text, &format!("{field}.cidr"), before, causes);
+    let Some(outer) = outer else { return };
     for (index, except) in block.items("/except").iter().enumerate() {
         let field = format!("{field}.except[{index}]");
         let text = except.as_str().unwrap_or_default();
         let Some(inner) = cidr(text, &field, before, causes) else { continue };
-        let strict = outer.contains(&inner) && inner.prefix_len() > outer.prefix_len();
+        let strict = outer.contains(&inner.network()) && inner.prefix_len() > outer.prefix_len();
         if !strict {
             let message = "must be a strict subset of `cidr`";
             causes.push(Cause::invalid(field, except, message));
@@ -168,38 +168,58 @@ fn validate_block(block: &Value, field: &str, before: Option<&Value>, causes: &m
     }
 }
 
-/// Reads a block. Host bits are rejected since 1.36, but tolerated in an update of an
-/// object that already has that text.
+/// Reads a block, tells what is wrong with it, and gives it if it can be read at all. What
+/// 1.36 rejects is tolerated in an update of a policy that already has that text.
 fn cidr(text: &str, field: &str, before: Option<&Value>, causes: &mut Vec<Cause>) -> Option<IpNet> {
-    let invalid = |message: &str| Cause::invalid(field, &text.into(), message);
-    let Ok(block) = text.parse::<IpNet>() else {
+    let strict = text.parse::<IpNet>();
+    let Some(block) = strict.clone().ok().or_else(|| without_leading_zeros(text)) else {
         let message = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-        causes.push(invalid(message));
+        causes.push(Cause::invalid(field, &text.into(), message));
         return None;
     };
-    let stored = before.is_some_and(|before| mentions(before, text));
     let mapped = matches!(block.addr(), IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
-    if mapped && !stored {
-        causes.push(invalid("must not be an IPv4-mapped IPv6 address"));
-        return None;
-    }
-    if block.addr() != block.network() && !stored {
-        let network = block.trunc();
-        causes.push(invalid(&format!(
-            "must not have bits set beyond the prefix length (should be \"{network}\")"
-        )));
-        return None;
+    let complaint = if strict.is_err() {
+        Some("must not have leading 0s in IP or prefix length")
+    } else if mapped {
+        Some("must not have an IPv4-mapped IPv6 address")
+    } else if block.addr() != block.network() {
+        Some("must not have bits set beyond the prefix length")
+    } else {
+        None
+    };
+    if let Some(complaint) = complaint
+        && !before.is_some_and(|before| blocks(before).any(|stored| stored == text))
+    {
+        causes.push(Cause::invalid(field, &text.into(), complaint));
     }
     Some(block.trunc())
 }
 
-fn mentions(value: &Value, text: &str) -> bool {
-    match value {
-        Value::String(found) => found == text,
-        Value::Array(items) => items.iter().any(|item| mentions(item, text)),
-        Value::Object(map) => map.values().any(|item| mentions(item, text)),
-        _ => false,
-    }
+/// Reads `010.0.0.0/08` as older servers did.
+fn without_leading_zeros(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    let short = |part: &str| {
+        let rest = part.trim_start_matches('0');
+        if rest.is_empty() && !part.is_empty() { "0".to_owned() } else { rest.to_owned() }
+    };
+    let address = if address.contains(':') {
+        address.to_owned()
+    } else {
+        address.split('.').map(short).collect::<Vec<_>>().join(".")
+    };
+    format!("{address}/{}", short(length)).parse().ok()
+}
+
+/// Every block that a policy states.
+fn blocks(policy: &Value) -> impl Iterator<Item = &str> {
+    let of = |rules: &str, peers: &'static str| {
+        policy.items(rules).iter().flat_map(move |rule| rule.items(peers))
+    };
+    let peers = of("/spec/ingress", "/from").chain(of("/spec/egress", "/to"));
+    peers.filter_map(|peer| peer.get("ipBlock")).flat_map(|block| {
+        let except = block.items("/except").iter().filter_map(Value::as_str);
+        std::iter::once(block.text("/cidr")).chain(except)
+    })
 }
 
 /// Checks a label selector.
@@ -229,6 +249,12 @@ fn selector(selector: &Value, field: &str, causes: &mut Vec<Cause>) {
         if let Some(message) = super::super::names::label_key_error(expression.text("/key")) {
             let key = expression.text("/key").into();
             causes.push(Cause::invalid(format!("{field}.key"), &key, &message));
+        }
+        for (index, value) in values.iter().enumerate() {
+            let text = value.as_str().unwrap_or_default();
+            if let Some(message) = super::super::names::label_value_error(text) {
+                causes.push(Cause::invalid(format!("{field}.values[{index}]"), value, &message));
+            }
         }
     }
     for (key, value) in

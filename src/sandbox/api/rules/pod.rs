@@ -49,7 +49,20 @@ pub(super) fn default_spec(spec: &mut Map<String, Value>) {
     for list in ["containers", "initContainers"] {
         for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
             default_container(object_mut(container));
+            request_limits(container);
         }
+    }
+}
+
+/// Who limits itself and requests nothing requests its limit.
+fn request_limits(container: &mut Value) {
+    let limits = container.pointer("/resources/limits").and_then(Value::as_object).cloned();
+    let Some(resources) = container.get_mut("resources").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (resource, amount) in limits.into_iter().flatten() {
+        let requests = resources.entry("requests").or_insert_with(|| json!({}));
+        object_mut(requests).entry(resource).or_insert(amount);
     }
 }
 
@@ -203,7 +216,6 @@ fn unchanged(pod: &Value, before: &Value, causes: &mut Vec<Cause>) {
                 object_mut(container).remove("imagePullPolicy");
             }
         }
-        map.remove("ephemeralContainers");
         spec
     };
     if frozen(pod) != frozen(before) {

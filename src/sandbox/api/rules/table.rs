@@ -188,6 +188,9 @@ impl Rules {
     /// PodDisruptionBudgets.
     pub const DISRUPTION_BUDGET: Self =
         Self { validate: workload::validate_disruption_budget, ..Self::NONE };
+    /// Limit ranges, whose defaults follow from their bounds.
+    pub const LIMIT_RANGE: Self = Self { default: super::limit_range::default, ..Self::NONE };
+
     /// Roles and their bindings, whose names may have colons.
     pub const RBAC: Self = Self { names: Names::Segment, ..Self::NONE };
 

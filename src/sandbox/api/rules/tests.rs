@@ -64,8 +64,8 @@ fn policies_that_the_api_server_rejects_are_rejected() {
         ),
         (
             port(json!({"endPort": 79})),
-            "spec.egress[0].ports[0].port",
-            "Required value: must be specified when `endPort` is specified",
+            "spec.egress[0].ports[0].endPort",
+            "Invalid value: 79: may not be specified when `port` is not specified",
         ),
         (
             port(json!({"port": "http", "endPort": 79})),
@@ -80,7 +80,7 @@ fn policies_that_the_api_server_rejects_are_rejected() {
         (
             port(json!({"protocol": "ICMP"})),
             "spec.egress[0].ports[0].protocol",
-            "Unsupported value: \"ICMP\": supported values: \"SCTP\", \"TCP\", \"UDP\"",
+            "Unsupported value: \"ICMP\": supported values: \"TCP\", \"UDP\", \"SCTP\"",
         ),
         (
             json!({"podSelector": {}, "policyTypes": ["Both"]}),

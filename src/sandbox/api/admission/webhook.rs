@@ -1,0 +1,77 @@
+//! What a webhook would do to pods, on demand: see [`ApiFault`].
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::super::{
+    failure::Failure,
+    object::{Object, object_mut},
+    resource::FAULTS,
+    store::Writer,
+};
+use crate::sandbox::fault::{ApiFault, Fault};
+
+/// The webhook's name in its refusals.
+const NAME: &str = "pods.sandbox.netproof.dev";
+/// The container that is added, and its image.
+const SIDECAR: (&str, &str) = ("netproof-sidecar", "netproof.dev/sidecar:every-port");
+
+fn faults(writer: &Writer<'_>) -> impl Iterator<Item = ApiFault> {
+    writer.list(&FAULTS, None).into_iter().filter_map(|object| match Fault::of(&object)? {
+        Fault::Api(fault) => Some(fault),
+        _ => None,
+    })
+}
+
+/// Sets labels and adds containers.
+pub(super) fn mutate(writer: &Writer<'_>, pod: &mut Value) {
+    for fault in faults(writer) {
+        match fault {
+            ApiFault::LabelPods { key, value } => {
+                let labels = pod.metadata_mut().entry("labels").or_insert_with(|| json!({}));
+                object_mut(labels).insert(key, value.into());
+            }
+            ApiFault::InjectSidecar => add_sidecar(pod),
+            _ => {}
+        }
+    }
+}
+
+fn add_sidecar(pod: &mut Value) {
+    let (name, image) = SIDECAR;
+    if pod.items("/spec/containers").iter().any(|container| container["name"] == name) {
+        return;
+    }
+    let sidecar = json!({
+        "name": name, "image": image,
+        "env": [{"name": "NETPROOF_LISTEN", "value": "every-port"}],
+        "imagePullPolicy": "IfNotPresent", "resources": {},
+        "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    });
+    if let Some(containers) = pod.section_mut("spec").get_mut("containers")
+        && let Some(containers) = containers.as_array_mut()
+    {
+        containers.push(sidecar);
+    }
+}
+
+/// Denies pods.
+pub(super) fn review(writer: &Writer<'_>, _pod: &Value) -> Result<(), Failure> {
+    let denied = faults(writer).find_map(|fault| match fault {
+        ApiFault::DenyPods(reason) => Some(reason),
+        _ => None,
+    });
+    match denied {
+        None => Ok(()),
+        Some(reason) => Err(Failure {
+            code: StatusCode::FORBIDDEN,
+            reason: "Forbidden",
+            message: format!("admission webhook \"{NAME}\" denied the request: {reason}"),
+            details: Value::Null,
+        }),
+    }
+}
