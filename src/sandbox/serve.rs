@@ -150,6 +150,7 @@ fn start(
     tokio::spawn(controller::empty_namespaces(store(), authority.to_owned(), cancel()));
     tokio::spawn(controller::collect_garbage(store(), recorder.clone(), cancel()));
     let scheduling = recorder.of("default-scheduler", "");
+    tokio::spawn(controller::clear_definitions(store(), cancel()));
     tokio::spawn(controller::schedule(store(), scheduling, cancel()));
     tokio::spawn(controller::budget_disruptions(store(), recorder.clone(), cancel()));
     tokio::spawn(controller::watch_nodes(store(), recorder.clone(), cancel()));

@@ -6,6 +6,7 @@ use super::{
     failure::Failure,
     object::{Object, object_mut},
     resource::Resource,
+    write::WriteOptions,
 };
 
 /// What happens to fields that the kind doesn't have.
@@ -27,7 +28,7 @@ pub enum FieldValidation {
 pub fn decode(
     resource: &Resource,
     mut object: Value,
-    validation: FieldValidation,
+    options: &WriteOptions,
 ) -> Result<(Value, Vec<String>), Failure> {
     if !object.is_object() {
         return Err(Failure::bad_request("the object provided is unrecognized (must be a map)"));
@@ -46,54 +47,23 @@ pub fn decode(
             )));
         }
     }
-    let given = object.clone();
-    let canonical = resource.canonical(object).map_err(|error| {
-        Failure::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: {error}",
+    let refuse = |detail: String| match &options.patch {
+        Some(patch) => Failure::invalid_patch(patch, &detail),
+        None => Failure::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {detail}",
             kind = resource.kind,
             version = resource.version,
-        ))
-    })?;
-    let mut unknown = Vec::new();
-    if validation != FieldValidation::Ignore {
-        find_unknown(&given, &canonical, "", &mut unknown);
-    }
-    if validation == FieldValidation::Strict && !unknown.is_empty() {
-        return Err(Failure::bad_request(format!(
-            "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {}",
-            resource.kind,
-            resource.version,
-            resource.kind,
-            unknown.join(", ")
-        )));
-    }
-    Ok((canonical, unknown))
-}
-
-/// Fields that were given and are not in the canonical form.
-fn find_unknown(given: &Value, canonical: &Value, path: &str, unknown: &mut Vec<String>) {
-    match (given, canonical) {
-        (Value::Object(given), Value::Object(canonical)) => {
-            for (key, value) in given {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match canonical.get(key) {
-                    Some(known) => find_unknown(value, known, &path, unknown),
-                    None if value.is_null() || is_empty(value) => {}
-                    None => unknown.push(format!("unknown field \"{path}\"")),
-                }
-            }
+        )),
+    };
+    let (canonical, unknown) =
+        resource.canonical(object).map_err(|error| refuse(error.to_string()))?;
+    let mut warnings = options.duplicates.clone();
+    warnings.extend(unknown.into_iter().map(|path| format!("unknown field \"{path}\"")));
+    match options.validation {
+        FieldValidation::Ignore => Ok((canonical, Vec::new())),
+        FieldValidation::Strict if !warnings.is_empty() => {
+            Err(refuse(format!("strict decoding error: {}", warnings.join(", "))))
         }
-        (Value::Array(given), Value::Array(canonical)) => {
-            for (index, (given, canonical)) in given.iter().zip(canonical).enumerate() {
-                find_unknown(given, canonical, &format!("{path}[{index}]"), unknown);
-            }
-        }
-        _ => {}
+        _ => Ok((canonical, warnings)),
     }
-}
-
-/// Empty lists and maps may vanish in canonical form without being unknown.
-fn is_empty(value: &Value) -> bool {
-    value.as_array().is_some_and(Vec::is_empty)
-        || value.as_object().is_some_and(serde_json::Map::is_empty)
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
+    conditions,
+    custom::CLEANUP,
     failure::Failure,
     object::{Object, now},
-    resource::{NAMESPACES, PODS, Resource},
+    resource::{CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PODS, Resource},
     store::{Store, Writer},
     write::Place,
 };
@@ -108,6 +110,15 @@ pub fn delete_in(
                 finalizers.push(finalizer.to_owned());
             }
         });
+    }
+    if resource == &CUSTOM_RESOURCE_DEFINITIONS && !before.is_deleting() {
+        set_finalizers(&mut object, |finalizers| {
+            if !finalizers.iter().any(|known| known == CLEANUP) {
+                finalizers.push(CLEANUP.to_owned());
+            }
+        });
+        let message = "CustomResource deletion is in progress";
+        conditions::set(&mut object, "Terminating", true, "InstanceDeletionInProgress", message);
     }
     let grace = if resource == &PODS { pod_grace(&before, options) } else { 0 };
     mark(&mut object, grace, resource);

@@ -1,33 +1,77 @@
 //! What the API says about itself: groups, versions, resources, the server's version.
+//!
+//! Discovery comes in two forms: a document for each group and version, and everything in
+//! two documents, which newer clients ask for by their `Accept` header.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
+use axum::response::{IntoResponse, Response};
+use http::{
+    HeaderMap,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use serde_json::{Value, json};
 
-use super::access::review::REVIEWS;
-use super::resource::{ALL, NAMESPACES, PODS, Resource, SERVICE_ACCOUNTS};
+use super::{
+    access::review::REVIEWS,
+    resource::{Resource, Subresource},
+};
 use crate::sandbox::layout::{KUBERNETES_VERSION, architecture};
 
+/// What can be done with every stored kind.
+const VERBS: [&str; 8] =
+    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
 /// The answer for a discovery path, if it is one.
-pub fn answer(path: &str) -> Option<Value> {
+pub fn answer(rows: &[&'static Resource], path: &str, headers: &HeaderMap) -> Option<Response> {
     let parts: Vec<_> = path.trim_matches('/').split('/').collect();
-    match parts.as_slice() {
-        ["version"] => Some(version()),
-        ["api"] => Some(json!({
+    let aggregated =
+        matches!(parts.as_slice(), ["api"] | ["apis"]).then(|| form(headers)).flatten();
+    if let Some(version) = aggregated {
+        let groups: Vec<_> = if parts == ["api"] { vec![""] } else { groups(rows) };
+        let kind =
+            format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+        let list = json!({
+            "kind": "APIGroupDiscoveryList",
+            "apiVersion": format!("apidiscovery.k8s.io/{version}"),
+            "metadata": {},
+            "items": groups.iter().map(|group| aggregate(rows, group)).collect::<Vec<_>>(),
+        });
+        return Some(([(CONTENT_TYPE, kind)], list.to_string()).into_response());
+    }
+    let answer = match parts.as_slice() {
+        [""] => json!({"paths": index(rows)}),
+        ["version"] => version(),
+        ["api"] => json!({
             "kind": "APIVersions",
             "versions": ["v1"],
             "serverAddressByClientCIDRs": [],
-        })),
-        ["apis"] => Some(json!({
+        }),
+        ["apis"] => json!({
             "kind": "APIGroupList",
             "apiVersion": "v1",
-            "groups": groups().into_iter().map(|group| describe_group(group, false)).collect::<Vec<_>>(),
-        })),
-        ["apis", group] if groups().contains(group) => Some(describe_group(group, true)),
-        ["api", "v1"] => resources("", "v1"),
-        ["apis", group, version] => resources(group, version),
-        _ => None,
+            "groups": groups(rows)
+                .into_iter()
+                .map(|group| describe_group(rows, group, false))
+                .collect::<Vec<_>>(),
+        }),
+        ["apis", group] if groups(rows).contains(group) => describe_group(rows, group, true),
+        ["api", "v1"] => resources(rows, "", "v1")?,
+        ["apis", group, version] => resources(rows, group, version)?,
+        _ => return None,
+    };
+    Some(axum::Json(answer).into_response())
+}
+
+/// Which version of aggregated discovery a client takes before anything else.
+fn form(headers: &HeaderMap) -> Option<&'static str> {
+    let accepted = headers.get(ACCEPT)?.to_str().ok()?;
+    let first = accepted.split(',').next().unwrap_or_default();
+    let has = |part: &str| first.split(';').any(|word| word.trim() == part);
+    if !has("as=APIGroupDiscoveryList") || !has("g=apidiscovery.k8s.io") {
+        return None;
     }
+    ["v2", "v2beta1"].into_iter().find(|version| has(&format!("v={version}")))
 }
 
 fn version() -> Value {
@@ -35,6 +79,8 @@ fn version() -> Value {
     json!({
         "major": numbers.first(),
         "minor": numbers.get(1),
+        "emulationMajor": numbers.first(),
+        "emulationMinor": numbers.get(1),
         "gitVersion": KUBERNETES_VERSION,
         "gitCommit": "",
         "gitTreeState": "clean",
@@ -45,25 +91,60 @@ fn version() -> Value {
     })
 }
 
-fn groups() -> BTreeSet<&'static str> {
-    let mut groups: BTreeSet<_> = ALL.iter().map(|row| row.group).collect();
-    groups.remove("");
-    // Groups that have no stored resources, only the review kinds.
-    groups.extend(REVIEWS.iter().map(|(group, _)| *group));
-    groups
-}
-
-fn versions(group: &str) -> Vec<&'static str> {
-    if REVIEWS.iter().any(|(known, _)| *known == group) {
-        return vec!["v1"];
+fn index(rows: &[&'static Resource]) -> Vec<String> {
+    let mut paths: BTreeSet<String> = [
+        "/api",
+        "/api/v1",
+        "/apis",
+        "/healthz",
+        "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ]
+    .map(str::to_owned)
+    .into();
+    for group in groups(rows) {
+        paths.insert(format!("/apis/{group}"));
+        paths
+            .extend(versions(rows, group).iter().map(|version| format!("/apis/{group}/{version}")));
     }
-    let versions: BTreeSet<_> =
-        ALL.iter().filter(|row| row.group == group).map(|row| row.version).collect();
-    versions.into_iter().collect()
+    paths.into_iter().collect()
 }
 
-fn describe_group(group: &str, alone: bool) -> Value {
-    let versions: Vec<_> = versions(group)
+fn groups(rows: &[&'static Resource]) -> Vec<&'static str> {
+    let groups = rows.iter().map(|row| row.group).chain(REVIEWS.map(|(group, _)| group));
+    let groups: BTreeSet<_> = groups.filter(|group| !group.is_empty()).collect();
+    groups.into_iter().collect()
+}
+
+/// The versions of a group, the preferred one first.
+fn versions(rows: &[&'static Resource], group: &str) -> Vec<&'static str> {
+    let own = rows.iter().filter(|row| row.group == group).map(|row| row.version);
+    let mut versions: BTreeSet<_> = own.collect();
+    if REVIEWS.iter().any(|(known, _)| *known == group) {
+        versions.insert("v1");
+    }
+    let mut versions: Vec<_> = versions.into_iter().collect();
+    versions.sort_by_key(|version| Reverse(rank(version)));
+    versions
+}
+
+/// Stable versions before betas before alphas, the higher number first.
+fn rank(version: &str) -> (u8, u32, u32) {
+    let Some(rest) = version.strip_prefix('v') else { return (0, 0, 0) };
+    let number = |text: &str| text.parse().unwrap_or_default();
+    for (word, level) in [("alpha", 1), ("beta", 2)] {
+        if let Some((major, minor)) = rest.split_once(word) {
+            return (level, number(major), number(minor));
+        }
+    }
+    if rest.parse::<u32>().is_ok() { (3, number(rest), 0) } else { (0, 0, 0) }
+}
+
+fn describe_group(rows: &[&'static Resource], group: &str, alone: bool) -> Value {
+    let versions: Vec<_> = versions(rows, group)
         .into_iter()
         .map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version}))
         .collect();
@@ -76,16 +157,26 @@ fn describe_group(group: &str, alone: bool) -> Value {
     description
 }
 
-fn resources(group: &str, version: &str) -> Option<Value> {
-    let mut resources: Vec<Value> = ALL
-        .iter()
-        .filter(|row| row.group == group && row.version == version)
-        .flat_map(|row| describe(row))
-        .collect();
+fn of_version<'r>(
+    rows: &'r [&'static Resource],
+    group: &'r str,
+    version: &'r str,
+) -> impl Iterator<Item = &'static Resource> + use<'r> {
+    rows.iter().copied().filter(move |row| row.group == group && row.version == version)
+}
+
+/// Kinds that are answered and not stored: plural, kind, and whether they are made in a
+/// namespace.
+fn reviews(group: &str, version: &str) -> Vec<(&'static str, &'static str, bool)> {
     let reviews = REVIEWS.iter().filter(|(known, _)| *known == group && version == "v1");
-    for (name, kind, namespaced) in reviews.flat_map(|(_, kinds)| *kinds) {
+    reviews.flat_map(|(_, kinds)| *kinds).copied().collect()
+}
+
+fn resources(rows: &[&'static Resource], group: &str, version: &str) -> Option<Value> {
+    let mut resources: Vec<_> = of_version(rows, group, version).flat_map(describe).collect();
+    for (plural, kind, namespaced) in reviews(group, version) {
         resources.push(json!({
-            "name": name, "singularName": kind.to_lowercase(), "namespaced": namespaced,
+            "name": plural, "singularName": kind.to_lowercase(), "namespaced": namespaced,
             "kind": kind, "verbs": ["create"],
         }));
     }
@@ -101,15 +192,13 @@ fn resources(group: &str, version: &str) -> Option<Value> {
     })
 }
 
-fn describe(row: &Resource) -> Vec<Value> {
+fn describe(row: &'static Resource) -> Vec<Value> {
     let mut main = json!({
         "name": row.plural,
         "singularName": row.singular(),
         "namespaced": row.namespaced,
         "kind": row.kind,
-        "verbs": [
-            "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
-        ],
+        "verbs": VERBS,
     });
     if !row.short_names.is_empty() {
         main["shortNames"] = row.short_names.into();
@@ -117,28 +206,79 @@ fn describe(row: &Resource) -> Vec<Value> {
     if !row.categories.is_empty() {
         main["categories"] = row.categories.into();
     }
-    let mut described = vec![main];
-    let mut sub = |name: &str, kind: &str, verbs: &[&str]| {
-        described.push(json!({
-            "name": format!("{}/{name}", row.plural), "singularName": "",
-            "namespaced": row.namespaced, "kind": kind, "verbs": verbs,
-        }));
+    let below = row.subresources().map(|sub| {
+        let mut described = json!({
+            "name": format!("{}/{}", row.plural, sub.name), "singularName": "",
+            "namespaced": row.namespaced, "kind": sub.kind, "verbs": sub.verbs,
+        });
+        if let Some((group, version)) = sub.foreign() {
+            described["group"] = group.into();
+            described["version"] = version.into();
+        }
+        described
+    });
+    std::iter::once(main).chain(below).collect()
+}
+
+/// A group in the aggregated form.
+fn aggregate(rows: &[&'static Resource], group: &str) -> Value {
+    let versions: Vec<_> = versions(rows, group)
+        .into_iter()
+        .map(|version| {
+            let own = of_version(rows, group, version).map(aggregate_row);
+            let reviews = reviews(group, version).into_iter().map(|(plural, kind, namespaced)| {
+                json!({
+                    "resource": plural, "singularResource": kind.to_lowercase(),
+                    "responseKind": {"group": group, "version": version, "kind": kind},
+                    "scope": scope(namespaced), "verbs": ["create"],
+                })
+            });
+            json!({
+                "version": version, "freshness": "Current",
+                "resources": own.chain(reviews).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({"metadata": {"name": group, "creationTimestamp": null}, "versions": versions})
+}
+
+fn scope(namespaced: bool) -> &'static str {
+    if namespaced { "Namespaced" } else { "Cluster" }
+}
+
+fn aggregate_row(row: &'static Resource) -> Value {
+    let kind_of = |sub: Subresource| {
+        let (group, version) = sub.foreign().unwrap_or((row.group, row.version));
+        json!({
+            "subresource": sub.name, "verbs": sub.verbs,
+            "responseKind": {"group": group, "version": version, "kind": sub.kind},
+        })
     };
-    if row.status {
-        sub("status", row.kind, &["get", "patch", "update"]);
+    let mut described = json!({
+        "resource": row.plural, "singularResource": row.singular(), "verbs": VERBS,
+        "responseKind": {"group": row.group, "version": row.version, "kind": row.kind},
+        "scope": scope(row.namespaced),
+    });
+    for (field, words) in [("shortNames", row.short_names), ("categories", row.categories)] {
+        if !words.is_empty() {
+            described[field] = words.into();
+        }
     }
-    if row == &PODS {
-        sub("exec", "PodExecOptions", &["create", "get"]);
-        sub("log", "Pod", &["get"]);
-        sub("binding", "Binding", &["create"]);
-        sub("eviction", "Eviction", &["create"]);
-        sub("ephemeralcontainers", "Pod", &["get", "patch", "update"]);
-    }
-    if row == &SERVICE_ACCOUNTS {
-        sub("token", "TokenRequest", &["create"]);
-    }
-    if row == &NAMESPACES {
-        sub("finalize", "Namespace", &["update"]);
+    let below: Vec<_> = row.subresources().map(kind_of).collect();
+    if !below.is_empty() {
+        described["subresources"] = below.into();
     }
     described
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preferred_version_is_the_most_stable_and_the_newest() {
+        let mut versions = ["v1alpha1", "v1", "v2beta1", "v2", "v10", "odd", "v2beta2"];
+        versions.sort_by_key(|version| Reverse(rank(version)));
+        assert_eq!(versions, ["v10", "v2", "v1", "v2beta2", "v2beta1", "v1alpha1", "odd"]);
+    }
 }

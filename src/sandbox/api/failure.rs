@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::resource::Resource;
+use super::{object::object_mut, resource::Resource};
 
 /// A refusal, ready to be sent as a `Status`.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -161,6 +161,20 @@ impl Failure {
         }
     }
 
+    /// A patch of which comes no object of the kind.
+    pub fn invalid_patch(patch: &Value, detail: &str) -> Self {
+        let text = Value::String(patch.to_string());
+        let cause = Cause::invalid("patch", &text, detail);
+        Self {
+            code: StatusCode::UNPROCESSABLE_ENTITY,
+            reason: "Invalid",
+            message: format!(" \"\" is invalid: {}: {}", cause.field, cause.message),
+            details: json!({"causes": [
+                {"reason": cause.reason, "message": cause.message, "field": cause.field},
+            ]}),
+        }
+    }
+
     /// The request makes no sense.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, "BadRequest", message)
@@ -205,6 +219,15 @@ impl Failure {
         )
     }
 
+    /// Nothing that the client takes can be sent.
+    pub fn not_acceptable(offered: &str) -> Self {
+        Self::plain(
+            StatusCode::NOT_ACCEPTABLE,
+            "NotAcceptable",
+            format!("only the following media types are accepted: {offered}"),
+        )
+    }
+
     /// The version asked for is older than what is remembered.
     pub fn expired(asked: u64, oldest: u64) -> Self {
         Self::plain(
@@ -234,6 +257,9 @@ impl Failure {
             "reason": self.reason,
             "code": self.code.as_u16(),
         });
+        if self.reason.is_empty() {
+            object_mut(&mut status).remove("reason");
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

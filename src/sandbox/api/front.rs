@@ -15,8 +15,10 @@ use serde_json::json;
 use super::{
     access::{Attributes, User, request_token, review, token::ISSUER},
     audit::Record,
+    body,
     failure::Failure,
-    http::{Api, answer, read_body},
+    health,
+    http::{Api, answer},
     request::Parameters,
     resource::SERVICE_ACCOUNTS,
     weather::Meeting,
@@ -70,15 +72,16 @@ async fn admitted(
     mut parts: Parts,
     body: axum::body::Body,
 ) -> Response {
-    if let Some(response) = plain(api, &attributes, &parts.method) {
+    let parameters = Parameters::of(&parts);
+    if let Some(response) = plain(api, &attributes, &parts.method, &parameters) {
         return response;
     }
-    if let Some(response) = api.audit.answer(&attributes, &parts.method, &Parameters::of(&parts)) {
+    if let Some(response) = api.audit.answer(&attributes, &parts.method, &parameters) {
         return response;
     }
     let is_post = parts.method == Method::POST;
     let result = if let (true, Some(kind)) = (is_post, review::kind(&attributes)) {
-        match read_body(&parts.headers, body).await {
+        match body::read(&parts.headers, body).await.map(|content| content.value) {
             Ok(review) => {
                 let (access, store) = (&api.access, &api.store);
                 review::answer(access, store, &user, &attributes, kind, review).map(created)
@@ -89,7 +92,7 @@ async fn admitted(
         let (namespace, name) = (&*attributes.namespace, &*attributes.name);
         let place = Place { resource: &SERVICE_ACCOUNTS, namespace, name };
         let tokens = &api.access.tokens;
-        match read_body(&parts.headers, body).await {
+        match body::read(&parts.headers, body).await.map(|content| content.value) {
             Ok(body) => request_token(&api.store, tokens, place, body).map(created),
             Err(failure) => Err(failure),
         }
@@ -112,12 +115,16 @@ fn is_token_request(attributes: &Attributes) -> bool {
 }
 
 /// Answers about the server itself.
-fn plain(api: &Api, attributes: &Attributes, method: &Method) -> Option<Response> {
+fn plain(
+    api: &Api,
+    attributes: &Attributes,
+    method: &Method,
+    parameters: &Parameters,
+) -> Option<Response> {
     if method != Method::GET && method != Method::HEAD {
         return None;
     }
     Some(match attributes.path.trim_end_matches('/') {
-        "/healthz" | "/livez" | "/readyz" => "ok".into_response(),
         "/.well-known/openid-configuration" => axum::Json(json!({
             "issuer": ISSUER,
             "jwks_uri": format!("{ISSUER}/openid/v1/jwks"),
@@ -127,7 +134,7 @@ fn plain(api: &Api, attributes: &Attributes, method: &Method) -> Option<Response
         }))
         .into_response(),
         "/openid/v1/jwks" => axum::Json(api.access.tokens.key_set()).into_response(),
-        _ => return None,
+        path => return health::answer(path, parameters),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::Body,
     extract::Request,
     response::{IntoResponse, Response},
 };
@@ -17,11 +17,13 @@ use serde_json::{Value, json};
 use super::{
     access::Access,
     audit::Audit,
+    body,
     delete::{self, Deleted},
     discovery, exec,
     failure::Failure,
     log,
     object::{Object, object_mut},
+    openapi,
     patch::{self, PatchKind},
     read,
     request::{Parameters, Target},
@@ -29,14 +31,13 @@ use super::{
     runtime::Runtime,
     scale,
     store::Store,
-    subresource, watch,
+    subresource,
+    table::Form,
+    watch,
     weather::Weather,
-    write::{self, Part, Place, Written},
+    write::{self, Part, Place, WriteOptions, Written},
     write_patch,
 };
-
-/// The largest body that is read, as in Kubernetes.
-const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
 /// What the handler needs.
 #[derive(Clone)]
@@ -63,11 +64,11 @@ pub(super) async fn answer(api: &Api, request: Request) -> Result<Response, Fail
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     if parts.method == Method::GET
-        && let Some(answer) = discovery::answer(&path)
+        && let Some(answer) = describe_itself(api, &path, &parts.headers)
     {
-        return Ok(axum::Json(answer).into_response());
+        return answer;
     }
-    let target = Target::parse(&path).ok_or_else(Failure::no_such_path)?;
+    let target = Target::parse(&path, &api.store).ok_or_else(Failure::no_such_path)?;
     let parameters = Parameters::of(&parts);
     if target.resource == &PODS
         && let (Some(name), Some(subresource)) = (&target.name, &target.subresource)
@@ -87,6 +88,23 @@ pub(super) async fn answer(api: &Api, request: Request) -> Result<Response, Fail
     }
 }
 
+/// Discovery and OpenAPI: what every client reads first.
+fn describe_itself(
+    api: &Api,
+    path: &str,
+    headers: &HeaderMap,
+) -> Option<Result<Response, Failure>> {
+    // Two segments lead to objects, whatever their group is called.
+    let short = path.trim_matches('/').split('/').count() <= 3;
+    if path.starts_with("/openapi/") {
+        return openapi::answer(&api.store.resources(), path, headers);
+    }
+    if !short {
+        return None;
+    }
+    discovery::answer(&api.store.resources(), path, headers).map(Ok)
+}
+
 async fn collection(
     api: &Api,
     target: &Target,
@@ -96,23 +114,28 @@ async fn collection(
 ) -> Result<Response, Failure> {
     let resource = target.resource;
     match parts.method {
-        Method::GET if parameters.flag("watch") => stream(api, target, parameters),
-        Method::GET => Ok(axum::Json(read::list(&api.store, target, parameters)?).into_response()),
+        Method::GET if parameters.flag("watch") => stream(api, target, parameters, parts),
+        Method::GET => {
+            let form = Form::of(&parts.headers, parameters)?;
+            let list = read::list(&api.store, target, parameters)?;
+            Ok(axum::Json(form.list(resource, list)).into_response())
+        }
         Method::POST => {
             if resource.namespaced && target.namespace.is_none() {
                 return Err(Failure::method_not_allowed());
             }
             let namespace = target.namespace.as_deref().unwrap_or_default();
-            let options = parameters.write_options()?;
-            let object = read_body(&parts.headers, body).await?;
-            let written = write::create(&api.store, resource, namespace, object, &options)?;
-            Ok(respond(StatusCode::CREATED, &written))
+            let mut options = write_options(parameters, parts)?;
+            let content = body::read(&parts.headers, body).await?;
+            options.duplicates = content.duplicates;
+            let written = write::create(&api.store, resource, namespace, content.value, &options)?;
+            Ok(respond(resource, StatusCode::CREATED, &written))
         }
         Method::DELETE => {
             if resource.namespaced && target.namespace.is_none() {
                 return Err(Failure::method_not_allowed());
             }
-            let options = read_body(&parts.headers, body).await?;
+            let options = body::read(&parts.headers, body).await?.value;
             let options = parameters.delete_options(&options)?;
             let selection = read::Selection::of(target, parameters)?;
             let (objects, version) = api.store.list(resource, target.namespace.as_deref());
@@ -131,8 +154,14 @@ async fn collection(
     }
 }
 
-fn stream(api: &Api, target: &Target, parameters: &Parameters) -> Result<Response, Failure> {
-    let lines = watch::watch(Arc::clone(&api.store), target, parameters)?;
+fn stream(
+    api: &Api,
+    target: &Target,
+    parameters: &Parameters,
+    parts: &Parts,
+) -> Result<Response, Failure> {
+    let form = Form::of(&parts.headers, parameters)?;
+    let lines = watch::watch(Arc::clone(&api.store), target, parameters, form)?;
     let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((headers, Body::from_stream(lines)).into_response())
 }
@@ -148,13 +177,13 @@ async fn one(
     let namespace = target.namespace.as_deref().unwrap_or_default();
     let place = Place { resource: target.resource, namespace, name };
     match parts.method {
-        Method::GET if parameters.flag("watch") => stream(api, target, parameters),
-        Method::GET => get(&api.store, place),
+        Method::GET if parameters.flag("watch") => stream(api, target, parameters, parts),
+        Method::GET => get(api, place, parameters, parts),
         Method::PUT | Method::PATCH => {
             change(api, place, Part::Main, parameters, parts, body).await
         }
         Method::DELETE => {
-            let options = read_body(&parts.headers, body).await?;
+            let options = body::read(&parts.headers, body).await?.value;
             let options = parameters.delete_options(&options)?;
             Ok(match delete::delete(&api.store, place, &options)? {
                 Deleted::Going(object) => axum::Json(&*object).into_response(),
@@ -167,10 +196,16 @@ async fn one(
     }
 }
 
-fn get(store: &Store, place: Place<'_>) -> Result<Response, Failure> {
-    let object = store.get(place.resource, place.namespace, place.name);
+fn get(
+    api: &Api,
+    place: Place<'_>,
+    parameters: &Parameters,
+    parts: &Parts,
+) -> Result<Response, Failure> {
+    let form = Form::of(&parts.headers, parameters)?;
+    let object = api.store.get(place.resource, place.namespace, place.name);
     let object = object.ok_or_else(|| Failure::not_found(place.resource, place.name))?;
-    Ok(axum::Json(&*object).into_response())
+    Ok(axum::Json(form.one(place.resource, &object)).into_response())
 }
 
 fn deletion_status(resource: &Resource, object: &Value) -> Value {
@@ -195,28 +230,29 @@ async fn part(
     let namespace = target.namespace.as_deref().unwrap_or_default();
     let place = Place { resource: target.resource, namespace, name };
     match (subresource, &parts.method) {
-        ("status", &Method::GET) if target.resource.status => get(&api.store, place),
+        ("status", &Method::GET) if target.resource.status => get(api, place, parameters, parts),
         ("status", &Method::PUT | &Method::PATCH) if target.resource.status => {
             change(api, place, Part::Status, parameters, parts, body).await
         }
         ("scale", &Method::GET) => Ok(axum::Json(scale::get(&api.store, place)?).into_response()),
-        ("scale", &Method::PUT | &Method::PATCH) if scale::is_scalable(target.resource) => {
-            let options = parameters.write_options()?;
+        ("scale", &Method::PUT | &Method::PATCH) if target.resource.scale => {
+            let options = write_options(parameters, parts)?;
+            let options = WriteOptions { subresource: "scale", ..options };
             let patch = match parts.method {
-                Method::PATCH => Some(PatchKind::of(content_type(&parts.headers))?),
+                Method::PATCH => Some(PatchKind::of(body::content_type(&parts.headers))?),
                 _ => None,
             };
-            let body = read_body(&parts.headers, body).await?;
+            let body = body::read(&parts.headers, body).await?.value;
             let (code, scale) = scale::change(&api.store, place, &options, patch, body)?;
             Ok((code, axum::Json(scale)).into_response())
         }
         ("finalize", &Method::PUT) if target.resource == &NAMESPACES => {
-            let given = read_body(&parts.headers, body).await?;
+            let given = body::read(&parts.headers, body).await?.value;
             let object = api.store.write(|writer| finalize(writer, place, &given))?;
             Ok(axum::Json(&*object).into_response())
         }
         ("binding", &Method::POST) if target.resource == &PODS => {
-            let binding = read_body(&parts.headers, body).await?;
+            let binding = body::read(&parts.headers, body).await?.value;
             bind(&api.store, place, binding.text("/target/name"))?;
             let status = json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
@@ -225,7 +261,7 @@ async fn part(
             Ok((StatusCode::CREATED, axum::Json(status)).into_response())
         }
         ("eviction", &Method::POST) if target.resource == &PODS => {
-            let eviction = read_body(&parts.headers, body).await?;
+            let eviction = body::read(&parts.headers, body).await?.value;
             let options = parameters.delete_options(&eviction["deleteOptions"])?;
             subresource::evict(&api.store, place, &eviction, &options)?;
             let status = json!({
@@ -234,26 +270,40 @@ async fn part(
             });
             Ok((StatusCode::CREATED, axum::Json(status)).into_response())
         }
-        ("ephemeralcontainers", &Method::GET) if target.resource == &PODS => get(&api.store, place),
+        ("ephemeralcontainers", &Method::GET) if target.resource == &PODS => {
+            get(api, place, parameters, parts)
+        }
         ("ephemeralcontainers", &Method::PUT | &Method::PATCH) if target.resource == &PODS => {
-            let given = read_body(&parts.headers, body).await?;
+            let given = body::read(&parts.headers, body).await?.value;
             let dry_run = parameters.write_options()?.dry_run;
             let kind = match parts.method {
-                Method::PATCH => Some(PatchKind::of(content_type(&parts.headers))?),
+                Method::PATCH => Some(PatchKind::of(body::content_type(&parts.headers))?),
                 _ => None,
             };
             let pod =
                 subresource::add_containers(&api.store, place, dry_run, |before| match kind {
-                    Some(kind) => patch::patched(kind, before, given),
+                    Some(kind) => patch::patched(kind, PODS.schema(), before, given),
                     None => Ok(given),
                 })?;
             Ok(axum::Json(&*pod).into_response())
         }
-        ("status" | "finalize" | "binding" | "eviction" | "ephemeralcontainers", _) => {
+        ("status" | "finalize" | "binding" | "eviction" | "ephemeralcontainers" | "scale", _) => {
             Err(Failure::method_not_allowed())
         }
         _ => Err(Failure::no_such_path()),
     }
+}
+
+/// What a request says about its write. Who doesn't name a manager is known by the first
+/// word of its user agent.
+fn write_options(parameters: &Parameters, parts: &Parts) -> Result<WriteOptions, Failure> {
+    let mut options = parameters.write_options()?;
+    if options.manager.is_empty() {
+        let agent = parts.headers.get(http::header::USER_AGENT);
+        let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or("unknown");
+        options.agent = agent.split('/').next().unwrap_or_default().chars().take(128).collect();
+    }
+    Ok(options)
 }
 
 /// Takes the finalizers of a namespace's specification from a body.
@@ -303,10 +353,15 @@ async fn change(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Failure> {
-    let options = parameters.write_options()?;
-    let given = read_body(&parts.headers, body).await?;
+    let mut options = write_options(parameters, parts)?;
+    if part == Part::Status {
+        options.subresource = "status";
+    }
+    let content = body::read(&parts.headers, body).await?;
+    options.duplicates = content.duplicates;
+    let given = content.value;
     if parts.method == Method::PUT {
-        let written = write::update(&api.store, place, part, &options, |before| {
+        let written = write::update(&api.store, place, part, &options, |_| {
             let mut after = given;
             let named = object_mut(&mut after).contains_key("metadata");
             if !named || after.name().is_empty() {
@@ -314,26 +369,21 @@ async fn change(
                     "the name of the object () does not match the name on the URL",
                 ));
             }
-            // A plain write neither takes nor gives up what was applied.
-            let applied = before.pointer("/metadata/managedFields").cloned();
-            let metadata = after.metadata_mut();
-            metadata.remove("managedFields");
-            if let Some(applied) = applied {
-                metadata.insert("managedFields".into(), applied);
-            }
             Ok(after)
         })?;
-        return Ok(respond(StatusCode::OK, &written));
+        return Ok(respond(place.resource, StatusCode::OK, &written));
     }
-    let kind = PatchKind::of(content_type(&parts.headers))?;
+    let kind = PatchKind::of(body::content_type(&parts.headers))?;
     let force = parameters.flag("force");
+    options.patch = (kind != PatchKind::Apply).then(|| given.clone());
     let (code, written) =
         write_patch::patch(&api.store, place, part, &options, kind, given, force)?;
-    Ok(respond(code, &written))
+    Ok(respond(place.resource, code, &written))
 }
 
-fn respond(code: StatusCode, written: &Written) -> Response {
-    let mut response = (code, axum::Json(&*written.object)).into_response();
+fn respond(resource: &Resource, code: StatusCode, written: &Written) -> Response {
+    let object = resource.present(&written.object);
+    let mut response = (code, axum::Json(&*object)).into_response();
     for warning in &written.warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
@@ -341,32 +391,4 @@ fn respond(code: StatusCode, written: &Written) -> Response {
         }
     }
     response
-}
-
-fn content_type(headers: &HeaderMap) -> &str {
-    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// The body as a value; null where there is none.
-pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Value, Failure> {
-    let bytes: Bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| Failure {
-        code: StatusCode::PAYLOAD_TOO_LARGE,
-        reason: "RequestEntityTooLarge",
-        message: format!("Request entity too large: limit is {BODY_LIMIT}"),
-        details: Value::Null,
-    })?;
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Value::Null);
-    }
-    let kind = content_type(headers);
-    if kind.contains("protobuf") || kind.contains("cbor") {
-        return Err(Failure::unsupported_media_type(kind));
-    }
-    if kind.contains("yaml") {
-        return serde_yaml::from_slice(&bytes)
-            .map_err(|error| Failure::bad_request(format!("error converting YAML: {error}")));
-    }
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
-    })
 }

@@ -82,10 +82,11 @@ pub fn list(store: &Store, target: &Target, parameters: &Parameters) -> Result<V
 
 /// Objects as the API wraps them.
 pub fn envelope(resource: &Resource, objects: &[Arc<Value>], version: u64) -> Value {
-    let items: Vec<Value> = objects.iter().map(|object| Value::clone(object)).collect();
+    let items: Vec<Value> =
+        objects.iter().map(|object| resource.present(object).into_owned()).collect();
     json!({
         "apiVersion": resource.api_version(),
-        "kind": format!("{}List", resource.kind),
+        "kind": resource.list_kind(),
         "metadata": {"resourceVersion": version.to_string()},
         "items": items,
     })

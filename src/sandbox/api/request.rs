@@ -13,6 +13,7 @@ use super::{
     failure::Failure,
     object::Object,
     resource::Resource,
+    store::Store,
     write::WriteOptions,
 };
 
@@ -32,7 +33,7 @@ pub struct Target {
 impl Target {
     /// Reads `/api/v1/namespaces/shop/pods/web/exec` and its like. `None` for every path
     /// that doesn't lead to a known resource.
-    pub fn parse(path: &str) -> Option<Self> {
+    pub fn parse(path: &str, store: &Store) -> Option<Self> {
         let mut parts = path.trim_matches('/').split('/');
         let (group, version) = match parts.next()? {
             "api" => ("", parts.next()?),
@@ -43,14 +44,14 @@ impl Target {
         let (namespace, rest) = match rest.as_slice() {
             // `namespaces/shop/pods` is in a namespace, `namespaces/shop/status` isn't.
             ["namespaces", namespace, plural, ..]
-                if Resource::find(group, version, plural).is_some_and(|row| row.namespaced) =>
+                if store.resource(group, version, plural).is_some_and(|row| row.namespaced) =>
             {
                 (Some(*namespace), &rest[2..])
             }
             _ => (None, &rest[..]),
         };
         let (plural, rest) = rest.split_first()?;
-        let resource = Resource::find(group, version, plural)?;
+        let resource = store.resource(group, version, plural)?;
         if rest.len() > 2 || (resource.namespaced && namespace.is_none() && !rest.is_empty()) {
             return None;
         }
@@ -116,6 +117,11 @@ impl Parameters {
         self.pairs.get(key).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a key is there, whatever it says.
+    pub fn has(&self, key: &str) -> bool {
+        self.pairs.contains_key(key)
+    }
+
     /// Whether a key says yes.
     pub fn flag(&self, key: &str) -> bool {
         matches!(self.text(key), "true" | "1" | "True" | "t")
@@ -154,6 +160,7 @@ impl Parameters {
                     )));
                 }
             },
+            ..WriteOptions::default()
         })
     }
 
@@ -245,7 +252,7 @@ mod tests {
             ("/healthz", None),
             ("/api/v1/namespaces/shop/pods/web/exec/more", None),
         ] {
-            assert_eq!(Target::parse(path), expected, "{path}");
+            assert_eq!(Target::parse(path, &Store::new()), expected, "{path}");
         }
     }
 

@@ -4,6 +4,8 @@
 //! where the kind stands in URLs, how its objects are brought into canonical form, and
 //! which rules are its own. A new kind is one more row.
 
+use std::borrow::Cow;
+
 use k8s_openapi::{
     api::{
         apps::v1 as apps, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core,
@@ -12,10 +14,16 @@ use k8s_openapi::{
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions,
 };
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{rules::Rules, sandbox};
+use super::{
+    custom::{Custom, Names},
+    rules::Rules,
+    sandbox,
+    schema::{self, Node, TypeError},
+};
 
 /// A kind of object, and where it stands in the API.
 #[derive(Debug)]
@@ -36,11 +44,67 @@ pub struct Resource {
     pub namespaced: bool,
     /// Whether `status` is a subresource, which plain writes leave alone.
     pub status: bool,
+    /// Whether `scale` is a subresource.
+    pub scale: bool,
+    /// The other subresources.
+    pub extra: &'static [Subresource],
     /// Whether changes of the specification are counted in `metadata.generation`.
     pub generation: bool,
     /// What is special about this kind.
     pub rules: Rules,
-    canonical: fn(Value) -> Result<Value, serde_json::Error>,
+    /// Where its type comes from.
+    origin: Origin,
+}
+
+/// What can be asked for below an object: `status`, `scale`, `exec` …
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subresource {
+    /// The last part of the path.
+    pub name: &'static str,
+    /// The kind of what is sent.
+    pub kind: &'static str,
+    /// What can be done.
+    pub verbs: &'static [&'static str],
+}
+
+impl Subresource {
+    /// Group and version of what is sent, where they are not those of the object.
+    pub fn foreign(&self) -> Option<(&'static str, &'static str)> {
+        match self.kind {
+            "Scale" => Some(("autoscaling", "v1")),
+            "Eviction" => Some(("policy", "v1")),
+            "TokenRequest" => Some(("authentication.k8s.io", "v1")),
+            _ => None,
+        }
+    }
+}
+
+/// What stands below pods.
+const BELOW_PODS: &[Subresource] = &[
+    Subresource { name: "binding", kind: "Binding", verbs: &["create"] },
+    Subresource { name: "ephemeralcontainers", kind: "Pod", verbs: &["get", "patch", "update"] },
+    Subresource { name: "eviction", kind: "Eviction", verbs: &["create"] },
+    Subresource { name: "exec", kind: "PodExecOptions", verbs: &["create", "get"] },
+    Subresource { name: "log", kind: "Pod", verbs: &["get"] },
+];
+
+/// What stands below service accounts.
+const BELOW_ACCOUNTS: &[Subresource] =
+    &[Subresource { name: "token", kind: "TokenRequest", verbs: &["create"] }];
+
+/// What stands below namespaces.
+const BELOW_NAMESPACES: &[Subresource] =
+    &[Subresource { name: "finalize", kind: "Namespace", verbs: &["update"] }];
+
+/// Where the type of a kind comes from.
+#[derive(Debug)]
+enum Origin {
+    /// Kubernetes' own types; defines the type and says its name.
+    Builtin(fn(&mut SchemaGenerator) -> String),
+    /// A type of this crate, which reads and writes an object.
+    Sandbox(fn(Value) -> Result<Value, serde_json::Error>),
+    /// A CustomResourceDefinition.
+    Custom(Box<Custom>, Names),
 }
 
 impl Resource {
@@ -64,19 +128,120 @@ impl Resource {
 
     /// The name for one object, as kubectl takes it.
     pub fn singular(&self) -> String {
-        self.kind.to_lowercase()
+        match &self.origin {
+            Origin::Custom(_, names) => names.singular.to_owned(),
+            _ => self.kind.to_lowercase(),
+        }
     }
 
-    /// Reads an object by its type and writes it again: wrong types are errors, fields
-    /// that the type doesn't have are dropped.
+    /// The kind of a list of these objects.
+    pub fn list_kind(&self) -> String {
+        match &self.origin {
+            Origin::Custom(_, names) => names.list_kind.to_owned(),
+            _ => format!("{}List", self.kind),
+        }
+    }
+
+    /// The `apiVersion` under which objects are stored, whatever version they came in.
+    pub fn stored_version(&self) -> String {
+        match &self.origin {
+            Origin::Custom(custom, _) => format!("{}/{}", self.group, custom.stored),
+            _ => self.api_version(),
+        }
+    }
+
+    /// A stored object in this row's version.
+    pub fn present<'v>(&self, object: &'v Value) -> Cow<'v, Value> {
+        match &self.origin {
+            Origin::Custom(..) if object["apiVersion"] != self.api_version() => {
+                let mut object = object.clone();
+                object["apiVersion"] = self.api_version().into();
+                Cow::Owned(object)
+            }
+            _ => Cow::Borrowed(object),
+        }
+    }
+
+    /// The row of a version of a custom resource.
+    pub fn of_definition(names: &Names, version: &'static str, custom: Custom) -> Self {
+        Self {
+            group: names.group,
+            version,
+            kind: names.kind,
+            plural: names.plural,
+            short_names: names.short_names,
+            categories: names.categories,
+            namespaced: names.namespaced,
+            status: custom.version.pointer("/subresources/status").is_some(),
+            scale: custom.version.pointer("/subresources/scale").is_some(),
+            extra: &[],
+            generation: true,
+            rules: Rules::NONE,
+            origin: Origin::Custom(Box::new(custom), *names),
+        }
+    }
+
+    /// Defines the type of a built-in kind, and says its name.
+    pub fn define(&self, generator: &mut SchemaGenerator) -> Option<String> {
+        match &self.origin {
+            Origin::Builtin(define) => Some(define(generator)),
+            _ => None,
+        }
+    }
+
+    /// The type of the objects; [`Node::Any`] where it is not known field by field.
+    pub fn schema(&self) -> &Node {
+        match &self.origin {
+            Origin::Builtin(_) => {
+                schema::builtin().kind(&self.api_version(), self.kind).unwrap_or(&Node::Any)
+            }
+            Origin::Sandbox(_) => &Node::Any,
+            Origin::Custom(custom, _) => &custom.node,
+        }
+    }
+
+    /// Whether the kind is one of Kubernetes' own.
+    pub fn is_builtin(&self) -> bool {
+        matches!(self.origin, Origin::Builtin(_))
+    }
+
+    /// What can be asked for below an object.
+    pub fn subresources(&self) -> impl Iterator<Item = Subresource> {
+        let change = &["get", "patch", "update"][..];
+        let of = |name, kind, verbs| Subresource { name, kind, verbs };
+        let status = self.status.then(|| of("status", self.kind, change));
+        let scale = self.scale.then(|| of("scale", "Scale", change));
+        status.into_iter().chain(scale).chain(self.extra.iter().copied())
+    }
+
+    /// The definition that the kind comes from, unless it is built in.
+    pub fn definition(&self) -> Option<&Custom> {
+        match &self.origin {
+            Origin::Custom(custom, _) => Some(custom),
+            _ => None,
+        }
+    }
+
+    /// Brings an object into the canonical form of its type. Fields that the type doesn't
+    /// have are dropped; their paths are told.
     ///
     /// # Errors
-    /// The place and the type that don't fit.
-    pub fn canonical(&self, object: Value) -> Result<Value, serde_json::Error> {
-        (self.canonical)(object)
+    /// The value that is not of its type.
+    pub fn canonical(&self, object: Value) -> Result<(Value, Vec<String>), TypeError> {
+        match &self.origin {
+            Origin::Sandbox(canonical) => {
+                let given = object.clone();
+                let canonical =
+                    canonical(object).map_err(|error| TypeError::of(error.to_string()))?;
+                let unknown = schema::missing(&given, &canonical);
+                Ok((canonical, unknown))
+            }
+            _ => schema::decode(self.schema(), object),
+        }
     }
 
-    /// The row for a plural in a group and version.
+    /// The built-in row for a plural in a group and version. A [`super::store::Store`] knows
+    /// the rows of custom resources too.
     pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Self> {
         ALL.iter()
             .copied()
@@ -85,7 +250,7 @@ impl Resource {
 
     const fn of<T>(plural: &'static str) -> Self
     where
-        T: k8s_openapi::Resource + Serialize + DeserializeOwned,
+        T: k8s_openapi::Resource + JsonSchema,
     {
         Self {
             group: T::GROUP,
@@ -96,9 +261,11 @@ impl Resource {
             categories: &[],
             namespaced: true,
             status: false,
+            scale: false,
+            extra: &[],
             generation: false,
             rules: Rules::NONE,
-            canonical: canonical::<T>,
+            origin: Origin::Builtin(define::<T>),
         }
     }
 
@@ -115,9 +282,11 @@ impl Resource {
             categories: &[],
             namespaced: false,
             status: false,
+            scale: false,
+            extra: &[],
             generation: true,
             rules: Rules::NONE,
-            canonical: sandbox::canonical::<Spec>,
+            origin: Origin::Sandbox(sandbox::canonical::<Spec>),
         }
     }
 
@@ -128,6 +297,16 @@ impl Resource {
 
     const fn status(mut self) -> Self {
         self.status = true;
+        self
+    }
+
+    const fn scale(mut self) -> Self {
+        self.scale = true;
+        self
+    }
+
+    const fn extra(mut self, subresources: &'static [Subresource]) -> Self {
+        self.extra = subresources;
         self
     }
 
@@ -146,6 +325,11 @@ impl Resource {
         self
     }
 
+    const fn categories(mut self, categories: &'static [&'static str]) -> Self {
+        self.categories = categories;
+        self
+    }
+
     const fn rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
@@ -160,8 +344,9 @@ impl PartialEq for Resource {
 
 impl Eq for Resource {}
 
-fn canonical<T: Serialize + DeserializeOwned>(object: Value) -> Result<Value, serde_json::Error> {
-    serde_json::to_value(serde_json::from_value::<T>(object)?)
+fn define<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
+    generator.subschema_for::<T>();
+    T::schema_name().into_owned()
 }
 
 /// Rows that controllers ask for by name.
@@ -176,12 +361,12 @@ macro_rules! rows {
 rows! {
     /// Where the others live.
     NAMESPACES = Resource::of::<core::Namespace>("namespaces").cluster().status()
-        .short(&["ns"]).rules(Rules::NAMESPACE);
+        .short(&["ns"]).extra(BELOW_NAMESPACES).rules(Rules::NAMESPACE);
     /// The two or more nodes.
     NODES = Resource::of::<core::Node>("nodes").cluster().status().short(&["no"]);
     /// Pods, run by the kubelet controller.
     PODS = Resource::of::<core::Pod>("pods").status().generation().short(&["po"]).all()
-        .rules(Rules::POD);
+        .extra(BELOW_PODS).rules(Rules::POD);
     /// Services, put on the nodes by the firewall.
     SERVICES = Resource::of::<core::Service>("services").status().short(&["svc"]).all()
         .rules(Rules::SERVICE);
@@ -190,12 +375,13 @@ rows! {
     /// Stored.
     SECRETS = Resource::of::<core::Secret>("secrets").rules(Rules::SECRET);
     /// One `default` in each namespace.
-    SERVICE_ACCOUNTS = Resource::of::<core::ServiceAccount>("serviceaccounts").short(&["sa"]);
+    SERVICE_ACCOUNTS = Resource::of::<core::ServiceAccount>("serviceaccounts").short(&["sa"])
+        .extra(BELOW_ACCOUNTS);
     /// Events of the core group.
     EVENTS = Resource::of::<core::Event>("events").short(&["ev"]).rules(Rules::EVENT);
     /// Stored.
     REPLICATION_CONTROLLERS = Resource::of::<core::ReplicationController>("replicationcontrollers")
-        .status().generation().short(&["rc"]).all().rules(Rules::REPLICATION_CONTROLLER);
+        .status().scale().generation().short(&["rc"]).all().rules(Rules::REPLICATION_CONTROLLER);
     /// Stored.
     RESOURCE_QUOTAS = Resource::of::<core::ResourceQuota>("resourcequotas").status().short(&["quota"]);
     /// Stored.
@@ -207,13 +393,13 @@ rows! {
     /// Stored; the endpoint slices count.
     ENDPOINTS = Resource::of::<core::Endpoints>("endpoints").short(&["ep"]);
     /// Stored.
-    DEPLOYMENTS = Resource::of::<apps::Deployment>("deployments").status().generation()
+    DEPLOYMENTS = Resource::of::<apps::Deployment>("deployments").status().scale().generation()
         .short(&["deploy"]).all().rules(Rules::DEPLOYMENT);
     /// Stored.
-    REPLICA_SETS = Resource::of::<apps::ReplicaSet>("replicasets").status().generation()
+    REPLICA_SETS = Resource::of::<apps::ReplicaSet>("replicasets").status().scale().generation()
         .short(&["rs"]).all().rules(Rules::REPLICA_SET);
     /// Stored.
-    STATEFUL_SETS = Resource::of::<apps::StatefulSet>("statefulsets").status().generation()
+    STATEFUL_SETS = Resource::of::<apps::StatefulSet>("statefulsets").status().scale().generation()
         .short(&["sts"]).all().rules(Rules::STATEFUL_SET);
     /// Stored.
     DAEMON_SETS = Resource::of::<apps::DaemonSet>("daemonsets").status().generation()
@@ -255,7 +441,8 @@ rows! {
     /// Stored.
     CUSTOM_RESOURCE_DEFINITIONS =
         Resource::of::<apiextensions::CustomResourceDefinition>("customresourcedefinitions")
-            .cluster().status().generation().short(&["crd", "crds"]);
+            .cluster().status().generation().short(&["crd", "crds"]).categories(&["api-extensions"])
+            .rules(Rules::CUSTOM_RESOURCE_DEFINITION);
     /// Hosts outside the cluster.
     EXTERNAL_HOSTS = Resource::custom::<sandbox::ExternalHostSpec>("ExternalHost", "externalhosts")
         .rules(Rules::EXTERNAL_HOST);

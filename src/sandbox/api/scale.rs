@@ -5,16 +5,41 @@ use serde_json::{Value, json};
 
 use super::{
     failure::{Cause, Failure},
-    object::Object,
+    object::{Object, object_mut},
     patch::{self, PatchKind},
-    resource::{DEPLOYMENTS, REPLICA_SETS, REPLICATION_CONTROLLERS, Resource, STATEFUL_SETS},
+    resource::Resource,
+    schema::Node,
     store::Store,
     write::{self, Part, Place, WriteOptions},
 };
 
-/// Whether a built-in kind can be scaled.
+/// Whether a kind can be scaled.
 pub fn is_scalable(resource: &Resource) -> bool {
-    [&DEPLOYMENTS, &REPLICA_SETS, &STATEFUL_SETS, &REPLICATION_CONTROLLERS].contains(&resource)
+    resource.scale
+}
+
+/// Where a kind keeps its numbers, as JSON pointers.
+struct Places {
+    wanted: String,
+    present: String,
+    selector: String,
+}
+
+impl Places {
+    fn of(resource: &Resource) -> Self {
+        let custom = resource.definition();
+        let custom = custom.and_then(|custom| custom.version.pointer("/subresources/scale"));
+        let place = |field: &str, usual: &str| match custom {
+            // `.spec.replicas`: a path of plain names, as the definition's validation asks.
+            Some(scale) => scale.text(&format!("/{field}")).replace('.', "/"),
+            None => usual.to_owned(),
+        };
+        Self {
+            wanted: place("specReplicasPath", "/spec/replicas"),
+            present: place("statusReplicasPath", "/status/replicas"),
+            selector: place("labelSelectorPath", "/spec/selector"),
+        }
+    }
 }
 
 /// Reads the scale of an object.
@@ -25,11 +50,11 @@ pub fn get(store: &Store, place: Place<'_>) -> Result<Value, Failure> {
     check(place.resource)?;
     let object = store.get(place.resource, place.namespace, place.name);
     let object = object.ok_or_else(|| Failure::not_found(place.resource, place.name))?;
-    Ok(scale(&object))
+    Ok(scale(place.resource, &object))
 }
 
 fn check(resource: &Resource) -> Result<(), Failure> {
-    if is_scalable(resource) { Ok(()) } else { Err(Failure::no_such_path()) }
+    if resource.scale { Ok(()) } else { Err(Failure::no_such_path()) }
 }
 
 /// Changes the scale of an object, by a whole Scale or by a patch of one.
@@ -44,11 +69,14 @@ pub fn change(
     body: Value,
 ) -> Result<(StatusCode, Value), Failure> {
     check(place.resource)?;
+    let resource = place.resource;
     let written = write::update(store, place, Part::Main, options, |before| {
         let wanted = match patch {
             // An apply states the fields that it wants; for this small kind that is a merge.
-            Some(PatchKind::Apply) => patch::patched(PatchKind::Merge, &scale(before), body)?,
-            Some(kind) => patch::patched(kind, &scale(before), body)?,
+            Some(PatchKind::Apply) => {
+                patch::patched(PatchKind::Merge, &Node::Any, &scale(resource, before), body)?
+            }
+            Some(kind) => patch::patched(kind, &Node::Any, &scale(resource, before), body)?,
             None => body,
         };
         let replicas = replicas(place, &wanted)?;
@@ -65,10 +93,19 @@ pub fn change(
             return Err(Failure::conflict(place.resource, place.name, &detail));
         }
         let mut after = before.clone();
-        after.section_mut("spec").insert("replicas".into(), replicas.into());
+        put(&mut after, &Places::of(resource).wanted, replicas.into());
         Ok(after)
     })?;
-    Ok((StatusCode::OK, scale(&written.object)))
+    Ok((StatusCode::OK, scale(resource, &written.object)))
+}
+
+/// Sets what stands at a JSON pointer, with everything above it.
+fn put(object: &mut Value, pointer: &str, value: Value) {
+    let mut place = object;
+    for step in pointer.split('/').filter(|step| !step.is_empty()) {
+        place = object_mut(place).entry(step).or_insert(Value::Null);
+    }
+    *place = value;
 }
 
 /// How many a Scale asks for. Nothing said is none at all, as in Kubernetes.
@@ -104,16 +141,22 @@ fn replicas(place: Place<'_>, wanted: &Value) -> Result<i64, Failure> {
 }
 
 /// The Scale of an object.
-fn scale(object: &Value) -> Value {
+fn scale(resource: &Resource, object: &Value) -> Value {
+    let places = Places::of(resource);
+    let number =
+        |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
     let mut metadata = json!({});
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object["metadata"].get(field) {
             metadata[field] = value.clone();
         }
     }
-    let replicas = object["spec"]["replicas"].as_i64().unwrap_or_default();
-    let mut status = json!({"replicas": object["status"]["replicas"].as_i64().unwrap_or_default()});
-    let selector = selector_text(&object["spec"]["selector"]);
+    let replicas = number(&places.wanted);
+    let mut status = json!({"replicas": number(&places.present)});
+    let selector = match object.pointer(&places.selector) {
+        Some(Value::String(text)) => text.clone(),
+        selector => selector_text(selector.unwrap_or(&Value::Null)),
+    };
     if !selector.is_empty() {
         status["selector"] = selector.into();
     }

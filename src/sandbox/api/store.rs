@@ -14,7 +14,11 @@ use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
 use self::index::Index;
-use super::{object::Object, resource::Resource};
+use super::{
+    custom,
+    object::Object,
+    resource::{ALL, CUSTOM_RESOURCE_DEFINITIONS, Resource},
+};
 
 /// How many events are remembered for watches that start late.
 const RING: usize = 16_384;
@@ -82,6 +86,8 @@ struct State {
     forgotten: u64,
     watchers: Vec<Watcher>,
     index: Index,
+    /// The rows of custom resources, by the name of their definition.
+    customs: BTreeMap<String, Vec<&'static Resource>>,
 }
 
 /// Namespace, then name. Cluster-scoped objects are in the namespace "".
@@ -123,6 +129,20 @@ impl Store {
     /// The version of the last write.
     pub fn version(&self) -> u64 {
         self.lock().version
+    }
+
+    /// Every kind that there is: the built-in ones, and those that definitions have made.
+    pub fn resources(&self) -> Vec<&'static Resource> {
+        self.lock().resources().collect()
+    }
+
+    /// The row for a plural in a group and version.
+    pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
+        Resource::find(group, version, plural).or_else(|| {
+            let state = self.lock();
+            let mut customs = state.customs.values().flatten().copied();
+            customs.find(|row| row.plural == plural && row.group == group && row.version == version)
+        })
     }
 
     /// One object.
@@ -222,6 +242,25 @@ impl Store {
 }
 
 impl State {
+    fn resources(&self) -> impl Iterator<Item = &'static Resource> {
+        ALL.iter().chain(self.customs.values().flatten()).copied()
+    }
+
+    /// Keeps the rows of custom resources in step with their definitions. What changes of a
+    /// definition in its status alone makes no new rows.
+    fn define(&mut self, definition: &Value, previous: Option<&Value>, gone: bool) {
+        let name = definition.name();
+        let same = previous.is_some_and(|previous| {
+            let parts = ["/spec", "/status/acceptedNames", "/status/conditions"];
+            parts.iter().all(|part| previous.pointer(part) == definition.pointer(part))
+        });
+        if gone {
+            self.customs.remove(name);
+        } else if !same {
+            self.customs.insert(name.to_owned(), custom::rows(definition));
+        }
+    }
+
     fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let collection = self.objects.get(&(resource.group, resource.plural))?;
         collection.get(namespace)?.get(name).cloned()
@@ -273,6 +312,9 @@ impl State {
     ) {
         let now = (change != Change::Deleted).then_some(&*object);
         self.index.update(resource, previous.as_deref(), now);
+        if resource == &CUSTOM_RESOURCE_DEFINITIONS {
+            self.define(&object, previous.as_deref(), change == Change::Deleted);
+        }
         let event = Arc::new(Event { version: self.version, resource, change, object, previous });
         if self.ring.len() == RING
             && let Some(oldest) = self.ring.pop_front()
@@ -313,6 +355,16 @@ impl Writer<'_> {
     /// The version of the last write.
     pub fn version(&self) -> u64 {
         self.state.version
+    }
+
+    /// The rows that a definition has made.
+    pub fn custom(&self, definition: &str) -> Vec<&'static Resource> {
+        self.state.customs.get(definition).cloned().unwrap_or_default()
+    }
+
+    /// Every kind that there is.
+    pub fn resources(&self) -> Vec<&'static Resource> {
+        self.state.resources().collect()
     }
 
     /// One object.

@@ -17,6 +17,7 @@ use super::{
     request::{Parameters, Target},
     resource::Resource,
     store::{Change, Event, Expired, Store},
+    table::Form,
     weather,
 };
 
@@ -30,7 +31,8 @@ const BOOKMARKS: Duration = Duration::from_secs(30);
 /// A running watch.
 struct Watch {
     store: Arc<Store>,
-    resource: &'static Resource,
+    /// How the client wants the objects, and whether it has had none yet.
+    lines: Lines,
     selection: Selection,
     events: mpsc::Receiver<Arc<Event>>,
     ready: VecDeque<Bytes>,
@@ -49,6 +51,7 @@ pub fn watch(
     store: Arc<Store>,
     target: &Target,
     parameters: &Parameters,
+    form: Form,
 ) -> Result<impl Stream<Item = Result<Bytes, std::convert::Infallible>> + use<>, Failure> {
     let selection = Selection::of(target, parameters)?;
     let timeout = parameters.number::<u64>("timeoutSeconds")?.filter(|seconds| *seconds > 0);
@@ -64,6 +67,7 @@ pub fn watch(
     let from = parameters.number::<u64>("resourceVersion")?.unwrap_or_default();
     let resource = target.resource;
 
+    let mut lines = Lines { resource, form, first: true };
     let mut ready = VecDeque::new();
     let mut ended = false;
     let events = if from == 0 || initial {
@@ -71,10 +75,10 @@ pub fn watch(
         // `sendInitialEvents=false` from version 0 starts at the present state.
         if parameters.text("sendInitialEvents") != "false" {
             let selected = objects.iter().filter(|object| selection.matches(object));
-            ready.extend(selected.map(|object| line("ADDED", object)));
+            ready.extend(selected.map(|object| lines.line("ADDED", object)));
         }
         if initial && wants_bookmarks {
-            ready.push_back(bookmark(resource, version, true));
+            ready.push_back(lines.bookmark(version, true));
         }
         events
     } else {
@@ -85,7 +89,7 @@ pub fn watch(
         };
         match missed {
             Ok((missed, events)) => {
-                ready.extend(missed.iter().filter_map(|event| describe(event, &selection)));
+                ready.extend(missed.iter().filter_map(|event| lines.describe(event, &selection)));
                 events
             }
             Err(expired) => {
@@ -104,7 +108,7 @@ pub fn watch(
     let began = Instant::now();
     let end = began + timeout;
     let cut = Box::pin(weather::over(Arc::clone(&store), began, weather::watch_end));
-    let watch = Watch { store, resource, selection, events, ready, bookmarks, end, cut, ended };
+    let watch = Watch { store, lines, selection, events, ready, bookmarks, end, cut, ended };
     Ok(futures::stream::unfold(watch, |mut watch| async {
         let line = watch.next().await?;
         Some((Ok(line), watch))
@@ -146,7 +150,7 @@ impl Watch {
     }
 
     fn take(&mut self, event: &Event) {
-        self.ready.extend(describe(event, &self.selection));
+        self.ready.extend(self.lines.describe(event, &self.selection));
     }
 
     /// Tells the client how far it is. The version is read before the events up to it are
@@ -157,27 +161,59 @@ impl Watch {
             self.take(&event);
         }
         if !self.events.is_closed() {
-            self.ready.push_back(bookmark(self.resource, version, false));
+            self.ready.push_back(self.lines.bookmark(version, false));
         }
     }
 }
 
-/// An event as a watch with a selection sees it: an object that leaves the selection is
-/// deleted for it, one that enters it is added.
-fn describe(event: &Event, selection: &Selection) -> Option<Bytes> {
-    let is = event.change != Change::Deleted && selection.matches(&event.object);
-    let was = event.previous.as_ref().is_some_and(|previous| selection.matches(previous));
-    match (was, is) {
-        (false, false) => None,
-        (false, true) => Some(line("ADDED", &event.object)),
-        (true, true) => Some(line("MODIFIED", &event.object)),
-        (true, false) if event.change == Change::Deleted => Some(line("DELETED", &event.object)),
-        (true, false) => {
-            let mut last = Value::clone(event.previous.as_ref()?);
-            let version = event.version.to_string();
-            last.metadata_mut().insert("resourceVersion".into(), version.into());
-            Some(line("DELETED", &last))
+/// Writes events in the form that the client wants.
+struct Lines {
+    resource: &'static Resource,
+    form: Form,
+    /// No object was written yet: a table tells its columns once.
+    first: bool,
+}
+
+impl Lines {
+    /// An event as a watch with a selection sees it: an object that leaves the selection is
+    /// deleted for it, one that enters it is added.
+    fn describe(&mut self, event: &Event, selection: &Selection) -> Option<Bytes> {
+        let is = event.change != Change::Deleted && selection.matches(&event.object);
+        let was = event.previous.as_ref().is_some_and(|previous| selection.matches(previous));
+        match (was, is) {
+            (false, false) => None,
+            (false, true) => Some(self.line("ADDED", &event.object)),
+            (true, true) => Some(self.line("MODIFIED", &event.object)),
+            (true, false) if event.change == Change::Deleted => {
+                Some(self.line("DELETED", &event.object))
+            }
+            (true, false) => {
+                let mut last = Value::clone(event.previous.as_ref()?);
+                let version = event.version.to_string();
+                last.metadata_mut().insert("resourceVersion".into(), version.into());
+                Some(self.line("DELETED", &last))
+            }
         }
+    }
+
+    fn line(&mut self, kind: &str, object: &Value) -> Bytes {
+        if self.form == Form::Whole {
+            return line(kind, &self.resource.present(object));
+        }
+        let first = std::mem::take(&mut self.first);
+        line(kind, &self.form.event(self.resource, object, first))
+    }
+
+    fn bookmark(&self, version: u64, initial_end: bool) -> Bytes {
+        let mut object = json!({
+            "apiVersion": self.resource.api_version(),
+            "kind": self.resource.kind,
+            "metadata": {"resourceVersion": version.to_string(), "creationTimestamp": null},
+        });
+        if initial_end {
+            object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        line("BOOKMARK", &self.form.bookmark(&object))
     }
 }
 
@@ -185,16 +221,4 @@ fn line(kind: &str, object: &Value) -> Bytes {
     let mut text = format!("{{\"type\":\"{kind}\",\"object\":{object}}}");
     text.push('\n');
     text.into()
-}
-
-fn bookmark(resource: &Resource, version: u64, initial_end: bool) -> Bytes {
-    let mut object = json!({
-        "apiVersion": resource.api_version(),
-        "kind": resource.kind,
-        "metadata": {"resourceVersion": version.to_string(), "creationTimestamp": null},
-    });
-    if initial_end {
-        object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
-    }
-    line("BOOKMARK", &object)
 }

@@ -17,6 +17,7 @@ use super::{
     failure::{Cause, Failure},
     names,
     object::{Object, now, object_mut},
+    patch::{self, Author},
     resource::{NAMESPACES, Resource},
     store::{Store, Writer},
 };
@@ -32,6 +33,22 @@ pub struct WriteOptions {
     pub validation: FieldValidation,
     /// Who asks; `None` for the cluster's own parts.
     pub user: Option<User>,
+    /// Who writes without saying so, by the user agent.
+    pub agent: String,
+    /// Which part is written: `status`, `scale`; empty for the object itself.
+    pub subresource: &'static str,
+    /// What the body states twice: `duplicate field "spec.replicas"`.
+    pub duplicates: Vec<String>,
+    /// The patch, if it is one.
+    pub patch: Option<Value>,
+}
+
+impl WriteOptions {
+    /// Who is noted as the manager of what is written; nobody for the server's own writes.
+    fn author(&self) -> Option<&str> {
+        let names = [self.manager.as_str(), self.agent.as_str()];
+        names.into_iter().find(|name| !name.is_empty())
+    }
 }
 
 /// Where an object stands.
@@ -74,7 +91,13 @@ pub fn create(
     body: Value,
     options: &WriteOptions,
 ) -> Result<Written, Failure> {
-    let (object, warnings) = decode(resource, body, options.validation)?;
+    let (mut object, warnings) = decode(resource, body, options)?;
+    if options.author().is_some() {
+        // Defaults are the creator's too.
+        fill_in(resource, &mut object);
+        object.metadata_mut().remove("managedFields");
+    }
+    track(resource, None, &mut object, options, Part::Main);
     let mut written =
         store.write(|writer| create_in(writer, resource, namespace, object, options))?;
     written.warnings.splice(..0, warnings);
@@ -108,7 +131,9 @@ pub fn create_in(
     if resource.generation {
         metadata.insert("generation".into(), 1.into());
     }
-    if resource.status {
+    if resource.status && resource.definition().is_some() {
+        object_mut(&mut object).remove("status");
+    } else if resource.status {
         object_mut(&mut object).insert("status".into(), json!({}));
     }
     let name = object.name().to_owned();
@@ -120,15 +145,14 @@ pub fn create_in(
             return Err(Failure::terminating(resource, &name, namespace));
         }
     }
-    (resource.rules.default)(&mut object);
+    fill_in(resource, &mut object);
     let user = options.user.as_ref();
     let attempt = Attempt { resource, namespace, before: None, user };
     if admission::change(writer, &mut object, &attempt)? {
-        (resource.rules.default)(&mut object);
+        fill_in(resource, &mut object);
     }
     (resource.rules.prepare)(&mut object);
-    let mut causes = names::validate_metadata(&object, resource);
-    causes.extend((resource.rules.validate)(&object, None));
+    let causes = causes(resource, &object, None);
     if !causes.is_empty() {
         return Err(Failure::invalid(resource, &name, &causes));
     }
@@ -219,7 +243,7 @@ pub fn update_in(
     after: Value,
 ) -> Result<Written, Failure> {
     let resource = place.resource;
-    let (mut after, mut warnings) = decode(resource, after, options.validation)?;
+    let (mut after, mut warnings) = decode(resource, after, options)?;
     check_identity(&after, before, place)?;
     match part {
         Part::Main if resource.status => {
@@ -233,11 +257,11 @@ pub fn update_in(
         }
     }
     keep_system_metadata(&mut after, before);
-    (resource.rules.default)(&mut after);
+    fill_in(resource, &mut after);
+    track(resource, Some(before), &mut after, options, part);
     if part == Part::Main {
-        let mut causes = names::validate_metadata(&after, resource);
+        let mut causes = causes(resource, &after, Some(before));
         causes.extend(new_finalizers(&after, before));
-        causes.extend((resource.rules.validate)(&after, Some(before)));
         if !causes.is_empty() {
             return Err(Failure::invalid(resource, place.name, &causes));
         }
@@ -246,7 +270,7 @@ pub fn update_in(
         warnings.extend(admission::check(writer, &after, &attempt)?);
         (resource.rules.allocate)(writer, &mut after, Some(before))?;
     }
-    if resource.generation && after.get("spec") != before.get("spec") {
+    if resource.generation && is_other(resource, &after, before) {
         let generation = before.pointer("/metadata/generation").and_then(Value::as_u64);
         let next = generation.unwrap_or_default() + 1;
         after.metadata_mut().insert("generation".into(), next.into());
@@ -284,6 +308,58 @@ fn check_identity(after: &Value, before: &Value, place: Place<'_>) -> Result<(),
         return Err(Failure::modified(place.resource, place.name));
     }
     Ok(())
+}
+
+/// Notes who has written what, where the writer has a name.
+fn track(
+    resource: &Resource,
+    before: Option<&Value>,
+    after: &mut Value,
+    options: &WriteOptions,
+    part: Part,
+) {
+    if let Some(name) = options.author() {
+        let version = resource.api_version();
+        let subresource = if part == Part::Status { "status" } else { options.subresource };
+        let author = Author { name, api_version: &version, subresource };
+        patch::track(resource.schema(), before, after, author);
+    }
+}
+
+/// Fills in what an object leaves open, and states the version under which it is stored.
+fn fill_in(resource: &Resource, object: &mut Value) {
+    (resource.rules.default)(object);
+    if let Some(custom) = resource.definition() {
+        custom.fill(object);
+        object_mut(object).insert("apiVersion".into(), resource.stored_version().into());
+    }
+}
+
+/// What is wrong with an object.
+fn causes(resource: &Resource, object: &Value, before: Option<&Value>) -> Vec<Cause> {
+    let mut causes = names::validate_metadata(object, resource);
+    causes.extend((resource.rules.validate)(object, before));
+    if let Some(custom) = resource.definition() {
+        causes.extend(custom.causes(object));
+    }
+    causes
+}
+
+/// Whether something else is wanted than before: what `metadata.generation` counts.
+fn is_other(resource: &Resource, after: &Value, before: &Value) -> bool {
+    if resource.definition().is_none() {
+        return after.get("spec") != before.get("spec");
+    }
+    let wanted = |object: &Value| {
+        let mut object = object.clone();
+        let map = object_mut(&mut object);
+        map.remove("metadata");
+        if resource.status {
+            map.remove("status");
+        }
+        object
+    };
+    wanted(after) != wanted(before)
 }
 
 /// Metadata that only the server writes stays as it was.

@@ -1,13 +1,14 @@
 //! Patches as writes: read, patch and write in one transaction, create where apply may.
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    decode::decode,
+    decode::{FieldValidation, decode},
     failure::{Cause, Failure},
     object::Object,
-    patch::{self, PatchKind},
+    patch::{self, Author, PatchKind},
+    resource::Resource,
     store::{Store, Writer},
     write::{self, Part, Place, WriteOptions, Written},
 };
@@ -28,15 +29,9 @@ pub fn patch(
     if kind == PatchKind::Apply {
         return store.write(|writer| apply(writer, place, part, options, body, force));
     }
+    let resource = place.resource;
     let written = write::update(store, place, part, options, |before| {
-        let mut after = patch::patched(kind, before, body)?;
-        let applied = before.pointer("/metadata/managedFields").cloned();
-        let metadata = after.metadata_mut();
-        match applied {
-            Some(applied) => metadata.insert("managedFields".into(), applied),
-            None => metadata.remove("managedFields"),
-        };
-        Ok(after)
+        patch::patched(kind, resource.schema(), &resource.present(before), body)
     })?;
     Ok((StatusCode::OK, written))
 }
@@ -70,35 +65,30 @@ fn apply(
     }
     // Read once by its type, so that ownership is of fields that exist.
     let given = body.clone();
-    let (mut wanted, warnings) = decode(resource, body, options.validation)?;
+    let lenient = WriteOptions { validation: FieldValidation::Warn, ..options.clone() };
+    let (mut wanted, warnings) = decode(resource, body, &lenient)?;
+    let unknown: Vec<_> = warnings
+        .iter()
+        .filter_map(|text| text.strip_prefix("unknown field \"")?.strip_suffix('"'))
+        .map(|path| format!(".{path}: field not declared in schema"))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(untyped(place, &unknown));
+    }
+    if options.validation == FieldValidation::Strict
+        && let Some(first) = warnings.first()
+    {
+        return Err(Failure::bad_request(format!("error strict decoding YAML: {first}")));
+    }
     keep_given(&mut wanted, &given);
     let before = writer.get(resource, namespace, name);
-    let conflict = |conflict: patch::ApplyConflict| {
-        let count = conflict.fields.len();
-        let plural = if count == 1 { "conflict" } else { "conflicts" };
-        let parts: Vec<_> = conflict
-            .fields
-            .iter()
-            .map(|(manager, field)| format!("conflict with \"{manager}\": {field}"))
-            .collect();
-        let mut failure = Failure::conflict(resource, name, "");
-        failure.message = format!("Apply failed with {count} {plural}: {}", parts.join(", "));
-        failure.details["causes"] = conflict
-            .fields
-            .iter()
-            .map(|(manager, field)| {
-                serde_json::json!({
-                    "reason": "FieldManagerConflict", "field": field,
-                    "message": format!("conflict with \"{manager}\""),
-                })
-            })
-            .collect();
-        failure
-    };
-    let manager = &options.manager;
     let version = resource.api_version();
-    let after =
-        patch::apply(before.as_deref(), &wanted, manager, &version, force).map_err(conflict)?;
+    let author =
+        Author { name: &options.manager, api_version: &version, subresource: options.subresource };
+    let after = patch::apply(resource.schema(), before.as_deref(), &wanted, author, force)
+        .map_err(|conflict| refusal(resource, name, &conflict))?;
+    // Who manages what is settled; the write itself leaves no trace of its own.
+    let options = &WriteOptions { manager: String::new(), agent: String::new(), ..options.clone() };
     match before {
         Some(before) => {
             let mut written = write::update_in(writer, place, part, options, &before, after)?;
@@ -112,6 +102,59 @@ fn apply(
         }
         None => Err(Failure::not_found(resource, name)),
     }
+}
+
+/// The refusal of fields that the kind doesn't have: without a type there is no owning them.
+fn untyped(place: Place<'_>, unknown: &[String]) -> Failure {
+    let Place { resource, namespace, name } = place;
+    let errors = match unknown {
+        [one] => one.clone(),
+        several => format!("errors:\n  {}", several.join("\n  ")),
+    };
+    let version = if resource.group.is_empty() {
+        format!("/{}", resource.version)
+    } else {
+        resource.api_version()
+    };
+    let mut failure = Failure::internal("");
+    failure.reason = "";
+    failure.message = format!(
+        "failed to create typed patch object ({namespace}/{name}; {version}, Kind={}): {errors}",
+        resource.kind
+    );
+    failure
+}
+
+/// The 409 for an apply that is in conflict.
+fn refusal(resource: &Resource, name: &str, conflict: &patch::ApplyConflict) -> Failure {
+    let fields = &conflict.fields;
+    let text = match fields.as_slice() {
+        [(manager, field)] => format!("1 conflict: conflict with {manager}: {field}"),
+        fields => {
+            let mut lines = Vec::new();
+            let mut last = "";
+            for (manager, field) in fields {
+                if manager != last {
+                    lines.push(format!("conflicts with {manager}:"));
+                    last = manager;
+                }
+                lines.push(format!("- {field}"));
+            }
+            format!("{} conflicts: {}", fields.len(), lines.join("\n"))
+        }
+    };
+    let mut failure = Failure::conflict(resource, name, "");
+    failure.message = format!("Apply failed with {text}");
+    failure.details = json!({
+        "causes": fields
+            .iter()
+            .map(|(manager, field)| json!({
+                "reason": "FieldManagerConflict", "field": field,
+                "message": format!("conflict with {manager}"),
+            }))
+            .collect::<Vec<_>>(),
+    });
+    failure
 }
 
 /// Takes out what the canonical form has put in: a manager owns only what it states.

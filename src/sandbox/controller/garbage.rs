@@ -134,15 +134,11 @@ fn owner(writer: &Writer<'_>, object: &Value, reference: &Value) -> Owner {
             Owner::Absent
         };
     }
-    match known_rows(writer).find(|row| is_kind(row)) {
+    match writer.resources().into_iter().find(|row| is_kind(row)) {
         Some(row) if row.namespaced && object.namespace().is_empty() => Owner::Unknown,
         Some(_) => Owner::Absent,
         None => Owner::Unknown,
     }
-}
-
-fn known_rows<'a>(_: &'a Writer<'_>) -> impl Iterator<Item = &'static Resource> + use<'a> {
-    ALL.iter().copied()
 }
 
 /// Deletes a dependent whose owners are gone, or takes those owners off it.

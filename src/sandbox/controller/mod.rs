@@ -4,6 +4,7 @@
 //! the controller then looks at the store as it is and writes what is missing. A signal
 //! that comes while it works leads to one more pass, so that nothing is overlooked.
 
+mod definitions;
 mod disruption;
 mod endpoints;
 mod enforcement;
@@ -20,6 +21,7 @@ mod scheduler;
 mod worker;
 mod workload;
 
+pub use definitions::clear_definitions;
 pub use disruption::budget_disruptions;
 pub use endpoints::slice_endpoints;
 pub use enforcement::enforce;

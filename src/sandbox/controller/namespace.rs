@@ -13,7 +13,7 @@ use crate::sandbox::{
         delete::{self, DeleteOptions},
         object::Object,
         resource::{
-            ALL, CONFIG_MAPS, NAMESPACES, PRIORITY_CLASSES, Resource, SERVICE_ACCOUNTS, SERVICES,
+            CONFIG_MAPS, NAMESPACES, PRIORITY_CLASSES, Resource, SERVICE_ACCOUNTS, SERVICES,
         },
         store::{Change, Event, Store, Writer},
         write::{self, Place},
@@ -108,7 +108,7 @@ fn furnish(store: &Store, namespace: &str, authority: &str) {
 /// Deletes what is in a namespace, and lets the namespace go once nothing is.
 fn empty(writer: &mut Writer<'_>, namespace: &str) {
     let mut left = 0;
-    for resource in ALL.iter().copied().filter(|resource| resource.namespaced) {
+    for resource in writer.resources().into_iter().filter(|resource| resource.namespaced) {
         for object in writer.list(resource, Some(namespace)) {
             if !object.is_deleting() {
                 let place = Place { resource, namespace, name: object.name() };

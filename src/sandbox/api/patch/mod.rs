@@ -1,11 +1,15 @@
-//! The four kinds of patch, each a function from a stored object to the wanted one.
+//! The four kinds of patch, each a function from a stored object to the wanted one, and the
+//! record of who manages which field.
 
 mod apply;
+mod compare;
+mod fields;
+mod managers;
 mod plain;
-mod schema;
 mod strategic;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{ApplyConflict, apply};
+pub use apply::{ApplyConflict, apply, track};
+pub use managers::Author;
 pub use plain::{PatchKind, patched};

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{super::failure::Failure, strategic::merge as strategic_merge};
+use super::{
+    super::{failure::Failure, schema::Node},
+    strategic::merge as strategic_merge,
+};
 
 /// How a patch's body is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +40,12 @@ impl PatchKind {
 ///
 /// # Errors
 /// 400 for a body that is no such patch, 422 for one that doesn't fit the object.
-pub fn patched(kind: PatchKind, before: &Value, patch: Value) -> Result<Value, Failure> {
+pub fn patched(
+    kind: PatchKind,
+    node: &Node,
+    before: &Value,
+    patch: Value,
+) -> Result<Value, Failure> {
     let mut object = before.clone();
     match kind {
         PatchKind::Json => {
@@ -52,7 +60,7 @@ pub fn patched(kind: PatchKind, before: &Value, patch: Value) -> Result<Value, F
         }
         PatchKind::Strategic => {
             check_is_object(&patch)?;
-            strategic_merge(&mut object, patch).map_err(Failure::bad_request)?;
+            strategic_merge(node, &mut object, patch).map_err(Failure::bad_request)?;
         }
         PatchKind::Apply => {
             return Err(Failure::internal("an apply needs a manager"));

@@ -2,24 +2,24 @@
 
 use serde_json::{Map, Value};
 
-use super::schema::{self, List};
+use super::super::schema::{Merge, Node};
 
 /// Lays a patch over an object.
 ///
 /// # Errors
 /// A directive that isn't known, or a list item without its merge key.
-pub fn merge(object: &mut Value, patch: Value) -> Result<(), String> {
-    merge_value(object, patch, &[])
+pub fn merge(node: &Node, object: &mut Value, patch: Value) -> Result<(), String> {
+    merge_value(object, patch, node)
 }
 
-fn merge_value(object: &mut Value, patch: Value, path: &[&str]) -> Result<(), String> {
+fn merge_value(object: &mut Value, patch: Value, node: &Node) -> Result<(), String> {
     match patch {
         Value::Object(patch) => {
             if !object.is_object() {
                 *object = Value::Object(Map::new());
             }
             let Value::Object(map) = object else { return Ok(()) };
-            merge_map(map, patch, path)
+            merge_map(map, patch, node)
         }
         other => {
             *object = other;
@@ -31,7 +31,7 @@ fn merge_value(object: &mut Value, patch: Value, path: &[&str]) -> Result<(), St
 fn merge_map(
     map: &mut Map<String, Value>,
     mut patch: Map<String, Value>,
-    path: &[&str],
+    node: &Node,
 ) -> Result<(), String> {
     match patch.remove("$patch").as_ref().map(|word| word.as_str().unwrap_or_default()) {
         None | Some("merge") => {}
@@ -62,15 +62,15 @@ fn merge_map(
         } else if value.is_null() {
             map.remove(&key);
         } else {
-            let deeper = [path, &[key.as_str()]].concat();
+            let deeper = node.child(&key).unwrap_or(&Node::Any);
             match value {
                 Value::Array(items) => {
                     let place = map.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new()));
-                    merge_list(place, items, &deeper)?;
+                    merge_list(place, items, deeper)?;
                 }
                 Value::Object(_) => {
                     let place = map.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
-                    merge_value(place, value, &deeper)?;
+                    merge_value(place, value, deeper)?;
                 }
                 plain => {
                     map.insert(key.clone(), plain);
@@ -79,8 +79,7 @@ fn merge_map(
         }
     }
     for (field, order) in orders {
-        let deeper = [path, &[field.as_str()]].concat();
-        let kind = schema::list(&deeper);
+        let (_, kind) = node.child(&field).unwrap_or(&Node::Any).merge();
         if let (Some(list), Some(order)) =
             (map.get_mut(&field).and_then(Value::as_array_mut), order.as_array())
         {
@@ -90,14 +89,14 @@ fn merge_map(
     Ok(())
 }
 
-fn merge_list(place: &mut Value, items: Vec<Value>, path: &[&str]) -> Result<(), String> {
+fn merge_list(place: &mut Value, items: Vec<Value>, node: &Node) -> Result<(), String> {
     let replace = items.iter().any(|item| item.get("$patch").is_some_and(|word| word == "replace"));
-    let kind = schema::list(path);
+    let (item_node, kind) = node.merge();
     let Value::Array(list) = place else {
         *place = Value::Array(Vec::new());
-        return merge_list(place, items, path);
+        return merge_list(place, items, node);
     };
-    if replace || kind == List::Atomic {
+    if replace || *kind == Merge::Replace {
         *list = items
             .into_iter()
             .filter(|item| item.get("$patch").is_none_or(|word| word != "replace"))
@@ -105,7 +104,7 @@ fn merge_list(place: &mut Value, items: Vec<Value>, path: &[&str]) -> Result<(),
         return Ok(());
     }
     let key = match kind {
-        List::Keyed(keys) => keys[0],
+        Merge::Keyed(key) => key,
         _ => {
             for item in items {
                 if !list.contains(&item) {
@@ -123,13 +122,13 @@ fn merge_list(place: &mut Value, items: Vec<Value>, path: &[&str]) -> Result<(),
         if item.get("$patch").is_some_and(|word| word == "delete") {
             list.retain(|known| known.get(key) != Some(&wanted));
         } else if let Some(found) = found {
-            merge_value(&mut list[found], item, path)?;
+            merge_value(&mut list[found], item, item_node)?;
         } else {
             if let Value::Object(map) = &mut item {
                 map.remove("$patch");
             }
             let mut fresh = Value::Object(Map::new());
-            merge_value(&mut fresh, item, path)?;
+            merge_value(&mut fresh, item, item_node)?;
             list.push(fresh);
         }
     }
@@ -137,12 +136,12 @@ fn merge_list(place: &mut Value, items: Vec<Value>, path: &[&str]) -> Result<(),
 }
 
 /// Brings the items that an order names into that order; the others follow.
-fn reorder(list: &mut [Value], order: &[Value], kind: List) {
+fn reorder(list: &mut [Value], order: &[Value], kind: &Merge) {
     let place = |item: &Value| {
         order
             .iter()
             .position(|wanted| match kind {
-                List::Keyed(keys) => wanted.get(keys[0]) == item.get(keys[0]),
+                Merge::Keyed(key) => wanted.get(key) == item.get(key),
                 _ => wanted == item,
             })
             .unwrap_or(order.len())

@@ -4,7 +4,92 @@ use proptest::{
 };
 use serde_json::{Value, json};
 
-use super::{ApplyConflict, PatchKind, apply, patched};
+use super::{
+    super::schema::{Field, Key, ListKind, Merge, Node, Struct},
+    ApplyConflict, Author, PatchKind, patched, track,
+};
+
+/// A type with a list that has keys, a set, a plain list and a map.
+fn node() -> Node {
+    fn object<const N: usize>(fields: [(&str, Node); N]) -> Node {
+        let field = |node| Field {
+            node,
+            required: false,
+            atomic: false,
+            omits_zero: false,
+            retain_keys: false,
+        };
+        let fields = fields.map(|(name, node)| (name.to_owned(), field(node)));
+        Node::Struct(Struct { fields: fields.into(), ..Struct::default() })
+    }
+    let map = || Node::Map { item: Box::new(Node::Any), atomic: false };
+    let keyed = |item: Node| Node::List {
+        item: Box::new(item),
+        kind: ListKind::Keyed(vec![Key { name: "name".to_owned(), default: None }]),
+        merge: Merge::Keyed("name".to_owned()),
+    };
+    let variable = object([("name", Node::Any), ("value", Node::Any)]);
+    let container = object([("name", Node::Any), ("image", Node::Any), ("env", keyed(variable))]);
+    let finalizers =
+        Node::List { item: Box::new(Node::Any), kind: ListKind::Set, merge: Merge::Set };
+    object([
+        (
+            "metadata",
+            object([
+                ("name", Node::Any),
+                ("labels", map()),
+                ("finalizers", finalizers),
+                ("managedFields", Node::Any),
+            ]),
+        ),
+        ("data", map()),
+        ("spec", object([("containers", keyed(container)), ("arguments", Node::Any)])),
+    ])
+}
+
+fn author(name: &str) -> Author<'_> {
+    Author { name, api_version: "v1", subresource: "" }
+}
+
+fn apply(
+    before: Option<&Value>,
+    wanted: &Value,
+    manager: &str,
+    _: &str,
+    force: bool,
+) -> Result<Value, ApplyConflict> {
+    super::apply(&node(), before, wanted, author(manager), force)
+}
+
+#[test]
+fn a_plain_write_takes_what_it_changes() {
+    let mut first = json!({"metadata": {"name": "m", "labels": {"a": "b"}}, "data": {"a": "1"}});
+    track(&node(), None, &mut first, author("one"));
+    let entries = &first["metadata"]["managedFields"];
+    assert_eq!(entries[0]["operation"], "Update");
+    assert_eq!(
+        entries[0]["fieldsV1"],
+        json!({
+            "f:data": {".": {}, "f:a": {}}, "f:metadata": {"f:labels": {".": {}, "f:a": {}}},
+        })
+    );
+    let mut second = first.clone();
+    second["data"] = json!({"a": "2", "b": "3"});
+    track(&node(), Some(&first), &mut second, author("two"));
+    let conflict = apply(Some(&second), &json!({"data": {"a": "1"}}), "three", "v1", false);
+    let conflict = conflict.expect_err("two has it now");
+    assert_eq!(conflict.fields, [("\"two\" using v1".to_owned(), ".data.a".to_owned())]);
+    let same = apply(Some(&second), &json!({"data": {"a": "2"}}), "three", "v1", false);
+    assert_eq!(same.expect("the same value")["data"], json!({"a": "2", "b": "3"}));
+}
+
+#[test]
+fn what_nobody_was_asked_about_is_the_first_managers() {
+    let before = json!({"metadata": {"name": "m"}, "data": {"a": "1"}});
+    let conflict = apply(Some(&before), &json!({"data": {"a": "2"}}), "one", "v1", false);
+    let conflict = conflict.expect_err("somebody set it");
+    assert_eq!(conflict.fields[0].0, "\"before-first-apply\" using v1");
+}
 
 fn pod() -> Value {
     json!({
@@ -98,8 +183,8 @@ fn patches_change_what_they_say() {
             json!("a:2"),
         ),
     ] {
-        let after =
-            patched(kind, &pod(), patch).unwrap_or_else(|error| panic!("{message}: {error}"));
+        let after = patched(kind, &node(), &pod(), patch)
+            .unwrap_or_else(|error| panic!("{message}: {error}"));
         assert_eq!(after.pointer(pointer), Some(&expected), "{message}");
     }
 }
@@ -112,7 +197,7 @@ fn patches_that_do_not_fit_are_refused() {
         (PatchKind::Merge, json!(["no object"]), 400),
         (PatchKind::Strategic, json!({"spec": {"containers": [{"image": "no name"}]}}), 400),
     ] {
-        let failure = patched(kind, &pod(), patch.clone()).expect_err("must not fit");
+        let failure = patched(kind, &node(), &pod(), patch.clone()).expect_err("must not fit");
         assert_eq!(failure.code.as_u16(), code, "{patch}");
     }
 }
@@ -143,12 +228,12 @@ fn a_field_of_two_managers_stays_until_both_let_it_go() {
 fn two_managers_that_want_different_values_are_in_conflict() {
     let first = applied(None, "one", json!({"a": "1"})).expect("new");
     let conflict = applied(Some(&first), "two", json!({"a": "2"})).expect_err("a conflict");
-    assert_eq!(conflict.fields, [("one".to_owned(), ".data.a".to_owned())]);
+    assert_eq!(conflict.fields, [("\"one\"".to_owned(), ".data.a".to_owned())]);
     let wanted = json!({"metadata": {"name": "m"}, "data": {"a": "2"}});
     let forced = apply(Some(&first), &wanted, "two", "v1", true).expect("forced");
     assert_eq!(forced["data"], json!({"a": "2"}));
     let again = applied(Some(&forced), "one", json!({"a": "1"})).expect_err("now two owns it");
-    assert_eq!(again.fields, [("two".to_owned(), ".data.a".to_owned())]);
+    assert_eq!(again.fields, [("\"two\"".to_owned(), ".data.a".to_owned())]);
 }
 
 #[test]
@@ -222,7 +307,7 @@ proptest! {
 
     #[test]
     fn an_object_is_its_own_strategic_merge(object in objects()) {
-        let after = patched(PatchKind::Strategic, &object, object.clone()).expect("fits");
+        let after = patched(PatchKind::Strategic, &node(), &object, object.clone()).expect("fits");
         prop_assert_eq!(after, object);
     }
 }

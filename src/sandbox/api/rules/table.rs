@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     super::{
+        custom,
         failure::{Cause, Failure},
         object::{Object, object_mut},
         store::Writer,
@@ -193,6 +194,15 @@ impl Rules {
 
     /// Roles and their bindings, whose names may have colons.
     pub const RBAC: Self = Self { names: Names::Segment, ..Self::NONE };
+
+    /// CustomResourceDefinitions.
+    pub const CUSTOM_RESOURCE_DEFINITION: Self = Self {
+        default: custom::default,
+        prepare: custom::prepare,
+        validate: custom::validate_definition,
+        selectable: custom::selectable,
+        ..Self::NONE
+    };
 
     /// External hosts.
     pub const EXTERNAL_HOST: Self = Self { validate: external_host, ..Self::NONE };

@@ -1,0 +1,601 @@
+//! The columns of each kind.
+
+use serde_json::Value;
+
+use super::{
+    super::{object::Object, resource::Resource},
+    cells::{
+        Cell::{self, Age, Flag, Number, Of, Path, Text, TextOr},
+        Column, balancer, joined, labels, name_of_class, number, or, plain, selector, some,
+    },
+    pod, time, workloads,
+};
+use crate::sandbox::api::custom::JsonPath;
+
+fn text(name: &str, cell: Cell) -> Column {
+    Column::new(name, "string", cell)
+}
+
+fn count(name: &str, cell: Cell) -> Column {
+    Column::new(name, "integer", cell)
+}
+
+fn flag(name: &str, cell: Cell) -> Column {
+    Column::new(name, "boolean", cell)
+}
+
+/// The columns of a kind.
+pub(super) fn of(resource: &Resource) -> Vec<Column> {
+    let name = || text("Name", Text("/metadata/name"));
+    let age = || text("Age", Age);
+    let containers = || text("Containers", Of(workloads::names)).wide();
+    let images = || text("Images", Of(workloads::images)).wide();
+    let pods = || text("Selector", Of(workloads::pods)).wide();
+    if let Some(definition) = resource.definition() {
+        return custom(&definition.version);
+    }
+    let middle = match (resource.group, resource.kind) {
+        ("", "Pod") => {
+            return vec![
+                name(),
+                text("Ready", Of(|object| pod::summary(object).ready.into())),
+                text("Status", Of(|object| pod::summary(object).status.into())),
+                text("Restarts", Of(|object| pod::summary(object).restarts.into())),
+                age(),
+                text("IP", TextOr("/status/podIPs/0/ip", "<none>")).wide(),
+                text("Node", TextOr("/spec/nodeName", "<none>")).wide(),
+                text("Nominated Node", TextOr("/status/nominatedNodeName", "<none>")).wide(),
+                text("Readiness Gates", Of(pod::gates)).wide(),
+            ];
+        }
+        ("", "Event") => return events(),
+        ("", "Node") => {
+            return vec![
+                name(),
+                text("Status", Of(node_status)),
+                text("Roles", Of(node_roles)),
+                age(),
+                text("Version", Text("/status/nodeInfo/kubeletVersion")),
+                text("Internal-IP", Of(|node| address(node, "InternalIP"))).wide(),
+                text("External-IP", Of(|node| address(node, "ExternalIP"))).wide(),
+                text("OS-Image", TextOr("/status/nodeInfo/osImage", "<unknown>")).wide(),
+                text("Kernel-Version", Of(kernel)).wide(),
+                text(
+                    "Container-Runtime",
+                    TextOr("/status/nodeInfo/containerRuntimeVersion", "<unknown>"),
+                )
+                .wide(),
+            ];
+        }
+        ("", "Service") => vec![
+            text("Type", Text("/spec/type")),
+            text("Cluster-IP", TextOr("/spec/clusterIPs/0", "<none>")),
+            text("External-IP", Of(external)),
+            text("Port(s)", Of(service_ports)),
+            age(),
+            text("Selector", Of(|service| labels(&service["spec"]["selector"]).into())).wide(),
+        ],
+        ("", "Namespace") => vec![text("Status", Text("/status/phase")), age()],
+        ("", "ConfigMap") => {
+            vec![
+                count("Data", Of(|map| (entries(map, "data") + entries(map, "binaryData")).into())),
+                age(),
+            ]
+        }
+        ("", "Secret") => vec![
+            text("Type", Text("/type")),
+            count("Data", Of(|secret| entries(secret, "data").into())),
+            age(),
+        ],
+        ("", "ServiceAccount") => vec![age()],
+        ("", "Endpoints") => vec![text("Endpoints", Of(endpoints)), age()],
+        ("", "ResourceQuota") => vec![
+            text("Request", Of(|quota| amounts(quota, false))),
+            text("Limit", Of(|quota| amounts(quota, true))),
+            age(),
+        ],
+        ("", "PersistentVolume") => vec![
+            text("Capacity", Text("/spec/capacity/storage")),
+            text("Access Modes", Of(|volume| modes(volume.items("/spec/accessModes")))),
+            text("Reclaim Policy", Text("/spec/persistentVolumeReclaimPolicy")),
+            text("Status", Of(phase)),
+            text("Claim", Of(claim)),
+            text("StorageClass", Text("/spec/storageClassName")),
+            text("VolumeAttributesClass", TextOr("/spec/volumeAttributesClassName", "<unset>")),
+            text("Reason", Text("/status/reason")),
+            age(),
+            text("VolumeMode", TextOr("/spec/volumeMode", "<unset>")).wide(),
+        ],
+        ("", "PersistentVolumeClaim") => vec![
+            text("Status", Of(phase)),
+            text("Volume", Text("/spec/volumeName")),
+            text("Capacity", Text("/status/capacity/storage")),
+            text("Access Modes", Of(|claim| modes(claim.items("/status/accessModes")))),
+            text("StorageClass", Text("/spec/storageClassName")),
+            text(
+                "VolumeAttributesClass",
+                TextOr("/status/currentVolumeAttributesClassName", "<unset>"),
+            ),
+            age(),
+            text("VolumeMode", TextOr("/spec/volumeMode", "<unset>")).wide(),
+        ],
+        ("", "PodTemplate") => vec![
+            text("Containers", Of(workloads::names)),
+            text("Images", Of(workloads::images)),
+            text(
+                "Pod Labels",
+                Of(|object| labels(&object["template"]["metadata"]["labels"]).into()),
+            ),
+        ],
+        ("", "ReplicationController") | ("apps", "ReplicaSet") => vec![
+            count("Desired", Number("/spec/replicas")),
+            count("Current", Number("/status/replicas")),
+            count("Ready", Number("/status/readyReplicas")),
+            age(),
+            containers(),
+            images(),
+            if resource.group.is_empty() {
+                text("Selector", Of(|object| labels(&object["spec"]["selector"]).into())).wide()
+            } else {
+                pods()
+            },
+        ],
+        ("apps", "Deployment") => vec![
+            text("Ready", Of(workloads::ready)),
+            text("Up-to-date", Number("/status/updatedReplicas")),
+            text("Available", Number("/status/availableReplicas")),
+            age(),
+            containers(),
+            images(),
+            pods(),
+        ],
+        ("apps", "StatefulSet") => {
+            vec![text("Ready", Of(workloads::ready)), age(), containers(), images()]
+        }
+        ("apps", "DaemonSet") => vec![
+            count("Desired", Number("/status/desiredNumberScheduled")),
+            count("Current", Number("/status/currentNumberScheduled")),
+            count("Ready", Number("/status/numberReady")),
+            count("Up-to-date", Number("/status/updatedNumberScheduled")),
+            count("Available", Number("/status/numberAvailable")),
+            text(
+                "Node Selector",
+                Of(|set| labels(&set["spec"]["template"]["spec"]["nodeSelector"]).into()),
+            ),
+            age(),
+            containers(),
+            images(),
+            pods(),
+        ],
+        ("apps", "ControllerRevision") => {
+            vec![text("Controller", Of(controller)), text("Revision", Number("/revision")), age()]
+        }
+        ("batch", "Job") => vec![
+            text("Status", Of(workloads::job_status)),
+            text("Completions", Of(workloads::job_completions)),
+            text("Duration", Of(workloads::job_duration)),
+            age(),
+            containers(),
+            images(),
+            pods(),
+        ],
+        ("batch", "CronJob") => vec![
+            text("Schedule", Text("/spec/schedule")),
+            text("Timezone", TextOr("/spec/timeZone", "<none>")),
+            flag("Suspend", Of(|cron| capital(cron["spec"]["suspend"] == true))),
+            count("Active", Of(|cron| cron.items("/status/active").len().into())),
+            text("Last Schedule", Of(workloads::last_schedule)),
+            age(),
+            containers(),
+            images(),
+            text(
+                "Selector",
+                Of(|cron| selector(&cron["spec"]["jobTemplate"]["spec"]["selector"]).into()),
+            )
+            .wide(),
+        ],
+        ("autoscaling", _) => vec![
+            text(
+                "Reference",
+                Of(|scaler| {
+                    let target = &scaler["spec"]["scaleTargetRef"];
+                    format!("{}/{}", target.text("/kind"), target.text("/name")).into()
+                }),
+            ),
+            text("Targets", Of(workloads::metrics)),
+            text("MinPods", TextOr("/spec/minReplicas", "<unset>")),
+            text("MaxPods", Number("/spec/maxReplicas")),
+            text("Replicas", Number("/status/currentReplicas")),
+            age(),
+        ],
+        ("coordination.k8s.io", "Lease") => {
+            vec![text("Holder", Text("/spec/holderIdentity")), age()]
+        }
+        ("discovery.k8s.io", _) => vec![
+            text("AddressType", Text("/addressType")),
+            text("Ports", Of(slice_ports)),
+            text(
+                "Endpoints",
+                Of(|slice| {
+                    let ends = slice.items("/endpoints").iter();
+                    let ends = ends.flat_map(|end| end.items("/addresses"));
+                    let ends: Vec<_> = ends.map(|address| plain(Some(address))).collect();
+                    or(some(&ends, 3), "<unset>").into()
+                }),
+            ),
+            age(),
+        ],
+        ("networking.k8s.io", "NetworkPolicy") => vec![
+            text("Pod-Selector", Of(|policy| selector(&policy["spec"]["podSelector"]).into())),
+            age(),
+        ],
+        ("networking.k8s.io", "Ingress") => vec![
+            text("Class", TextOr("/spec/ingressClassName", "<none>")),
+            text("Hosts", Of(hosts)),
+            text("Address", Of(|ingress| balancer(ingress).into())),
+            text(
+                "Ports",
+                Of(|ingress| {
+                    if ingress.items("/spec/tls").is_empty() { "80" } else { "80, 443" }.into()
+                }),
+            ),
+            age(),
+        ],
+        ("networking.k8s.io", "IngressClass") => {
+            return vec![
+                text(
+                    "Name",
+                    Of(|class| name_of_class(class, "ingressclass.kubernetes.io/is-default-class")),
+                ),
+                text("Controller", Text("/spec/controller")),
+                text("Parameters", Of(parameters)),
+                age(),
+            ];
+        }
+        ("policy", "PodDisruptionBudget") => vec![
+            text("Min Available", TextOr("/spec/minAvailable", "N/A")),
+            text("Max Unavailable", TextOr("/spec/maxUnavailable", "N/A")),
+            count("Allowed Disruptions", Number("/status/disruptionsAllowed")),
+            age(),
+        ],
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => vec![
+            text(
+                "Role",
+                Of(|binding| {
+                    format!("{}/{}", binding.text("/roleRef/kind"), binding.text("/roleRef/name"))
+                        .into()
+                }),
+            ),
+            age(),
+            text("Users", Of(|binding| subjects(binding, "User"))).wide(),
+            text("Groups", Of(|binding| subjects(binding, "Group"))).wide(),
+            text("ServiceAccounts", Of(|binding| subjects(binding, "ServiceAccount"))).wide(),
+        ],
+        ("storage.k8s.io", "StorageClass") => {
+            return vec![
+                text(
+                    "Name",
+                    Of(|class| name_of_class(class, "storageclass.kubernetes.io/is-default-class")),
+                ),
+                text("Provisioner", Text("/provisioner")),
+                text("ReclaimPolicy", TextOr("/reclaimPolicy", "Delete")),
+                text("VolumeBindingMode", TextOr("/volumeBindingMode", "Immediate")),
+                text("AllowVolumeExpansion", Flag("/allowVolumeExpansion")),
+                age(),
+            ];
+        }
+        ("storage.k8s.io", "CSINode") => {
+            vec![count("Drivers", Of(|node| node.items("/spec/drivers").len().into())), age()]
+        }
+        ("storage.k8s.io", "CSIDriver") => vec![
+            flag("AttachRequired", Of(|driver| (driver["spec"]["attachRequired"] != false).into())),
+            flag("PodInfoOnMount", Flag("/spec/podInfoOnMount")),
+            flag("StorageCapacity", Flag("/spec/storageCapacity")),
+            text(
+                "TokenRequests",
+                Of(|driver| {
+                    or(joined(driver.items("/spec/tokenRequests"), "/audience"), "<unset>").into()
+                }),
+            ),
+            flag("RequiresRepublish", Flag("/spec/requiresRepublish")),
+            text(
+                "Modes",
+                Of(|driver| joined(driver.items("/spec/volumeLifecycleModes"), "").into()),
+            ),
+            age(),
+        ],
+        ("scheduling.k8s.io", "PriorityClass") => vec![
+            count("Value", Number("/value")),
+            flag("Global-Default", Flag("/globalDefault")),
+            age(),
+            text("PreemptionPolicy", Text("/preemptionPolicy")),
+        ],
+        ("node.k8s.io", "RuntimeClass") => vec![text("Handler", Text("/handler")), age()],
+        ("admissionregistration.k8s.io", _) => {
+            vec![count("Webhooks", Of(|object| object.items("/webhooks").len().into())), age()]
+        }
+        ("apiregistration.k8s.io", "APIService") => vec![
+            text(
+                "Service",
+                Of(|service| {
+                    match service["spec"].get("service") {
+                        Some(target) => {
+                            format!("{}/{}", target.text("/namespace"), target.text("/name"))
+                        }
+                        None => "Local".to_owned(),
+                    }
+                    .into()
+                }),
+            ),
+            text("Available", Of(available)),
+            age(),
+        ],
+        (crate::sandbox::api::sandbox::GROUP, "Fault") => {
+            vec![text("Fault", Text("/spec/fault")), age()]
+        }
+        // As the server shows kinds that have no columns of their own.
+        _ => vec![text("Created At", Text("/metadata/creationTimestamp"))],
+    };
+    let mut columns = vec![name()];
+    columns.extend(middle);
+    columns
+}
+
+/// The columns that a definition asks for; the age alone if it asks for none.
+fn custom(version: &Value) -> Vec<Column> {
+    let mut columns = vec![text("Name", Text("/metadata/name"))];
+    let wanted = version.items("/additionalPrinterColumns");
+    if wanted.is_empty() {
+        columns.push(text("Age", Age));
+    }
+    for column in wanted {
+        let path = Path(Box::new(JsonPath::parse(column.text("/jsonPath"))));
+        let mut made = Column::new(column.text("/name"), column.text("/type"), path);
+        made.format = column.text("/format").to_owned();
+        made.description = column.text("/description").to_owned();
+        made.priority = number(column, "/priority");
+        columns.push(made);
+    }
+    columns
+}
+
+fn events() -> Vec<Column> {
+    fn first(event: &Value) -> String {
+        time::since(&or(event.text("/firstTimestamp").to_owned(), event.text("/eventTime")))
+    }
+    let last = |event: &Value| {
+        let series = event.text("/series/lastObservedTime");
+        match (series, event.text("/lastTimestamp")) {
+            ("", "") => first(event),
+            ("", last) => time::since(last),
+            (series, _) => time::since(series),
+        }
+        .into()
+    };
+    let object = |event: &Value| {
+        let kind = event.text("/involvedObject/kind").to_lowercase();
+        match event.text("/involvedObject/name") {
+            "" => kind,
+            name => format!("{kind}/{name}"),
+        }
+        .into()
+    };
+    let source = |event: &Value| {
+        let component =
+            or(event.text("/source/component").to_owned(), event.text("/reportingComponent"));
+        let instance = or(event.text("/source/host").to_owned(), event.text("/reportingInstance"));
+        if instance.is_empty() { component } else { format!("{component}, {instance}") }.into()
+    };
+    let count = |event: &Value| {
+        let series = event.pointer("/series/count").or_else(|| event.get("count"));
+        series.and_then(Value::as_i64).filter(|count| *count > 0).unwrap_or(1).into()
+    };
+    vec![
+        text("Last Seen", Of(last)),
+        text("Type", Text("/type")),
+        text("Reason", Text("/reason")),
+        text("Object", Of(object)),
+        text("Subobject", Text("/involvedObject/fieldPath")).wide(),
+        text("Source", Of(source)).wide(),
+        text("Message", Of(|event| event.text("/message").trim().into())),
+        text("First Seen", Of(|event| first(event).into())).wide(),
+        text("Count", Of(count)).wide(),
+        text("Name", Text("/metadata/name")).wide(),
+    ]
+}
+
+fn entries(object: &Value, field: &str) -> usize {
+    object.get(field).and_then(Value::as_object).map_or(0, serde_json::Map::len)
+}
+
+fn capital(holds: bool) -> Value {
+    if holds { "True" } else { "False" }.into()
+}
+
+fn node_status(node: &Value) -> Value {
+    let ready =
+        node.items("/status/conditions").iter().find(|condition| condition["type"] == "Ready");
+    let mut status = match ready {
+        Some(ready) if ready["status"] == "True" => "Ready".to_owned(),
+        Some(_) => "NotReady".to_owned(),
+        None => "Unknown".to_owned(),
+    };
+    if node["spec"]["unschedulable"] == true {
+        status.push_str(",SchedulingDisabled");
+    }
+    status.into()
+}
+
+fn node_roles(node: &Value) -> Value {
+    let roles: Vec<_> = node
+        .labels()
+        .into_iter()
+        .filter_map(|(key, value)| match key.strip_prefix("node-role.kubernetes.io/") {
+            Some(role) => Some(role.to_owned()),
+            None => (key == "kubernetes.io/role").then_some(value),
+        })
+        .filter(|role| !role.is_empty())
+        .collect();
+    or(roles.join(","), "<none>").into()
+}
+
+fn address(node: &Value, kind: &str) -> Value {
+    let mut addresses = node.items("/status/addresses").iter();
+    let found = addresses.find(|address| address["type"] == kind);
+    or(plain(found.and_then(|found| found.get("address"))), "<none>").into()
+}
+
+fn kernel(node: &Value) -> Value {
+    let version = or(node.text("/status/nodeInfo/kernelVersion").to_owned(), "<unknown>");
+    match node.text("/status/nodeInfo/architecture") {
+        "" => version,
+        architecture => format!("{version} ({architecture})"),
+    }
+    .into()
+}
+
+fn external(service: &Value) -> Value {
+    let own = joined(service.items("/spec/externalIPs"), "");
+    match service.text("/spec/type") {
+        "ExternalName" => service.text("/spec/externalName").to_owned(),
+        "LoadBalancer" => {
+            let both: Vec<_> =
+                [balancer(service), own].into_iter().filter(|part| !part.is_empty()).collect();
+            or(both.join(","), "<pending>")
+        }
+        _ => or(own, "<none>"),
+    }
+    .into()
+}
+
+fn service_ports(service: &Value) -> Value {
+    let ports = service.items("/spec/ports").iter().map(|port| {
+        let (number, protocol) = (number(port, "/port"), port.text("/protocol"));
+        match port.get("nodePort").and_then(Value::as_i64) {
+            Some(node) if node > 0 => format!("{number}:{node}/{protocol}"),
+            _ => format!("{number}/{protocol}"),
+        }
+    });
+    or(ports.collect::<Vec<_>>().join(","), "<none>").into()
+}
+
+fn endpoints(object: &Value) -> Value {
+    let mut list = Vec::new();
+    for subset in object.items("/subsets") {
+        let addresses = subset.items("/addresses").iter().map(|address| address.text("/ip"));
+        if subset.items("/ports").is_empty() {
+            list.extend(addresses.clone().map(str::to_owned));
+        }
+        for port in subset.items("/ports") {
+            let port = number(port, "/port");
+            list.extend(addresses.clone().map(|address| {
+                if address.contains(':') {
+                    format!("[{address}]:{port}")
+                } else {
+                    format!("{address}:{port}")
+                }
+            }));
+        }
+    }
+    or(some(&list, 3), "<none>").into()
+}
+
+fn slice_ports(slice: &Value) -> Value {
+    let ports: Vec<_> = slice
+        .items("/ports")
+        .iter()
+        .map(|port| match port.get("port") {
+            Some(number) => number.to_string(),
+            None => or(port.text("/name").to_owned(), "*"),
+        })
+        .collect();
+    or(some(&ports, 3), "<unset>").into()
+}
+
+/// The used and allowed amounts of a quota, of limits or of everything else.
+fn amounts(quota: &Value, limits: bool) -> Value {
+    let hard = quota.pointer("/status/hard").and_then(Value::as_object);
+    let parts: Vec<_> = hard
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| name.starts_with("limits.") == limits)
+        .map(|(name, hard)| {
+            let used = or(plain(quota["status"]["used"].get(name)), "0");
+            format!("{name}: {used}/{}", plain(Some(hard)))
+        })
+        .collect();
+    parts.join(", ").into()
+}
+
+fn modes(modes: &[Value]) -> Value {
+    let modes: Vec<_> = [
+        ("ReadWriteOnce", "RWO"),
+        ("ReadOnlyMany", "ROX"),
+        ("ReadWriteMany", "RWX"),
+        ("ReadWriteOncePod", "RWOP"),
+    ]
+    .into_iter()
+    .filter_map(|(mode, short)| modes.iter().any(|known| known == mode).then_some(short))
+    .collect();
+    modes.join(",").into()
+}
+
+fn phase(object: &Value) -> Value {
+    if object.is_deleting() { "Terminating".into() } else { object.text("/status/phase").into() }
+}
+
+fn claim(volume: &Value) -> Value {
+    match volume["spec"].get("claimRef") {
+        Some(claim) => format!("{}/{}", claim.text("/namespace"), claim.text("/name")).into(),
+        None => "".into(),
+    }
+}
+
+fn controller(revision: &Value) -> Value {
+    let owner = revision.owners().iter().find(|owner| owner["controller"] == true);
+    let Some(owner) = owner else { return "<none>".into() };
+    let kind = owner.text("/kind").to_lowercase();
+    let group = owner.text("/apiVersion").split_once('/').map(|(group, _)| format!(".{group}"));
+    format!("{kind}{}/{}", group.unwrap_or_default(), owner.text("/name")).into()
+}
+
+fn hosts(ingress: &Value) -> Value {
+    let rules = ingress.items("/spec/rules");
+    let hosts: Vec<_> = rules
+        .iter()
+        .take(3)
+        .map(|rule| rule.text("/host"))
+        .filter(|host| !host.is_empty())
+        .collect();
+    match (hosts.is_empty(), rules.len()) {
+        (true, _) => "*".into(),
+        (false, all) if all > 3 => format!("{} + {} more...", hosts.join(","), all - 3).into(),
+        _ => hosts.join(",").into(),
+    }
+}
+
+fn parameters(class: &Value) -> Value {
+    let Some(found) = class["spec"].get("parameters") else { return "<none>".into() };
+    let group = found.text("/apiGroup");
+    let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+    format!("{}{group}/{}", found.text("/kind"), found.text("/name")).into()
+}
+
+fn subjects(binding: &Value, kind: &str) -> Value {
+    let subjects = binding.items("/subjects").iter().filter(|subject| subject["kind"] == kind);
+    let names = subjects.map(|subject| match subject.text("/namespace") {
+        namespace if kind == "ServiceAccount" => format!("{namespace}/{}", subject.text("/name")),
+        _ => subject.text("/name").to_owned(),
+    });
+    names.collect::<Vec<_>>().join(", ").into()
+}
+
+fn available(service: &Value) -> Value {
+    let conditions = service.items("/status/conditions").iter();
+    let found = conditions.clone().find(|condition| condition["type"] == "Available");
+    match found {
+        Some(found) if found["status"] == "True" => "True".into(),
+        Some(found) => format!("False ({})", found.text("/reason")).into(),
+        None => "Unknown".into(),
+    }
+}
