@@ -153,6 +153,7 @@ fn start(
     tokio::spawn(controller::clear_definitions(store(), cancel()));
     tokio::spawn(controller::schedule(store(), scheduling, cancel()));
     tokio::spawn(controller::budget_disruptions(store(), recorder.clone(), cancel()));
+    tokio::spawn(controller::mirror_endpoints(store(), cancel()));
     tokio::spawn(controller::watch_nodes(store(), recorder.clone(), cancel()));
     tokio::spawn(controller::run_workloads(store(), recorder, cancel()));
     tokio::spawn(api::access::aggregate(store(), cancel()));

@@ -36,7 +36,7 @@ pub(super) use hands::Hands;
 pub(super) use claim::{Claims, selector_of};
 pub(super) use deployment::resolve;
 pub(super) use hands::{controller_of, number};
-pub(super) use pod::{has_ended, is_ready, time};
+pub(super) use pod::{has_ended, is_ready, mark, time};
 
 /// Runs the controllers of all workloads until cancelled.
 pub async fn run_workloads(store: Arc<Store>, events: Recorder, cancel: CancellationToken) {

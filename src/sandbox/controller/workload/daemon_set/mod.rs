@@ -1,5 +1,8 @@
 //! DaemonSets: a pod on every node that it may run on.
 
+mod place;
+mod roll;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -9,9 +12,9 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::place::{node_of, pin, with_tolerations};
 use super::{
     claim::selector_of,
-    deployment::resolve,
     hands::{Hands, number},
     pod::{from_template, has_ended, is_active, is_available, is_ready, mark, until_available},
     replica_set::{is_namespace_ending, pod_concerns},
@@ -30,18 +33,6 @@ use crate::sandbox::{
         worker::{Again, Controller, Key},
     },
 };
-
-/// What the pods of DaemonSets tolerate, with the effects.
-const TOLERATED: [(&str, &str); 6] = [
-    ("node.kubernetes.io/not-ready", "NoExecute"),
-    ("node.kubernetes.io/unreachable", "NoExecute"),
-    ("node.kubernetes.io/disk-pressure", "NoSchedule"),
-    ("node.kubernetes.io/memory-pressure", "NoSchedule"),
-    ("node.kubernetes.io/pid-pressure", "NoSchedule"),
-    ("node.kubernetes.io/unschedulable", "NoSchedule"),
-];
-/// What those with their node's network tolerate as well.
-const HOST_TOLERATED: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
 
 /// The controller of DaemonSets.
 pub(super) struct DaemonSets {
@@ -222,75 +213,6 @@ impl DaemonSets {
         Ok(())
     }
 
-    fn surge(&self, view: &View) -> i64 {
-        let rolling = &view.set["spec"]["updateStrategy"]["rollingUpdate"];
-        let total = i64::try_from(view.wanted.len()).unwrap_or_default();
-        resolve(&rolling["maxSurge"], total, true)
-    }
-
-    /// Replaces pods of old revisions, as many at a time as may be unavailable; with a
-    /// surge, new ones first.
-    fn roll(&self, view: &View) -> Result<(), Failure> {
-        if view.set["spec"]["updateStrategy"]["type"] != "RollingUpdate" {
-            return Ok(());
-        }
-        let rolling = &view.set["spec"]["updateStrategy"]["rollingUpdate"];
-        let total = i64::try_from(view.wanted.len()).unwrap_or_default();
-        let surge = self.surge(view);
-        let mut unavailable = resolve(&rolling["maxUnavailable"], total, true);
-        if surge == 0 && unavailable == 0 {
-            unavailable = 1;
-        }
-        let mut down = 0;
-        let mut sick = Vec::new();
-        let mut well = Vec::new();
-        let mut surging = 0;
-        let mut to_surge = Vec::new();
-        for node in &view.wanted {
-            let pods = view.on(node);
-            let old = pods.iter().find(|pod| is_active(pod) && !view.is_new(pod));
-            let new = pods.iter().find(|pod| is_active(pod) && view.is_new(pod));
-            if surge > 0 {
-                match (old, new) {
-                    (Some(old), Some(new)) if view.is_available(new) => well.push(old),
-                    (Some(_), Some(_)) => surging += 1,
-                    (Some(old), None) if !view.is_available(old) => sick.push(old),
-                    (Some(_), None) => to_surge.push(node),
-                    _ => {}
-                }
-                continue;
-            }
-            match (old, new) {
-                (Some(old), _) if view.is_available(old) => well.push(old),
-                (Some(old), _) => {
-                    down += 1;
-                    sick.push(old);
-                }
-                (None, Some(new)) if view.is_available(new) => {}
-                (None, _) => down += 1,
-            }
-        }
-        for pod in sick {
-            self.delete(&view.set, pod)?;
-        }
-        if surge > 0 {
-            for pod in well {
-                self.delete(&view.set, pod)?;
-            }
-            let room = usize::try_from(surge - surging).unwrap_or_default();
-            let model = with_tolerations(&view.set);
-            for node in to_surge.into_iter().take(room) {
-                self.create(view, &model, node)?;
-            }
-            return Ok(());
-        }
-        let room = usize::try_from(unavailable - down).unwrap_or_default();
-        for pod in well.into_iter().take(room) {
-            self.delete(&view.set, pod)?;
-        }
-        Ok(())
-    }
-
     fn create(&self, view: &View, model: &Value, node: &str) -> Result<(), Failure> {
         let set = &view.set;
         let mut pod = from_template(&DAEMON_SETS, set, model, None);
@@ -366,71 +288,4 @@ impl DaemonSets {
 
 fn phase_is(pod: &Value, phase: &str) -> bool {
     pod["status"]["phase"] == phase
-}
-
-/// The node that a pod is on, or that it is meant for.
-fn node_of(pod: &Value) -> &str {
-    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
-    if !node.is_empty() {
-        return node;
-    }
-    let affinity = &pod["spec"]["affinity"]["nodeAffinity"];
-    let terms = affinity.items("/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms");
-    let fields = terms.iter().flat_map(|term| term.items("/matchFields"));
-    let mut names = fields.filter(|field| field["key"] == "metadata.name");
-    names.next().and_then(|field| field["values"][0].as_str()).unwrap_or_default()
-}
-
-/// The set's template with the tolerations that its pods get, as a pod.
-fn with_tolerations(set: &Value) -> Value {
-    let mut pod = set["spec"]["template"].clone();
-    pod.metadata_mut().insert("namespace".into(), set.namespace().into());
-    let shares = pod["spec"]["hostNetwork"] == true;
-    let spec = pod.section_mut("spec");
-    let tolerations = spec.entry("tolerations").or_insert(Value::Null);
-    if !tolerations.is_array() {
-        *tolerations = json!([]);
-    }
-    let more = TOLERATED.into_iter().chain(shares.then_some(HOST_TOLERATED));
-    for (key, effect) in more {
-        let toleration = json!({"key": key, "operator": "Exists", "effect": effect});
-        if let Some(list) = tolerations.as_array_mut()
-            && !list.contains(&toleration)
-        {
-            list.push(toleration);
-        }
-    }
-    pod
-}
-
-/// Lets a pod run on one node only.
-fn pin(pod: &mut Value, node: &str) {
-    let field = json!({"key": "metadata.name", "operator": "In", "values": [node]});
-    let affinity = pod.section_mut("spec").entry("affinity").or_insert(Value::Null);
-    if !affinity.is_object() {
-        *affinity = json!({});
-    }
-    let key = "requiredDuringSchedulingIgnoredDuringExecution";
-    let required = &mut affinity["nodeAffinity"][key];
-    // What the template asks for of nodes has been looked at by now.
-    *required = json!({"nodeSelectorTerms": [{"matchFields": [field]}]});
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pod_is_meant_for_one_node_and_tolerates_its_troubles() {
-        let set = json!({"metadata": {"namespace": "shop"}, "spec": {"template": {"spec": {
-            "hostNetwork": true,
-            "tolerations": [{"operator": "Exists", "key": "mine"}],
-            "affinity": {"podAffinity": {}},
-        }}}});
-        let mut pod = with_tolerations(&set);
-        assert_eq!(pod.items("/spec/tolerations").len(), 8);
-        pin(&mut pod, "node-2");
-        assert_eq!(node_of(&pod), "node-2");
-        assert_eq!(pod["spec"]["affinity"]["podAffinity"], json!({}), "the rest stays");
-    }
 }

@@ -1,24 +1,14 @@
-//! Events: what controllers, scheduler and kubelet say about objects, as `kubectl describe`
-//! shows it.
-//!
-//! ```text
-//! recorder ─▶ bounded channel ─▶ one writer: counts what repeats, thins out what floods,
-//!                                removes what is an hour old
-//! ```
-//!
-//! A recorder never waits and may be used while the store is held. Like a real cluster's
-//! it drops events rather than hold anybody up.
+//! The book of events: counted, combined, thinned out, and forgotten in time.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
     time::Duration,
 };
 
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
+use super::{Identity, Subject};
 use crate::sandbox::api::{
     names,
     object::{Object, now},
@@ -30,8 +20,6 @@ use crate::sandbox::api::{
 const KEPT: Duration = Duration::from_secs(3600);
 /// How many events are kept at most; the oldest go first.
 const LIMIT: usize = 20_000;
-/// How many events may wait to be written.
-const BUFFER: usize = 8_192;
 /// How many events about one object a component may write at once, and how long it takes
 /// until it may write one more (client-go's spam filter).
 const BURST: f64 = 25.0;
@@ -41,137 +29,9 @@ const REFILL: f64 = 300.0;
 const SIMILAR: usize = 10;
 const SIMILAR_WITHIN: Duration = Duration::from_secs(600);
 
-/// Whether something is as it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EventType {
-    /// It is.
-    Normal,
-    /// Somebody should look.
-    Warning,
-}
-
-impl EventType {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Normal => "Normal",
-            Self::Warning => "Warning",
-        }
-    }
-}
-
-/// What an event is about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Subject {
-    api_version: String,
-    kind: String,
-    namespace: String,
-    name: String,
-    uid: String,
-    field: String,
-}
-
-/// What makes an event the same as one before.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Identity {
-    subject: Subject,
-    component: String,
-    host: String,
-    kind: EventType,
-    reason: String,
-    message: String,
-}
-
-/// Writes events in the name of one component.
-#[derive(Clone, Debug)]
-pub struct Recorder {
-    component: String,
-    host: String,
-    sender: mpsc::Sender<(Identity, Value)>,
-}
-
-impl Recorder {
-    /// The recorder of another component with the same writer: `deployment-controller`, or
-    /// `kubelet` on a host.
-    pub fn of(&self, component: &str, host: &str) -> Self {
-        Self { component: component.to_owned(), host: host.to_owned(), sender: self.sender.clone() }
-    }
-
-    /// A recorder whose events nobody keeps.
-    pub fn deaf() -> Self {
-        let (sender, _) = mpsc::channel(1);
-        Self { component: String::new(), host: String::new(), sender }
-    }
-
-    /// Something normal has happened to an object.
-    pub fn normal(&self, object: &Value, reason: &str, message: impl Into<String>) {
-        self.about(object, "", EventType::Normal, reason, message);
-    }
-
-    /// Something has happened to an object that somebody should look at.
-    pub fn warning(&self, object: &Value, reason: &str, message: impl Into<String>) {
-        self.about(object, "", EventType::Warning, reason, message);
-    }
-
-    /// Something has happened to a part of an object: `spec.containers{web}`.
-    pub fn about(
-        &self,
-        object: &Value,
-        field: &str,
-        kind: EventType,
-        reason: &str,
-        message: impl Into<String>,
-    ) {
-        let subject = Subject {
-            api_version: object.text("/apiVersion").to_owned(),
-            kind: object.text("/kind").to_owned(),
-            namespace: object.namespace().to_owned(),
-            name: object.name().to_owned(),
-            uid: object.uid().to_owned(),
-            field: field.to_owned(),
-        };
-        let identity = Identity {
-            subject,
-            component: self.component.clone(),
-            host: self.host.clone(),
-            kind,
-            reason: reason.to_owned(),
-            message: message.into(),
-        };
-        let version = object.pointer("/metadata/resourceVersion").cloned().unwrap_or_default();
-        // Dropped when the writer is that far behind.
-        let _ = self.sender.try_send((identity, version));
-    }
-}
-
-/// Makes the recorder of a store, and the task that writes what is recorded.
-pub fn recorder(
-    store: Arc<Store>,
-    cancel: CancellationToken,
-) -> (Recorder, impl Future<Output = ()> + Send) {
-    let (sender, mut receiver) = mpsc::channel(BUFFER);
-    let recorder = Recorder { component: String::new(), host: String::new(), sender };
-    let task = async move {
-        let mut book = Book::default();
-        let mut sweep = tokio::time::interval(Duration::from_secs(10));
-        loop {
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return,
-                record = receiver.recv() => match record {
-                    Some((identity, version)) => book.write(&store, identity, version, Instant::now()),
-                    None => return,
-                },
-                _ = sweep.tick() => book.expire(&store, Instant::now()),
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    (recorder, task)
-}
-
 /// What has been written.
 #[derive(Default)]
-struct Book {
+pub(super) struct Book {
     /// Where the event stands that repeats may be counted on.
     written: HashMap<Identity, (String, String)>,
     /// What was written when, oldest first; repeats come again.
@@ -184,7 +44,13 @@ struct Book {
 }
 
 impl Book {
-    fn write(&mut self, store: &Store, identity: Identity, version: Value, now_is: Instant) {
+    pub(super) fn write(
+        &mut self,
+        store: &Store,
+        identity: Identity,
+        version: Value,
+        now_is: Instant,
+    ) {
         if !self.may_write(&identity, now_is) {
             return;
         }
@@ -254,7 +120,7 @@ impl Book {
         (identity, text)
     }
 
-    fn expire(&mut self, store: &Store, now: Instant) {
+    pub(super) fn expire(&mut self, store: &Store, now: Instant) {
         while self.order.front().is_some_and(|(written, _)| now - *written > KEPT) {
             self.forget_oldest(store);
         }
@@ -335,7 +201,14 @@ fn shortened(message: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::{
+        super::{EventType, Recorder, recorder},
+        *,
+    };
 
     fn store() -> Arc<Store> {
         let store = Store::new();
