@@ -8,9 +8,11 @@ use std::borrow::Cow;
 
 use k8s_openapi::{
     api::{
-        apps::v1 as apps, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core,
+        admissionregistration::v1 as admission, apps::v1 as apps, autoscaling::v2 as autoscaling,
+        batch::v1 as batch, coordination::v1 as coordination, core::v1 as core,
         discovery::v1 as discovery, events::v1 as events, networking::v1 as networking,
         policy::v1 as policy, rbac::v1 as rbac, scheduling::v1 as scheduling,
+        storage::v1 as storage,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions,
 };
@@ -379,7 +381,7 @@ rows! {
         .extra(BELOW_ACCOUNTS);
     /// Events of the core group.
     EVENTS = Resource::of::<core::Event>("events").short(&["ev"]).rules(Rules::EVENT);
-    /// Stored.
+    /// Pods of one template, as ReplicaSets, from older times.
     REPLICATION_CONTROLLERS = Resource::of::<core::ReplicationController>("replicationcontrollers")
         .status().scale().generation().short(&["rc"]).all().rules(Rules::REPLICATION_CONTROLLER);
     /// Stored.
@@ -387,29 +389,50 @@ rows! {
     /// Stored.
     LIMIT_RANGES = Resource::of::<core::LimitRange>("limitranges").short(&["limits"])
         .rules(Rules::LIMIT_RANGE);
+    /// Stored; claims are bound without them.
+    PERSISTENT_VOLUMES = Resource::of::<core::PersistentVolume>("persistentvolumes")
+        .cluster().status().short(&["pv"]);
+    /// Stored.
+    STORAGE_CLASSES = Resource::of::<storage::StorageClass>("storageclasses").cluster().short(&["sc"]);
+    /// Stored; nothing is scaled by them.
+    HORIZONTAL_POD_AUTOSCALERS =
+        Resource::of::<autoscaling::HorizontalPodAutoscaler>("horizontalpodautoscalers")
+            .status().short(&["hpa"]).all();
+    /// Stored.
+    INGRESS_CLASSES = Resource::of::<networking::IngressClass>("ingressclasses").cluster().generation();
+    /// Stored; nobody is asked.
+    VALIDATING_WEBHOOKS = Resource::of::<admission::ValidatingWebhookConfiguration>(
+        "validatingwebhookconfigurations",
+    )
+    .cluster().generation();
+    /// Stored; nobody is asked.
+    MUTATING_WEBHOOKS = Resource::of::<admission::MutatingWebhookConfiguration>(
+        "mutatingwebhookconfigurations",
+    )
+    .cluster().generation();
     /// Bound as soon as they are there; no volume is behind them.
     PERSISTENT_VOLUME_CLAIMS = Resource::of::<core::PersistentVolumeClaim>("persistentvolumeclaims")
         .status().short(&["pvc"]).rules(Rules::VOLUME_CLAIM);
-    /// Stored; the endpoint slices count.
+    /// What slices say, for clients that don't know them.
     ENDPOINTS = Resource::of::<core::Endpoints>("endpoints").short(&["ep"]);
-    /// Stored.
+    /// A ReplicaSet for each revision.
     DEPLOYMENTS = Resource::of::<apps::Deployment>("deployments").status().scale().generation()
         .short(&["deploy"]).all().rules(Rules::DEPLOYMENT);
-    /// Stored.
+    /// So many pods of one template.
     REPLICA_SETS = Resource::of::<apps::ReplicaSet>("replicasets").status().scale().generation()
         .short(&["rs"]).all().rules(Rules::REPLICA_SET);
-    /// Stored.
+    /// Pods with names that stay.
     STATEFUL_SETS = Resource::of::<apps::StatefulSet>("statefulsets").status().scale().generation()
         .short(&["sts"]).all().rules(Rules::STATEFUL_SET);
-    /// Stored.
+    /// A pod on each node.
     DAEMON_SETS = Resource::of::<apps::DaemonSet>("daemonsets").status().generation()
         .short(&["ds"]).all().rules(Rules::DAEMON_SET);
-    /// Stored.
+    /// Templates that StatefulSets and DaemonSets have had.
     CONTROLLER_REVISIONS = Resource::of::<apps::ControllerRevision>("controllerrevisions");
-    /// Stored.
+    /// Pods that are to succeed.
     JOBS = Resource::of::<batch::Job>("jobs").status().generation().all()
         .rules(Rules::JOB);
-    /// Stored.
+    /// A Job at each time of a schedule.
     CRON_JOBS = Resource::of::<batch::CronJob>("cronjobs").status().generation().short(&["cj"]).all()
         .rules(Rules::CRON_JOB);
     /// A run's heartbeat.
@@ -424,7 +447,7 @@ rows! {
         .short(&["netpol"]).rules(Rules::NETWORK_POLICY);
     /// Stored.
     INGRESSES = Resource::of::<networking::Ingress>("ingresses").status().generation().short(&["ing"]);
-    /// Stored.
+    /// How many pods may be evicted.
     POD_DISRUPTION_BUDGETS = Resource::of::<policy::PodDisruptionBudget>("poddisruptionbudgets")
         .status().generation().short(&["pdb"]).rules(Rules::DISRUPTION_BUDGET);
     /// How important pods are.

@@ -158,6 +158,7 @@ impl Rules {
         default: workload::default_daemon_set,
         prepare: workload::nothing_scheduled_yet,
         validate: workload::validate_daemon_set,
+        allocate: workload::count_templates,
         ..Self::NONE
     };
 

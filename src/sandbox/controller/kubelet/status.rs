@@ -236,8 +236,10 @@ pub(super) fn node(name: &str, addresses: &[IpAddr], now: &str) -> Value {
     let mut node = json!({
         "status": {
             "addresses": addresses,
-            "capacity": {"cpu": "4", "memory": "8Gi", "pods": "1000"},
-            "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "1000"},
+            // What manifests ask for is never used, and so may be plenty. A node has addresses
+            // for 253 pods.
+            "capacity": {"cpu": "32", "memory": "128Gi", "ephemeral-storage": "1Ti", "pods": "250"},
+            "allocatable": {"cpu": "32", "memory": "128Gi", "ephemeral-storage": "1Ti", "pods": "250"},
             "nodeInfo": {
                 "architecture": layout::architecture(), "bootID": "", "machineID": "",
                 "systemUUID": "", "kernelVersion": "", "osImage": "netproof sandbox",

@@ -3,7 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    super::object::{Object, object_mut},
+    super::{
+        failure::Failure,
+        object::{Object, object_mut},
+        store::Writer,
+    },
     pod,
     table::fill,
 };
@@ -99,6 +103,32 @@ pub(in super::super) fn default_stateful_set(object: &mut Value) {
         fill(object_mut(claim.entry("spec").or_insert(Value::Null)), "volumeMode", "Filesystem");
         fill(claim, "status", json!({"phase": "Pending"}));
     }
+}
+
+/// The annotation in which a DaemonSet's templates are counted, from times when revisions
+/// had no objects of their own.
+const TEMPLATES: &str = "deprecated.daemonset.template.generation";
+
+/// Counts the templates that a DaemonSet has had.
+///
+/// # Errors
+/// None.
+pub(in super::super) fn count_templates(
+    _: &Writer<'_>,
+    object: &mut Value,
+    before: Option<&Value>,
+) -> Result<(), Failure> {
+    let count = match before {
+        None => 1,
+        Some(before) => {
+            let known = before["metadata"]["annotations"][TEMPLATES].as_str().unwrap_or_default();
+            let changed = before["spec"]["template"] != object["spec"]["template"];
+            known.parse::<i64>().unwrap_or_default() + i64::from(changed)
+        }
+    };
+    let annotations = object_mut(object.metadata_mut().entry("annotations").or_insert(Value::Null));
+    annotations.insert(TEMPLATES.into(), count.to_string().into());
+    Ok(())
 }
 
 pub(in super::super) fn default_daemon_set(object: &mut Value) {

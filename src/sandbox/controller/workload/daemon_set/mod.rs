@@ -16,7 +16,10 @@ use self::place::{node_of, pin, with_tolerations};
 use super::{
     claim::selector_of,
     hands::{Hands, number},
-    pod::{from_template, has_ended, is_active, is_available, is_ready, mark, until_available},
+    pod::{
+        annotation, from_template, has_ended, is_active, is_available, is_ready, mark,
+        until_available,
+    },
     replica_set::{is_namespace_ending, pod_concerns},
     revision::{self, HASH},
 };
@@ -217,6 +220,8 @@ impl DaemonSets {
         let set = &view.set;
         let mut pod = from_template(&DAEMON_SETS, set, model, None);
         mark(&mut pod, "labels", HASH, &view.hash);
+        let templates = annotation(set, "deprecated.daemonset.template.generation");
+        mark(&mut pod, "labels", "pod-template-generation", templates);
         pin(&mut pod, node);
         match self.hands.create(&PODS, set.namespace(), pod) {
             Ok(pod) => {

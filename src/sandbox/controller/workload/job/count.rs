@@ -71,7 +71,9 @@ impl Jobs {
                 Some("Failed") => ended.push((Arc::clone(pod), false)),
                 // A pod that is deleted has failed; waiting for its end would be in vain if
                 // its node is gone.
-                _ if pod.is_deleting() && early => ended.push((Arc::clone(pod), false)),
+                _ if pod.is_deleting() && (early || is_over(pod)) => {
+                    ended.push((Arc::clone(pod), false));
+                }
                 _ => {}
             }
         }
@@ -131,4 +133,9 @@ impl Jobs {
         });
         Ok(tally)
     }
+}
+
+/// Whether a pod that is being deleted has had its time.
+fn is_over(pod: &Value) -> bool {
+    pod["metadata"]["deletionGracePeriodSeconds"] == 0
 }
