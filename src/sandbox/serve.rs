@@ -17,7 +17,7 @@ use super::{
         write::{self, WriteOptions},
     },
     clock,
-    controller::{self, Kubelet, Zone},
+    controller::{self, Cni, Kubelet, Zone},
     layout::{self, IpFamily},
     node::{self, Network, NodeSpec},
     process::Options,
@@ -103,7 +103,9 @@ async fn run(
     // Whatever ends this function ends the controllers.
     let _cancel = cancel.clone().drop_guard();
     let (applied, in_force) = watch::channel(0);
-    let kubelet = start(&store, &network, nodes, credentials.authority(), applied, &cancel);
+    let cni = Arc::new(Cni::new(nodes.iter().map(|node| node.name.as_str())));
+    let (authority, rules) = (credentials.authority(), (Arc::clone(&cni), applied));
+    let kubelet = start(&store, &network, nodes, authority, rules, &cancel);
     let kubelet = kubelet as Arc<dyn Runtime>;
     let router =
         api::router(api::Api::new(Arc::clone(&store), credentials.access(), Some(kubelet)));
@@ -137,7 +139,7 @@ fn start(
     network: &Network,
     nodes: Vec<NodeSpec>,
     authority: &str,
-    applied: watch::Sender<u64>,
+    (cni, applied): (Arc<Cni>, watch::Sender<u64>),
     cancel: &CancellationToken,
 ) -> Arc<Kubelet> {
     let store = || Arc::clone(store);
@@ -161,7 +163,7 @@ fn start(
     tokio::spawn(clock::obey_faults(store(), cancel()));
     tokio::spawn(controller::slice_endpoints(store(), cancel()));
     tokio::spawn(controller::name_everything(store(), zone, cancel()));
-    tokio::spawn(controller::enforce(store(), network.clone(), nodes, applied, cancel()));
+    tokio::spawn(controller::enforce(store(), network.clone(), cni, applied, cancel()));
     tokio::spawn(controller::host_outside(store(), network.clone(), cancel()));
     tokio::spawn(Arc::clone(&kubelet).run(cancel()));
     kubelet

@@ -1,7 +1,7 @@
 //! A small cluster for scenarios: two nodes, a few pods that answer, a host outside.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, io,
     io::Read as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -15,7 +15,7 @@ use netproof::{
     model::{Labels, Transport},
     sandbox::{
         fault::NetworkFault as Fault,
-        firewall::{NamedPort, PodEntry, Snapshot, compile},
+        firewall::{Engine, NamedPort, PodEntry, Snapshot, Update},
         node::{Network, NodeSpec, PodNetwork, PodSettings},
     },
 };
@@ -58,6 +58,9 @@ pub struct Lab {
     pub network: Network,
     pub snapshot: Snapshot,
     pub faults: Vec<Fault>,
+    pub engine: Engine,
+    /// Those that the engine knows.
+    policies: BTreeSet<(String, String)>,
     networks: BTreeMap<String, PodNetwork>,
 }
 
@@ -96,6 +99,8 @@ impl Lab {
             network,
             snapshot: Snapshot::default(),
             faults: Vec::new(),
+            engine: Engine::new(NODES, true),
+            policies: BTreeSet::new(),
             networks: BTreeMap::new(),
         };
         for (name, team) in [("shop", "a"), ("other", "b")] {
@@ -171,11 +176,45 @@ impl Lab {
                 Ok(policy)
             })
             .collect::<Result<_, String>>()?;
-        for node in NODES {
-            let rules = compile(&self.snapshot, node, &self.faults);
-            self.network.apply(node, &rules).await.map_err(chain)?;
-        }
+        self.load().await?;
         self.network.apply_fabric(&self.faults).await.map_err(chain)
+    }
+
+    /// Brings the nodes from what they have to what the snapshot and the faults say, by no
+    /// more than the difference.
+    pub async fn load(&mut self) -> Result<(), String> {
+        let engine = &mut self.engine;
+        engine.set_faults(&self.faults);
+        for (name, labels) in &self.snapshot.namespaces {
+            engine.set_namespace(name, Some(labels.clone()));
+        }
+        for pod in &self.snapshot.pods {
+            engine.set_pod(&pod.namespace, &pod.name, Some(pod.clone()), false);
+        }
+        let key = |policy: &NetworkPolicy| {
+            let metadata = &policy.metadata;
+            (
+                metadata.namespace.clone().unwrap_or_default(),
+                metadata.name.clone().unwrap_or_default(),
+            )
+        };
+        let policies: BTreeSet<_> = self.snapshot.policies.iter().map(key).collect();
+        for (namespace, name) in self.policies.difference(&policies) {
+            engine.remove_policy(namespace, name);
+        }
+        for policy in &self.snapshot.policies {
+            engine.set_policy(policy);
+        }
+        self.policies = policies;
+        engine.set_services(self.snapshot.services.clone());
+        for (node, update) in engine.take() {
+            match update {
+                Update::Whole(rules) => self.network.apply(&node, &rules).await,
+                Update::Delta(delta) => self.network.apply_delta(&node, &delta).await,
+            }
+            .map_err(chain)?;
+        }
+        Ok(())
     }
 
     /// Dials and waits as long as an answer may take.

@@ -3,7 +3,9 @@
 //! Each trial starts a sandbox of its own, whose child is this same binary under another
 //! name; the scenario runs in there, beside its network, and sends its result back.
 
+mod broken;
 mod lab;
+mod nft;
 mod policies;
 mod processes;
 mod scenario;

@@ -19,6 +19,7 @@ use netproof::{
 
 use crate::{
     lab::{Lab, NODES, Seen},
+    nft,
     scenario::{Outcome, text},
 };
 
@@ -34,27 +35,52 @@ fn parse(claim: &str) -> (&str, &str, u16, bool) {
 }
 
 /// What each claim came to that isn't as expected.
-async fn violated(lab: &Lab, claims: &str, expected: impl Fn(&str, bool) -> Seen) -> Vec<String> {
+async fn violated(
+    lab: &Lab,
+    family: Family,
+    claims: &str,
+    expected: impl Fn(&str, bool) -> Seen,
+) -> Vec<String> {
     let dials = claims.split_whitespace().map(async |claim| {
         let (from, to, port, udp) = parse(claim);
+        let address = |name| lab.addresses(name)[family as usize];
         let wanted = match expected(to, udp) {
-            Seen::Answer(by, _) => Seen::Answer(by, lab.address(from)),
+            Seen::Answer(by, _) => Seen::Answer(by, address(from)),
             other => other,
         };
-        let seen = lab.expect(from, (lab.address(to), port).into(), udp, &wanted).await;
-        (seen != wanted).then(|| format!("{claim} was {seen}, expected {wanted}"))
+        let seen = lab.expect(from, (address(to), port).into(), udp, &wanted).await;
+        (seen != wanted).then(|| format!("{family:?}: {claim} was {seen}, expected {wanted}"))
     });
     join_all(dials).await.into_iter().flatten().collect()
 }
 
-async fn check(lab: &Lab, allowed: &str, denied: &str) -> Vec<String> {
+/// The place of a family's address among a pod's.
+#[derive(Clone, Copy, Debug)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+/// What was answered that should not be, and what was not that should, in both families.
+pub async fn check(lab: &Lab, allowed: &str, denied: &str) -> Vec<String> {
+    let (four, six) = futures::join!(
+        check_in(lab, Family::V4, allowed, denied),
+        check_in(lab, Family::V6, allowed, denied)
+    );
+    [four, six].concat()
+}
+
+pub async fn check_in(lab: &Lab, family: Family, allowed: &str, denied: &str) -> Vec<String> {
     let answered = |to: &str, _| Seen::Answer(to.to_owned(), Ipv4Addr::UNSPECIFIED.into());
-    let mut wrong = violated(lab, allowed, answered).await;
-    wrong.extend(violated(lab, denied, |_, _| Seen::Silence).await);
+    let (mut wrong, open) = futures::join!(
+        violated(lab, family, allowed, answered),
+        violated(lab, family, denied, |_, _| Seen::Silence)
+    );
+    wrong.extend(open);
     wrong
 }
 
-fn outcome(wrong: Vec<String>) -> Outcome {
+pub fn outcome(wrong: Vec<String>) -> Outcome {
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
 }
 
@@ -266,13 +292,31 @@ spec: {podSelector: {matchLabels: {app: none}}, policyTypes: [Ingress, Egress]}
     },
 ];
 
+/// The blocks of the rows, and those of the same ends in the other family.
+const BLOCKS: [(&str, &str); 6] = [
+    ("10.77.0.0/16", "fd77:10:77::/48"),
+    ("10.77.1.10/32", "fd77:10:77:1::a/128"),
+    ("10.77.2.0/24", "fd77:10:77:2::/64"),
+    ("203.0.113.0/24", "2001:db8::/48"),
+    ("203.0.113.9/32", "2001:db8::9/128"),
+    ("0.0.0.0/0", "::/0"),
+];
+
 pub async fn policies_decide_on_the_wire() -> Outcome {
     let mut lab = Lab::new().await?;
     let mut wrong = Vec::new();
     for row in ROWS {
-        lab.apply(row.policies).await.map_err(|error| format!("{}: {error}", row.claim))?;
-        let found = check(&lab, row.allowed, row.denied).await;
-        wrong.extend(found.into_iter().map(|line| format!("{}: {line}", row.claim)));
+        let claim = |line: String| format!("{}: {line}", row.claim);
+        lab.apply(row.policies).await.map_err(claim)?;
+        let mut found = check_in(&lab, Family::V4, row.allowed, row.denied).await;
+        // Blocks have to be of the family that they are asked about.
+        let six = BLOCKS.iter().fold(row.policies.to_owned(), |text, (four, six)| {
+            text.replace(four, &format!("'{six}'"))
+        });
+        lab.apply(&six).await.map_err(claim)?;
+        found.extend(check_in(&lab, Family::V6, row.allowed, row.denied).await);
+        wrong.extend(found.into_iter().map(claim));
+        nft::same_as_the_kernels(&mut lab).await.map_err(claim)?;
     }
     outcome(wrong)
 }
@@ -377,10 +421,10 @@ pub async fn faults_break_what_they_say() -> Outcome {
     lab.apply(DENY_ALL).await?;
     let refused = |_: &str, udp| if udp { Seen::Prohibited } else { Seen::Refused };
     let denied = "web>db:8080 web>api:8080 world>web:8080 web>db:8080/udp world>db:9090/udp";
-    wrong.extend(violated(&lab, denied, refused).await);
+    wrong.extend(violated(&lab, Family::V4, denied, refused).await);
     lab.apply(OPEN_EGRESS).await?;
     // Refused at the destination's node, the answer must find its way back.
-    wrong.extend(violated(&lab, "api>db:8080 api>job:8080/udp", refused).await);
+    wrong.extend(violated(&lab, Family::V4, "api>db:8080 api>job:8080/udp", refused).await);
     lab.faults.clear();
     lab.apply("").await?;
     wrong.extend(check(&lab, all, "").await);

@@ -40,6 +40,10 @@ scenarios! {
         loss_takes_its_share_each_way,
         faults_break_what_they_say,
         services_translate_and_preserve_the_source;
+    broken:
+        every_fault_breaks_what_it_says_and_no_more;
+    nft:
+        five_hundred_policies_are_in_force_quickly;
 }
 
 /// Runs one scenario in a sandbox of its own.

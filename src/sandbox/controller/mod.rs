@@ -25,7 +25,7 @@ mod workload;
 pub use definitions::clear_definitions;
 pub use disruption::budget_disruptions;
 pub use endpoints::slice_endpoints;
-pub use enforcement::enforce;
+pub use enforcement::{Cni, enforce};
 pub use garbage::collect_garbage;
 pub use hosts::host_outside;
 pub use kubelet::Kubelet;

@@ -34,6 +34,34 @@ pub enum NetworkFault {
     /// Denied connections are answered in place of being dropped: TCP with a reset,
     /// everything else with ICMP "administratively prohibited".
     Reject,
+    /// The exceptions of ipBlocks are not taken out.
+    IgnoreExcept,
+    /// Of a range of ports only the first counts.
+    IgnoreEndPort,
+    /// Names of ports are not resolved: what asks for one allows nothing.
+    IgnoreNamedPorts,
+    /// Every namespaceSelector selects every namespace.
+    IgnoreNamespaceSelector,
+    /// ipBlocks don't match the addresses of pods.
+    IgnoreIpBlockPods,
+    /// UDP passes, whatever policies say.
+    IgnoreUdp,
+    /// IPv6 passes, whatever policies say.
+    IgnoreIpv6,
+    /// Isolated pods are still open to those of their own namespace.
+    AllowOwnNamespace,
+    /// Of several policies for one pod only the first by its name counts.
+    FirstPolicyOnly,
+    /// A peer with two selectors is taken for two peers.
+    OrSelectors,
+    /// Replies over UDP are judged as if they were connections of their own.
+    DropRepliesUdp,
+    /// New labels of pods and namespaces are not heeded until they are made anew.
+    StaleLabels,
+    /// Policies that were deleted stay in force.
+    StalePolicies,
+    /// A pod is open for this long after it got its address.
+    LateIsolation(Duration),
 }
 
 impl NetworkFault {
@@ -59,6 +87,20 @@ impl Family for NetworkFault {
         "dead-path",
         "dead-interface=NAMESPACE/POD",
         "reject",
+        "ignore-except",
+        "ignore-end-port",
+        "ignore-named-ports",
+        "ignore-namespace-selector",
+        "ignore-ipblock-pods",
+        "ignore-udp",
+        "ignore-ipv6",
+        "allow-own-namespace",
+        "first-policy-only",
+        "or-selectors",
+        "drop-replies-udp",
+        "stale-labels",
+        "stale-policies",
+        "late-isolation=DURATION",
     ];
 
     fn read(name: &str, value: Option<&str>) -> Option<Result<Self, FaultError>> {
@@ -74,6 +116,20 @@ impl Family for NetworkFault {
                 place.map(|(namespace, pod)| Self::DeadInterface { namespace, pod })
             }
             "reject" => bare(Self::Reject, name, value),
+            "ignore-except" => bare(Self::IgnoreExcept, name, value),
+            "ignore-end-port" => bare(Self::IgnoreEndPort, name, value),
+            "ignore-named-ports" => bare(Self::IgnoreNamedPorts, name, value),
+            "ignore-namespace-selector" => bare(Self::IgnoreNamespaceSelector, name, value),
+            "ignore-ipblock-pods" => bare(Self::IgnoreIpBlockPods, name, value),
+            "ignore-udp" => bare(Self::IgnoreUdp, name, value),
+            "ignore-ipv6" => bare(Self::IgnoreIpv6, name, value),
+            "allow-own-namespace" => bare(Self::AllowOwnNamespace, name, value),
+            "first-policy-only" => bare(Self::FirstPolicyOnly, name, value),
+            "or-selectors" => bare(Self::OrSelectors, name, value),
+            "drop-replies-udp" => bare(Self::DropRepliesUdp, name, value),
+            "stale-labels" => bare(Self::StaleLabels, name, value),
+            "stale-policies" => bare(Self::StalePolicies, name, value),
+            "late-isolation" => duration(value, "late-isolation=2s").map(Self::LateIsolation),
             _ => return None,
         })
     }
@@ -90,6 +146,20 @@ impl fmt::Display for NetworkFault {
             Self::DeadPath => f.write_str("dead-path"),
             Self::DeadInterface { namespace, pod } => write!(f, "dead-interface={namespace}/{pod}"),
             Self::Reject => f.write_str("reject"),
+            Self::IgnoreExcept => f.write_str("ignore-except"),
+            Self::IgnoreEndPort => f.write_str("ignore-end-port"),
+            Self::IgnoreNamedPorts => f.write_str("ignore-named-ports"),
+            Self::IgnoreNamespaceSelector => f.write_str("ignore-namespace-selector"),
+            Self::IgnoreIpBlockPods => f.write_str("ignore-ipblock-pods"),
+            Self::IgnoreUdp => f.write_str("ignore-udp"),
+            Self::IgnoreIpv6 => f.write_str("ignore-ipv6"),
+            Self::AllowOwnNamespace => f.write_str("allow-own-namespace"),
+            Self::FirstPolicyOnly => f.write_str("first-policy-only"),
+            Self::OrSelectors => f.write_str("or-selectors"),
+            Self::DropRepliesUdp => f.write_str("drop-replies-udp"),
+            Self::StaleLabels => f.write_str("stale-labels"),
+            Self::StalePolicies => f.write_str("stale-policies"),
+            Self::LateIsolation(delay) => write!(f, "late-isolation={}", write_duration(*delay)),
         }
     }
 }

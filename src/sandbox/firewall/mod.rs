@@ -1,22 +1,31 @@
 //! The reference CNI: NetworkPolicy and Services as nf_tables rules, a table per node.
 //!
-//! [`compile`] turns a [`Snapshot`] of the API into a [`Ruleset`] and touches nothing;
-//! `encode` and `load` hand it to the kernel in one transaction, and
-//! [`Ruleset::to_nft`] writes it down for people. What it means to be selected, isolated
+//! [`Engine`] turns events into the changes of each node's table and touches nothing;
+//! `encode` and `load` hand them to the kernel in one transaction, and
+//! [`Ruleset::to_nft`] writes a table down for people. [`compile`] does it all at once, for
+//! a [`Snapshot`]. What it means to be selected, isolated
 //! or allowed is decided in here alone: the evaluator must come to the same answers by
 //! other code, and that it does is a test.
 
 mod addresses;
-mod compile;
+mod base;
+mod delta;
 mod encode;
+mod engine;
+mod node;
+mod pieces;
 mod policy;
 mod ruleset;
 mod selector;
 mod service;
 mod snapshot;
+mod switches;
 mod text;
+mod tracked;
 
-pub use compile::compile;
-pub(in crate::sandbox) use encode::{encode, load};
+pub use delta::Delta;
+pub(in crate::sandbox) use encode::{encode, encode_delta, load};
+pub use engine::{Engine, Update, compile};
 pub use ruleset::Ruleset;
 pub use snapshot::{NamedPort, PodEntry, ServiceEntry, ServicePortEntry, Snapshot};
+pub(in crate::sandbox) use switches::{delay, late_isolation};

@@ -57,8 +57,12 @@ pub(super) struct Chain {
 /// Where the kernel calls a chain. What no rule decides is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Base {
-    /// Packets that pass through.
+    /// Packets that pass through, before policies.
     FilterForward,
+    /// Packets that pass through, judged where they come from.
+    FilterEgress,
+    /// Packets that pass through, judged where they go to.
+    FilterIngress,
     /// Packets that start here.
     FilterOutput,
     /// The first packet of a connection, when it arrives.
@@ -74,6 +78,8 @@ pub(super) enum Base {
 pub(super) struct Rule {
     pub matches: Vec<Match>,
     pub action: Action,
+    /// What the flow log is told of packets that it takes.
+    pub log: Option<String>,
     /// Which policy, Service or fault made it.
     pub comment: Option<String>,
 }
@@ -91,6 +97,12 @@ pub(super) enum Match {
     SourceIn(Family, String),
     /// Its destination is in a set of addresses.
     DestinationIn(Family, String),
+    /// Its source is of the set's family, and not in it.
+    SourceNotIn(Family, String),
+    /// Its destination is of the set's family, and not in it.
+    DestinationNotIn(Family, String),
+    /// It goes the way in which its connection began.
+    Original,
     /// Its destination is this address.
     Destination(IpAddr),
     /// Its source and destination are in a set of pairs.
@@ -127,8 +139,6 @@ pub(super) enum Action {
     Drop,
     /// It is answered with an error.
     Reject(Rejection),
-    /// The chain that jumped here goes on.
-    Return,
     /// Another chain is worked through.
     Jump(String),
     /// A map chooses a chain by the source address.
@@ -165,7 +175,12 @@ impl Elements {
 
 impl Rule {
     pub(super) fn new(matches: impl Into<Vec<Match>>, action: Action) -> Self {
-        Self { matches: matches.into(), action, comment: None }
+        Self { matches: matches.into(), action, log: None, comment: None }
+    }
+
+    pub(super) fn logged(mut self, text: impl Into<String>) -> Self {
+        self.log = Some(text.into());
+        self
     }
 
     pub(super) fn because(mut self, comment: impl Into<String>) -> Self {

@@ -103,7 +103,9 @@ impl fmt::Display for Chain {
         writeln!(f, "\tchain {} {{", self.name)?;
         if let Some(base) = self.base {
             let hook = match base {
-                Base::FilterForward => "type filter hook forward priority filter",
+                Base::FilterForward => "type filter hook forward priority filter - 10",
+                Base::FilterEgress => "type filter hook forward priority filter",
+                Base::FilterIngress => "type filter hook forward priority filter + 10",
                 Base::FilterOutput => "type filter hook output priority filter",
                 Base::NatPrerouting => "type nat hook prerouting priority dstnat",
                 // nft has no name for this priority here.
@@ -134,6 +136,9 @@ impl fmt::Display for Rule {
             write_match(f, one, transport)?;
             f.write_char(' ')?;
         }
+        if let Some(text) = &self.log {
+            write!(f, "log prefix \"{}\" group {LOG_GROUP} ", short(text))?;
+        }
         write!(f, "{}", self.action)?;
         match &self.comment {
             Some(comment) => write!(f, " comment \"{}\"", short(comment)),
@@ -141,6 +146,9 @@ impl fmt::Display for Rule {
         }
     }
 }
+
+/// The number by which the flow log gets packets; it means nothing elsewhere.
+pub(super) const LOG_GROUP: u16 = 4077;
 
 /// The kernel keeps comments of up to 127 bytes.
 pub(super) fn short(comment: &str) -> &str {
@@ -167,6 +175,9 @@ fn write_match(
         Match::Leaves(link) => write!(f, "oifname \"{link}\""),
         Match::SourceIn(family, set) => write!(f, "{} saddr @{set}", ip(*family)),
         Match::DestinationIn(family, set) => write!(f, "{} daddr @{set}", ip(*family)),
+        Match::SourceNotIn(family, set) => write!(f, "{} saddr != @{set}", ip(*family)),
+        Match::DestinationNotIn(family, set) => write!(f, "{} daddr != @{set}", ip(*family)),
+        Match::Original => f.write_str("ct direction original"),
         Match::Destination(address) => {
             write!(f, "{} daddr {address}", ip(Family::of(*address)))
         }
@@ -198,7 +209,6 @@ impl fmt::Display for Action {
             Self::Reject(Rejection::Prohibited) => {
                 f.write_str("reject with icmpx admin-prohibited")
             }
-            Self::Return => f.write_str("return"),
             Self::Jump(chain) => write!(f, "jump {chain}"),
             Self::JumpBySource(family, map) => write!(f, "{} saddr vmap @{map}", ip(*family)),
             Self::JumpByDestination(family, map) => {

@@ -25,12 +25,13 @@ use super::{
     ends::{Ends, entering, forward, ipv6, netlink},
     error::Need,
     namespace::Namespace,
+    netlink::Request,
     pod::Wired,
     wiring::{self, FABRIC_GATEWAYS, FABRIC_V6, LOOPBACK, POD_GATEWAYS, UPLINK, of_family},
 };
 use crate::sandbox::{
     fault::NetworkFault as Fault,
-    firewall::{self, Ruleset},
+    firewall::{self, Delta, Ruleset},
 };
 
 /// How many namespaces are made or unmade at a time: the kernel does one link after the
@@ -244,7 +245,18 @@ impl Network {
     /// When there is no such node, or the kernel refuses: then the old rules stay.
     pub async fn apply(&self, node: &str, rules: &Ruleset) -> Result<(), Error> {
         let namespace = self.host_network(node)?.0.namespace.clone();
-        load(&namespace, format!("load the rules of node {node}"), rules).await
+        let requests = firewall::encode(rules);
+        load(&namespace, format!("load the rules of node {node}"), requests).await
+    }
+
+    /// Changes a node's rules in one step; established connections stay.
+    ///
+    /// # Errors
+    /// When there is no such node, or the kernel refuses: then the old rules stay.
+    pub async fn apply_delta(&self, node: &str, delta: &Delta) -> Result<(), Error> {
+        let namespace = self.host_network(node)?.0.namespace.clone();
+        let requests = firewall::encode_delta(delta);
+        load(&namespace, format!("change the rules of node {node}"), requests).await
     }
 
     /// Lets the fabric misbehave as the faults say; those that aren't its own are ignored.
@@ -258,7 +270,8 @@ impl Network {
             }
             _ => Ruleset::open(),
         };
-        load(&self.0.fabric, "load the rules of the fabric".to_owned(), &rules).await
+        let requests = firewall::encode(&rules);
+        load(&self.0.fabric, "load the rules of the fabric".to_owned(), requests).await
     }
 }
 
@@ -311,9 +324,8 @@ fn fabric_link(link: u32) -> String {
     format!("node{link}")
 }
 
-/// Loads rules in a namespace.
-async fn load(namespace: &Namespace, stage: String, rules: &Ruleset) -> Result<(), Error> {
-    let requests = firewall::encode(rules);
+/// Sends a transaction to the firewall of a namespace.
+async fn load(namespace: &Namespace, stage: String, requests: Vec<Request>) -> Result<(), Error> {
     namespace.run(move || firewall::load(&requests)).await.map_err(entering)?.map_err(|refusal| {
         let stage = match refusal.what {
             Some(what) => format!("{stage}: {what}"),

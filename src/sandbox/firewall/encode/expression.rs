@@ -28,7 +28,6 @@ const VERDICT: u32 = 0;
 const DROP: i32 = 0;
 const ACCEPT: i32 = 1;
 const JUMP: i32 = -3;
-const RETURN: i32 = -5;
 
 // Fields of a packet: the header they are in, their offset and their length.
 fn source(family: Family) -> (u32, u32, u32) {
@@ -127,6 +126,21 @@ impl Expressions {
                 self.load(destination(*family), FIRST);
                 self.lookup(set);
             }
+            Match::SourceNotIn(family, set) => {
+                self.family(*family);
+                self.load(source(*family), FIRST);
+                self.lookup_none(set);
+            }
+            Match::DestinationNotIn(family, set) => {
+                self.family(*family);
+                self.load(destination(*family), FIRST);
+                self.lookup_none(set);
+            }
+            Match::Original => {
+                // Key 1 is the direction, in one byte.
+                self.push("ct", |ct| ct.number(1, FIRST).number(2, 1));
+                self.compare(EQUAL, &[0]);
+            }
             Match::Destination(address) => {
                 let family = Family::of(*address);
                 self.family(family);
@@ -180,7 +194,6 @@ impl Expressions {
         match action {
             Action::Accept => self.verdict(ACCEPT, None),
             Action::Drop => self.verdict(DROP, None),
-            Action::Return => self.verdict(RETURN, None),
             Action::Jump(chain) => self.verdict(JUMP, Some(chain)),
             Action::Reject(rejection) => {
                 // A reset, or unreachable with a code that stands for each family's own.
@@ -227,6 +240,11 @@ impl Expressions {
         }
     }
 
+    /// Tells the flow log of the packet.
+    pub(super) fn log(&mut self, group: u16, text: &str) {
+        self.push("log", |it| it.bytes(1, &group.to_be_bytes()).string(2, text));
+    }
+
     fn push(&mut self, name: &str, data: impl FnOnce(Attributes) -> Attributes) {
         let list = std::mem::take(&mut self.0);
         self.0 = list.nest(1, |expression| expression.string(1, name).nest(2, data));
@@ -268,6 +286,11 @@ impl Expressions {
 
     fn lookup(&mut self, set: &str) {
         self.push("lookup", |it| it.string(1, set).number(2, FIRST));
+    }
+
+    fn lookup_none(&mut self, set: &str) {
+        const INVERTED: u32 = 1;
+        self.push("lookup", |it| it.string(1, set).number(2, FIRST).number(5, INVERTED));
     }
 
     fn lookup_into(&mut self, map: &str, register: u32) {

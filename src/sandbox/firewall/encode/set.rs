@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::{
     attribute::{Attributes, Message},
     expression::{EndpointMap, jump},
+    remark,
 };
 use crate::sandbox::{
     firewall::{
@@ -16,7 +17,9 @@ use crate::sandbox::{
 };
 
 const NEWSET: u8 = 9;
+const DELSET: u8 = 11;
 const NEWSETELEM: u8 = 12;
+const DELSETELEM: u8 = 14;
 
 // Attributes of a set.
 const SET_TABLE: u16 = 1;
@@ -37,6 +40,7 @@ const LIST_SET_ID: u16 = 4;
 const ELEMENT_KEY: u16 = 1;
 const ELEMENT_DATA: u16 = 2;
 const ELEMENT_FLAGS: u16 = 3;
+const ELEMENT_USERDATA: u16 = 6;
 
 // Flags of a set.
 const ANONYMOUS: u32 = 0x1;
@@ -100,7 +104,29 @@ pub(super) fn named(set: &Set, requests: &mut Vec<Request>) {
     };
     // The kernel asks for a number, though a named set is found by its name.
     requests.push(message.number(SET_ID, 0).done(&format!("create set {}", set.name)));
-    let elements: Vec<Element> = match &set.elements {
+    add(set, requests);
+}
+
+/// The message that deletes a set.
+pub(super) fn delete(name: &str) -> Request {
+    Message::delete(DELSET)
+        .string(SET_TABLE, TABLE)
+        .string(SET_NAME, name)
+        .done(&format!("delete set {name}"))
+}
+
+/// The messages that put elements into a named set.
+pub(super) fn add(set: &Set, requests: &mut Vec<Request>) {
+    send(NEWSETELEM, "fill", &set.name, None, elements(set), requests);
+}
+
+/// The messages that take elements out of a named set.
+pub(super) fn remove(set: &Set, requests: &mut Vec<Request>) {
+    send(DELSETELEM, "thin out", &set.name, None, elements(set), requests);
+}
+
+fn elements(set: &Set) -> Vec<Element> {
+    match &set.elements {
         Elements::Addresses(all) if all.is_single() => {
             all.ranges().map(|(address, _)| key(&octets(address))).collect()
         }
@@ -114,11 +140,12 @@ pub(super) fn named(set: &Set, requests: &mut Vec<Request>) {
         Elements::Jumps(jumps) => jumps
             .iter()
             .map(|(address, to)| {
-                key(&octets(*address)).nest(ELEMENT_DATA, |data| jump(data, &to.chain))
+                key(&octets(*address))
+                    .nest(ELEMENT_DATA, |data| jump(data, &to.chain))
+                    .bytes(ELEMENT_USERDATA, &remark(&to.comment))
             })
             .collect(),
-    };
-    fill(&set.name, None, elements, requests);
+    }
 }
 
 /// The messages that make the map of a translation to several endpoints, which belongs to
@@ -150,7 +177,7 @@ pub(super) fn endpoints(
         // The random number that is looked up is in the machine's order.
         key(&index.to_ne_bytes()).nest(ELEMENT_DATA, |data| data.bytes(1, &socket(address, port)))
     });
-    fill(NAME, Some(*next_id), elements.collect(), requests);
+    send(NEWSETELEM, "fill", NAME, Some(*next_id), elements.collect(), requests);
     Some(EndpointMap { name: NAME, id: *next_id, length })
 }
 
@@ -184,11 +211,22 @@ fn intervals(addresses: &Addresses) -> Vec<Element> {
     elements
 }
 
-fn fill(name: &str, id: Option<u32>, elements: Vec<Element>, requests: &mut Vec<Request>) {
+fn send(
+    kind: u8,
+    verb: &str,
+    name: &str,
+    id: Option<u32>,
+    elements: Vec<Element>,
+    requests: &mut Vec<Request>,
+) {
+    let message = |kind| match kind {
+        DELSETELEM => Message::delete(kind),
+        _ => Message::new(kind),
+    };
     let mut elements = elements.into_iter().peekable();
     while elements.peek().is_some() {
         let chunk = elements.by_ref().take(CHUNK);
-        let message = Message::new(NEWSETELEM).string(LIST_TABLE, TABLE).string(LIST_SET, name);
+        let message = message(kind).string(LIST_TABLE, TABLE).string(LIST_SET, name);
         let message = match id {
             Some(id) => message.number(LIST_SET_ID, id),
             None => message,
@@ -196,6 +234,6 @@ fn fill(name: &str, id: Option<u32>, elements: Vec<Element>, requests: &mut Vec<
         let message = message.nest(LIST_ELEMENTS, |list| {
             chunk.fold(list, |list, element| list.nest(1, |_| element))
         });
-        requests.push(message.done(&format!("fill set {name}")));
+        requests.push(message.done(&format!("{verb} set {name}")));
     }
 }

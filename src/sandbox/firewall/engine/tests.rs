@@ -8,8 +8,8 @@ use serde::Deserialize as _;
 
 use super::*;
 use crate::{
-    model::Labels,
-    sandbox::firewall::{NamedPort, ServiceEntry, ServicePortEntry},
+    model::{Labels, Transport},
+    sandbox::firewall::{NamedPort, ServicePortEntry, ruleset::Base},
 };
 
 /// `web` and `api` on node one, `db` on node two, `guest` of another namespace beside it.
@@ -50,11 +50,13 @@ fn snapshot(policies: &str) -> Snapshot {
 }
 
 /// The table without the parts that stand in every one.
-fn isolation(snapshot: &Snapshot, node: &str, faults: &[Fault]) -> String {
+fn isolation(snapshot: &Snapshot, node: &str, faults: &[NetworkFault]) -> String {
     let mut rules = compile(snapshot, node, faults);
     rules.chains.retain(|chain| match chain.base {
         None => chain.name != "services",
-        Some(base) => base == Base::FilterForward,
+        Some(base) => {
+            [Base::FilterForward, Base::FilterEgress, Base::FilterIngress].contains(&base)
+        }
     });
     rules.to_nft()
 }
@@ -96,7 +98,7 @@ fn every_corner_of_a_rule_has_its_own_match() {
 }
 
 #[test]
-fn pods_that_policies_treat_alike_share_a_chain() {
+fn pods_of_a_namespace_share_its_chain() {
     let deny_all = "{metadata: {name: deny-all}, spec: {policyTypes: [Ingress, Egress]}}";
     assert_snapshot!(isolation(&snapshot(deny_all), "node-1", &[]));
 }
@@ -184,6 +186,31 @@ fn the_order_in_which_the_api_lists_things_changes_nothing() {
 }
 
 #[test]
+fn a_new_connection_is_told_to_the_flow_log_with_what_decided() {
+    let mut engine = Engine::of(&snapshot(CORNERS), ["node-2"], &[], true);
+    engine.take();
+    assert_snapshot!(engine.ruleset("node-2").expect("the node").to_nft());
+}
+
+#[test]
+fn names_of_any_length_fit() {
+    let mut snapshot = snapshot("{metadata: {name: it}}");
+    snapshot.policies[0].metadata.name = Some("n".repeat(253));
+    let rules = compile(&snapshot, "node-1", &[]);
+    let other = {
+        snapshot.policies[0].metadata.name = Some(format!("{}m", "n".repeat(252)));
+        compile(&snapshot, "node-1", &[])
+    };
+    let longest = |rules: &Ruleset| {
+        let sets = rules.sets.iter().map(|set| set.name.clone());
+        let chains = rules.chains.iter().map(|chain| chain.name.clone());
+        sets.chain(chains).max_by_key(String::len).expect("some")
+    };
+    assert!(longest(&rules).len() < 256, "{}", longest(&rules));
+    assert_ne!(longest(&rules), longest(&other), "names differ in their last letter alone");
+}
+
+#[test]
 fn the_later_of_two_pods_with_one_address_counts() {
     let deny_web = "{metadata: {name: deny-web}, spec: {podSelector: {matchLabels: {app: web}}}}";
     let mut snapshot = snapshot(deny_web);
@@ -192,7 +219,7 @@ fn the_later_of_two_pods_with_one_address_counts() {
     let isolates = |first: &PodEntry, second: &PodEntry| {
         let mut snapshot = snapshot.clone();
         snapshot.pods.extend([first.clone(), second.clone()]);
-        compile(&snapshot, "node-1", &[]).to_nft().contains("ingress-isolated")
+        compile(&snapshot, "node-1", &[]).to_nft().contains("jump ingress/shop")
     };
     assert!(isolates(&new, &old), "the isolated one came later");
     assert!(!isolates(&old, &new), "the isolated one has gone");

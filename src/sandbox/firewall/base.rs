@@ -1,0 +1,183 @@
+//! What stands on a node whatever its policies say: where packets enter, Services, and
+//! faults of the wire.
+//!
+//! ```text
+//!   before:  loss? ── known: accept ── a cluster address after translation: refuse
+//!   egress:  known: accept ── a pod to itself: accept ── jump by source
+//!   ingress: known: accept ── a pod to itself: accept ── jump by destination
+//! ```
+//!
+//! The three follow one another on every packet that a node forwards; what one accepts the
+//! next still judges. Connections between a node and its own pods don't pass any of them,
+//! either way, so no policy blocks them; the API leaves the way from the pod to its node
+//! open.
+
+use std::net::IpAddr;
+
+use super::{
+    addresses::{Addresses, Family},
+    pieces::{Setting, all_pods_name, map_name, open_chain},
+    policy::Direction,
+    ruleset::{Action, Base, Chain, Elements, Match, Rule, Ruleset, Set},
+    service,
+    snapshot::Snapshot,
+};
+use crate::model::Transport;
+
+/// What the base of a node is made of.
+pub(super) struct Input<'a> {
+    pub setting: &'a Setting,
+    /// Of it only what is about Services.
+    pub services: &'a Snapshot,
+    /// The addresses of all pods, and whether each is on this node. Only asked where a
+    /// fault needs it.
+    pub pods: &'a dyn Fn() -> Vec<(IpAddr, bool)>,
+}
+
+/// Whether the base depends on which pods there are.
+pub(super) fn asks_for_pods(setting: &Setting) -> bool {
+    setting.switches.loss.is_some() || setting.switches.ignore_ipblock_pods
+}
+
+/// The sets and chains of the base.
+pub(super) fn compile(input: &Input<'_>) -> Ruleset {
+    let mut base = Builder::default();
+    let before = base.before(input);
+    let chain = |name: &str, base, rules| Chain { name: name.to_owned(), base: Some(base), rules };
+    // These stand even without Services: a connection that was sent on once depends on them.
+    let services = "services".to_owned();
+    let jump = vec![Rule::new([], Action::Jump(services.clone()))];
+    let translations = service::translations(input.services);
+    base.chains.push(Chain { name: services, base: None, rules: translations });
+    base.chains.push(chain("prerouting", Base::NatPrerouting, jump.clone()));
+    base.chains.push(chain("nat-output", Base::NatOutput, jump));
+    let itself = base.by_family("hairpins", |family| {
+        let all = service::hairpins(input.services);
+        let own = all.into_iter().filter(|(from, _)| Family::of(*from) == family);
+        Elements::Pairs(own.collect())
+    });
+    let itself = |action: Action| -> Vec<Rule> {
+        let rules = itself.iter().map(|(family, set)| {
+            Rule::new([Match::PairIn(*family, set.clone())], action.clone())
+                .because("a pod that reaches itself through a Service")
+        });
+        rules.collect()
+    };
+    base.chains.push(chain("postrouting", Base::NatPostrouting, itself(Action::Masquerade)));
+    let refusals = base.refusals(input);
+    base.chains.push(chain("output", Base::FilterOutput, refusals.clone()));
+    base.chains.push(chain("before", Base::FilterForward, [before, refusals].concat()));
+    for direction in Direction::BOTH {
+        if input.setting.log {
+            base.chains.push(open_chain(direction));
+        }
+        let hook = match direction {
+            Direction::Egress => Base::FilterEgress,
+            Direction::Ingress => Base::FilterIngress,
+        };
+        let mut rules = known(input.setting);
+        if input.setting.switches.enforces(direction) {
+            rules.extend(itself(Action::Accept));
+            rules.extend(maps(direction, input.setting));
+        }
+        base.chains.push(chain(direction.field(), hook, rules));
+    }
+    Ruleset { sets: base.sets, chains: base.chains }
+}
+
+/// Connections that were allowed once, and their replies, go on.
+fn known(setting: &Setting) -> Vec<Rule> {
+    let known = Rule::new([Match::Established], Action::Accept);
+    if !setting.switches.drop_replies_udp {
+        return vec![known];
+    }
+    let fault = "fault drop-replies-udp";
+    vec![
+        Rule::new([Match::Transport(Transport::Tcp), Match::Established], Action::Accept),
+        Rule::new([Match::Original, Match::Established], Action::Accept).because(fault),
+    ]
+}
+
+/// The rules that lead from an address to what is said about its pod.
+fn maps(direction: Direction, setting: &Setting) -> Vec<Rule> {
+    let families = setting.families.iter();
+    let heeded = families.filter(|family| **family == Family::V4 || !setting.switches.ignore_ipv6);
+    let rule = |&family: &Family| {
+        let map = map_name(direction, family);
+        let jump = match direction {
+            Direction::Ingress => Action::JumpByDestination(family, map),
+            Direction::Egress => Action::JumpBySource(family, map),
+        };
+        Rule::new([], jump)
+    };
+    heeded.map(rule).collect()
+}
+
+#[derive(Default)]
+struct Builder {
+    sets: Vec<Set>,
+    chains: Vec<Chain>,
+}
+
+impl Builder {
+    /// A set for each family of which there are elements.
+    fn by_family(
+        &mut self,
+        name: &str,
+        elements: impl Fn(Family) -> Elements,
+    ) -> Vec<(Family, String)> {
+        let mut made = Vec::new();
+        for family in Family::BOTH {
+            let elements = elements(family);
+            if !elements.is_empty() {
+                let name = match family {
+                    Family::V4 => name.to_owned(),
+                    Family::V6 => format!("{name}-6"),
+                };
+                self.sets.push(Set { name: name.clone(), family, elements });
+                made.push((family, name));
+            }
+        }
+        made
+    }
+
+    /// Loses packets where they leave the source's node, so each is in danger once; before
+    /// known connections are accepted, since a reply may be lost as well.
+    fn before(&mut self, input: &Input<'_>) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        if asks_for_pods(input.setting) {
+            let pods = (input.pods)();
+            let all: Addresses = pods.iter().map(|(address, _)| *address).collect();
+            for &family in &input.setting.families {
+                let (name, elements) = (all_pods_name(family), Elements::Addresses(all.of(family)));
+                self.sets.push(Set { name, family, elements });
+            }
+            if let Some(share) = input.setting.switches.loss {
+                let here: Addresses =
+                    pods.iter().filter(|(_, here)| *here).map(|(address, _)| *address).collect();
+                let here =
+                    self.by_family("pods-here", |family| Elements::Addresses(here.of(family)));
+                rules.extend(here.into_iter().map(|(family, from)| {
+                    let to = Match::DestinationIn(family, all_pods_name(family));
+                    let matches = [Match::SourceIn(family, from), to, Match::Chance(share)];
+                    Rule::new(matches, Action::Drop).because(format!("fault loss={share}"))
+                }));
+            }
+        }
+        rules.push(Rule::new([Match::Established], Action::Accept));
+        rules
+    }
+
+    fn refusals(&mut self, input: &Input<'_>) -> Vec<Rule> {
+        let addresses: Addresses = input
+            .services
+            .services
+            .iter()
+            .flat_map(|service| service.cluster_ips.clone())
+            .collect();
+        let sets =
+            self.by_family("cluster-addresses", |family| Elements::Addresses(addresses.of(family)));
+        let refuse = |(family, name): (Family, String)| service::refusals(family, &name);
+        sets.into_iter().flat_map(refuse).collect()
+    }
+}
