@@ -16,6 +16,7 @@ pub mod controller;
 pub mod dns;
 pub mod fault;
 pub mod firewall;
+pub(in crate::sandbox) mod flow;
 pub mod host;
 pub mod layout;
 pub mod node;

@@ -103,12 +103,13 @@ async fn run(
     // Whatever ends this function ends the controllers.
     let _cancel = cancel.clone().drop_guard();
     let (applied, in_force) = watch::channel(0);
-    let cni = Arc::new(Cni::new(nodes.iter().map(|node| node.name.as_str())));
+    let cni = Arc::new(Cni::start(&network, &nodes, &cancel).await);
     let (authority, rules) = (credentials.authority(), (Arc::clone(&cni), applied));
     let kubelet = start(&store, &network, nodes, authority, rules, &cancel);
     let kubelet = kubelet as Arc<dyn Runtime>;
-    let router =
-        api::router(api::Api::new(Arc::clone(&store), credentials.access(), Some(kubelet)));
+    let mut api = api::Api::new(Arc::clone(&store), credentials.access(), Some(kubelet));
+    api.cni = Some(cni);
+    let router = api::router(api);
     let server = Arc::clone(&credentials.server);
     let serving = tokio::spawn(api::serve(listener, server, router, cancel.clone()));
     dns_ready(&store, in_force).await?;

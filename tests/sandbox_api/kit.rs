@@ -137,9 +137,16 @@ impl Lab {
 
     /// Makes one probe from a pod.
     pub async fn probe(&self, from: &str, probe: Probe) -> String {
+        self.probes(from, vec![probe]).await.remove(0)
+    }
+
+    /// Makes probes from a pod, all at once; their results in the order of the probes.
+    pub async fn probes(&self, from: &str, probes: Vec<Probe>) -> Vec<String> {
+        let count = probes.len();
+        let ids: Vec<_> = probes.iter().map(|probe| probe.id).collect();
         let requests = [
             Request::Open { version: VERSION, key: KEY.to_owned() },
-            Request::Batch { batch: 1, rate: None, probes: vec![probe] },
+            Request::Batch { batch: 1, rate: None, probes },
         ];
         let params = AttachParams::default().stdin(true).stderr(false);
         let mut session =
@@ -151,19 +158,25 @@ impl Lab {
         }
         stdin.flush().await.expect("sent");
         let mut lines = BufReader::new(session.stdout().expect("a pipe")).lines();
-        let result = async {
+        let mut results = std::collections::BTreeMap::new();
+        let all = async {
             while let Some(line) = lines.next_line().await.expect("a line") {
                 match serde_json::from_str(&line) {
-                    Ok(Response::Result { result, .. }) => return result,
+                    Ok(Response::Result { result, .. }) => {
+                        results.insert(result.id, describe(&result));
+                    }
                     Ok(Response::Error { message }) => panic!("{message}"),
                     _ => {}
                 }
+                if results.len() == count {
+                    return;
+                }
             }
-            panic!("the session ended without a result")
+            panic!("the session ended without all results")
         };
-        let result = timeout(DEADLINE, result).await.expect("in time");
+        timeout(DEADLINE, all).await.expect("in time");
         session.abort();
-        describe(&result)
+        ids.iter().map(|id| results[id].clone()).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod cni;
 mod kit;
 mod network;
 mod pods;

@@ -1,11 +1,14 @@
 //! `netproof sandbox`: the cluster in a process, on its own.
 
 mod announce;
+mod cni;
 mod down;
 mod files;
+mod flows;
 mod kubeconfig;
 mod live;
 mod merge;
+mod rules;
 mod shell;
 mod state;
 mod status;
@@ -46,6 +49,10 @@ enum Command {
     Kubeconfig(kubeconfig::KubeconfigCommand),
     /// Open a shell whose kubectl speaks to a sandbox.
     Shell(shell::ShellCommand),
+    /// Print a node's firewall rules, each with the policy that made it.
+    Rules(rules::RulesCommand),
+    /// Print the new connections of pods, each with what policies said of it.
+    Flows(flows::FlowsCommand),
 }
 
 impl SandboxCommand {
@@ -56,6 +63,8 @@ impl SandboxCommand {
             Command::Status(command) => command.run().await,
             Command::Kubeconfig(command) => command.run(),
             Command::Shell(command) => command.run(),
+            Command::Rules(command) => command.run().await,
+            Command::Flows(command) => command.run().await,
         };
         done.unwrap_or_else(|trouble| {
             complain(&trouble.message, trouble.remedy.as_deref());

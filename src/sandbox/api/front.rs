@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     access::{Attributes, User, request_token, review, token::ISSUER},
     audit::Record,
-    body,
+    body, cni,
     failure::Failure,
     health,
     http::{Api, answer},
@@ -77,6 +77,11 @@ async fn admitted(
         return response;
     }
     if let Some(response) = api.audit.answer(&attributes, &parts.method, &parameters) {
+        return response;
+    }
+    let parameters = Parameters::of(&parts);
+    if let Some(response) = cni::answer(api.cni.as_deref(), &attributes, &parts.method, &parameters)
+    {
         return response;
     }
     let is_post = parts.method == Method::POST;

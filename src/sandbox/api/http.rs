@@ -18,6 +18,7 @@ use super::{
     access::Access,
     audit::Audit,
     body,
+    cni::Cni,
     delete::{self, Deleted},
     discovery, exec,
     failure::Failure,
@@ -48,6 +49,8 @@ pub struct Api {
     pub access: Access,
     /// Who runs the containers; `None` where nothing runs.
     pub runtime: Option<Arc<dyn Runtime>>,
+    /// Who enforces policies; `None` where nobody does.
+    pub(in crate::sandbox) cni: Option<Arc<dyn Cni>>,
     pub(super) audit: Arc<Audit>,
     pub(super) weather: Arc<Weather>,
 }
@@ -55,7 +58,7 @@ pub struct Api {
 impl Api {
     /// An API over a store.
     pub fn new(store: Arc<Store>, access: Access, runtime: Option<Arc<dyn Runtime>>) -> Self {
-        Self { store, access, runtime, audit: Arc::default(), weather: Arc::default() }
+        Self { store, access, runtime, cni: None, audit: Arc::default(), weather: Arc::default() }
     }
 }
 

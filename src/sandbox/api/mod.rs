@@ -14,6 +14,7 @@ pub mod access;
 pub mod admission;
 mod audit;
 mod body;
+pub mod cni;
 pub mod conditions;
 mod container;
 pub mod custom;

@@ -8,12 +8,13 @@
 //! that it touches. Passes follow one another, so that a newer state is never overtaken by
 //! an older one. After a pass the version that it saw is published: pods start only then.
 
+mod cni;
 mod facts;
 mod intake;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -25,6 +26,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::cni::Cni;
 use self::intake::{Intake, Key};
 use crate::sandbox::{
     api::{
@@ -35,7 +37,7 @@ use crate::sandbox::{
         store::{Change, Event, Observer, Store},
     },
     fault::NetworkFault as Fault,
-    firewall::{Engine, Ruleset, Update},
+    firewall::Update,
     node::Network,
 };
 
@@ -45,30 +47,6 @@ const RETRY: Duration = Duration::from_millis(200);
 /// The kinds that rules are made of.
 static KINDS: [&Resource; 6] =
     [&NAMESPACES, &PODS, &NETWORK_POLICIES, &SERVICES, &ENDPOINT_SLICES, &FAULTS];
-
-/// The state of the CNI, as others may ask for it.
-#[derive(Debug)]
-pub struct Cni {
-    engine: Mutex<Engine>,
-}
-
-impl Cni {
-    /// A CNI that enforces nothing yet.
-    pub fn new<'a>(nodes: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { engine: Mutex::new(Engine::new(nodes, true)) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Engine> {
-        // A panic in the engine could leave it half done; the node's next full load mends
-        // what the kernel has.
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The table of a node; none where there is no such node.
-    pub fn ruleset(&self, node: &str) -> Option<Ruleset> {
-        self.lock().ruleset(node)
-    }
-}
 
 /// Keeps the rules of all nodes in step with the store until cancelled, and publishes up to
 /// which version they are.

@@ -18,7 +18,7 @@ use crate::model::{Labels, Transport};
 
 /// Which way a connection goes, seen from the pod that the policy selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Direction {
+pub(in crate::sandbox) enum Direction {
     Egress,
     Ingress,
 }
@@ -45,7 +45,7 @@ impl Direction {
 }
 
 /// Namespace and name.
-pub(super) type PolicyKey = (String, String);
+pub(in crate::sandbox) type PolicyKey = (String, String);
 
 /// A policy, as far as rules are made of it.
 #[derive(Clone, Debug)]

@@ -148,7 +148,7 @@ impl fmt::Display for Rule {
 }
 
 /// The number by which the flow log gets packets; it means nothing elsewhere.
-pub(super) const LOG_GROUP: u16 = 4077;
+pub(in crate::sandbox) const LOG_GROUP: u16 = 4077;
 
 /// The kernel keeps comments of up to 127 bytes.
 pub(super) fn short(comment: &str) -> &str {

@@ -32,6 +32,7 @@ use super::{
 use crate::sandbox::{
     fault::NetworkFault as Fault,
     firewall::{self, Delta, Ruleset},
+    flow::Socket as LogSocket,
 };
 
 /// How many namespaces are made or unmade at a time: the kernel does one link after the
@@ -257,6 +258,17 @@ impl Network {
         let namespace = self.host_network(node)?.0.namespace.clone();
         let requests = firewall::encode_delta(delta);
         load(&namespace, format!("change the rules of node {node}"), requests).await
+    }
+
+    /// Opens the log of a node's firewall.
+    ///
+    /// # Errors
+    /// When there is no such node, or the kernel has no such log.
+    pub(in crate::sandbox) async fn open_log(&self, node: &str) -> Result<LogSocket, Error> {
+        let namespace = self.host_network(node)?.0.namespace.clone();
+        let stage = format!("open the log of node {node}");
+        let opened = namespace.run(LogSocket::open).await.map_err(entering)?;
+        opened.map_err(|source| Error::at(stage, Need::Nothing, source))
     }
 
     /// Lets the fabric misbehave as the faults say; those that aren't its own are ignored.

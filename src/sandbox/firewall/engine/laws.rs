@@ -150,14 +150,13 @@ impl World {
                 if let Some(index) = index {
                     addresses_before = Some((index, self.snapshot.pods.remove(index).addresses));
                 }
-                match &entry {
-                    Some(entry) => match addresses_before {
+                if let Some(entry) = &entry {
+                    match addresses_before {
                         Some((index, before)) if before == entry.addresses => {
                             self.snapshot.pods.insert(index, entry.clone());
                         }
                         _ => self.snapshot.pods.push(entry.clone()),
-                    },
-                    None => {}
+                    }
                 }
                 self.open.remove(&(namespace.clone(), name.clone()));
                 engine.set_pod(&namespace, &name, entry, false);

@@ -429,13 +429,11 @@ impl Engine {
     }
 
     /// The pod at an address.
-    #[allow(dead_code, reason = "the flow log asks")]
     pub(in crate::sandbox) fn resident(&self, address: IpAddr) -> Option<&Arc<PodEntry>> {
         self.residents.get(&address).map(|pod| &pod.entry)
     }
 
     /// The names of the policies that isolate the pod at an address.
-    #[allow(dead_code, reason = "the flow log asks")]
     pub(super) fn isolating(&self, address: IpAddr, direction: Direction) -> Vec<PolicyKey> {
         let Some(pod) = self.residents.get(&address) else { return Vec::new() };
         let Some(node) = self.nodes.get(&pod.entry.node) else { return Vec::new() };
