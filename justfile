@@ -48,6 +48,7 @@ deny:
 # Figures with their limits beside them.
 bench *FLAGS:
     cargo bench --bench limits -- {{ FLAGS }}
+    cargo bench --bench evaluator
 
 # The statically linked agent.
 agent:

@@ -4,16 +4,21 @@
 mod check;
 mod cleanup;
 mod completions;
+mod diff;
 mod elf;
 mod exit;
+mod explain;
 mod image;
 mod manifests;
 mod nodes;
 mod oci;
+mod predict;
 mod run;
 mod sandbox;
 mod signals;
+mod state;
 mod trace;
+mod workloads;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -34,6 +39,7 @@ Examples:
   netproof check suites/*.yaml                     find every mistake, touch nothing
   netproof run --sandbox suites/shop.yaml          on this machine, without a cluster
   netproof run --context staging suites/shop.yaml  in a cluster
+  netproof predict --manifests deploy/             what the policies mean, no packet sent
   netproof cleanup --context staging               remove what a killed run left
 
 Exit codes:
@@ -52,6 +58,12 @@ enum Command {
     Run(Box<run::RunCommand>),
     /// Find every mistake of suites, without touching a cluster.
     Check(check::CheckCommand),
+    /// Say what policies mean for suites or for all workloads; no packet is sent.
+    Predict(Box<predict::PredictCommand>),
+    /// Say why the policies let one connection through, or don't.
+    Explain(Box<explain::ExplainCommand>),
+    /// Say which connections a change of policies opens and closes.
+    Diff(Box<diff::DiffCommand>),
     /// Remove what killed runs have left in a cluster.
     Cleanup(cleanup::CleanupCommand),
     /// Print a completion script for a shell.
@@ -77,6 +89,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments.command {
         Command::Run(command) => on_runtime(command.run()),
         Command::Check(command) => command.run().into(),
+        Command::Predict(command) => on_runtime(command.run()),
+        Command::Explain(command) => on_runtime(command.run()),
+        Command::Diff(command) => on_runtime(command.run()),
         Command::Cleanup(command) => on_runtime(command.run()),
         Command::Completions(command) => command.run().into(),
         Command::Image(command) => command.run().into(),

@@ -90,12 +90,16 @@ impl Compiled {
     /// What the policies say about a connection.
     pub fn decide(&self, traffic: &Traffic) -> Decision {
         let topology = &self.topology;
-        let (from, to) = (topology.resolve(&traffic.from), topology.resolve(&traffic.to));
+        let known = |end: &End| match topology.resolve(end) {
+            End::Pod(pod) if pod >= self.pods.len() => End::Host(format!("pod #{pod}")),
+            end => end,
+        };
+        let (from, to) = (known(&traffic.from), known(&traffic.to));
         let family = traffic.family.or_else(|| family_of(topology, &from, &to));
         let side = |direction, end: &End, other: &End| {
             let pod = match end {
-                End::Pod(pod) if *pod < self.pods.len() => *pod,
-                _ => {
+                End::Pod(pod) => *pod,
+                End::Address(_) | End::Host(_) => {
                     return Side {
                         direction,
                         outcome: Outcome::Allowed,

@@ -56,6 +56,46 @@ impl Compiled {
         format!("{}{name} of {}", rule.path(), self.name_policy(rule.policy))
     }
 
+    /// A decision's cause in a few words: the rule, or the policies that isolate.
+    pub fn cause(&self, decision: &Decision) -> String {
+        if !decision.foreign.is_empty() {
+            return format!("other kinds of policy may decide: {}", decision.foreign.join(", "));
+        }
+        let sides = [&decision.egress, &decision.ingress];
+        let rules = |action: Action| {
+            let rules =
+                sides.into_iter().flat_map(|side| &side.reasons).filter_map(move |reason| {
+                    match reason {
+                        Reason::Rule(rule) if rule.action == action => Some(self.name_rule(rule)),
+                        _ => None,
+                    }
+                });
+            rules.collect::<Vec<_>>()
+        };
+        match decision.outcome {
+            Outcome::Allowed => match rules(Action::Accept) {
+                rules if rules.is_empty() => "no policy stands in the way".to_owned(),
+                rules => rules.join(" and "),
+            },
+            Outcome::Denied => {
+                let side = sides.into_iter().find(|side| side.outcome == Outcome::Denied);
+                let denying = rules(Action::Deny);
+                match side {
+                    Some(side) if side.reasons.contains(&Reason::NoRule) => {
+                        let policies: Vec<_> =
+                            side.isolated_by.iter().map(|id| self.name_policy(*id)).collect();
+                        format!("isolated for {} by {}", side.direction, policies.join(", "))
+                    }
+                    _ => denying.join(" and "),
+                }
+            }
+            Outcome::Undetermined => {
+                let doubt = sides.into_iter().flat_map(|side| &side.doubts).next();
+                doubt.map(ToString::to_string).unwrap_or_default()
+            }
+        }
+    }
+
     /// A decision about a connection, in sentences.
     pub fn explain(&self, traffic: &Traffic, decision: &Decision) -> Explanation {
         let ends = (self.topology().resolve(&traffic.from), self.topology().resolve(&traffic.to));

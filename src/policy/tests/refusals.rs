@@ -1,5 +1,7 @@
 //! What the API server refuses is refused, with its words, at its path.
 
+use serde_json::Value;
+
 use super::{super::*, objects};
 
 fn mistakes(text: &str, origin: Origin) -> Vec<String> {
@@ -163,4 +165,107 @@ fn all_mistakes_are_told_at_once_and_each_object_is_named() {
     assert_eq!(lines.len(), 4, "{lines:#?}");
     assert!(lines[0].starts_with("NetworkPolicy shop/p: spec.policyTypes[0]: "), "{}", lines[0]);
     assert!(lines.iter().any(|line| line.ends_with("it is here twice")), "{lines:#?}");
+}
+
+/// JSON made of the words that policies are made of.
+fn anything() -> impl proptest::strategy::Strategy<Value = Value> {
+    use proptest::prelude::*;
+    let words = vec![
+        "spec",
+        "podSelector",
+        "namespaceSelector",
+        "matchLabels",
+        "matchExpressions",
+        "key",
+        "operator",
+        "values",
+        "ingress",
+        "egress",
+        "from",
+        "to",
+        "ports",
+        "port",
+        "endPort",
+        "protocol",
+        "ipBlock",
+        "cidr",
+        "except",
+        "policyTypes",
+        "subject",
+        "namespaces",
+        "pods",
+        "nodes",
+        "networks",
+        "domainNames",
+        "protocols",
+        "tcp",
+        "destinationPort",
+        "number",
+        "range",
+        "start",
+        "end",
+        "destinationNamedPort",
+        "action",
+        "tier",
+        "priority",
+        "name",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        prop::sample::select(vec![
+            "",
+            "In",
+            "TCP",
+            "10.0.0.0/8",
+            "::/0",
+            "Accept",
+            "Admin",
+            "a",
+            "\u{0}"
+        ])
+        .prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(7, 60, 6, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(prop::sample::select(words.clone()), inner, 0..6)
+                .prop_map(|map| map
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .collect()),
+        ]
+    });
+    (value, 0..4_usize).prop_map(|(spec, kind)| {
+        let (version, kind) = [
+            ("networking.k8s.io/v1", "NetworkPolicy"),
+            ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"),
+            ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"),
+            ("policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy"),
+        ][kind];
+        serde_json::json!({"apiVersion": version, "kind": kind, "metadata": {"name": "default"}, "spec": spec})
+    })
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_object_is_too_strange(object in anything()) {
+        for origin in [Origin::Manifest, Origin::Stored] {
+            let _ = PolicySet::read([&object], "default", origin);
+        }
+    }
+}
+
+#[test]
+fn a_pod_that_is_not_there_is_no_panic() {
+    use crate::model::{End, IpProtocol};
+    let all = Compiled::new(PolicySet::default(), Topology::default());
+    for (from, to) in [(End::Pod(0), End::Pod(7)), (End::Pod(3), End::Host("x".into()))] {
+        let traffic = Traffic::new(from, to, IpProtocol::Tcp, 80);
+        let decision = all.decide(&traffic);
+        assert_eq!(decision.outcome, Outcome::Allowed);
+        all.explain(&traffic, &decision);
+    }
 }

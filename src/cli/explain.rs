@@ -1,0 +1,232 @@
+//! `netproof explain`: why the policies let one connection through, or don't.
+
+use std::io::Write;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    Exit,
+    exit::complain,
+    state::{State, StateArgs},
+    workloads::{AskedPort, endpoints, named_service, rows},
+};
+use crate::{
+    model::{End, Labels, Pod, Topology, Traffic},
+    policy::Outcome,
+    topology,
+};
+
+/// Say why the policies let one connection through, or don't, and what would flip it.
+///
+/// An end is a pod or a workload (`shop/frontend`), a workload with its kind
+/// (`shop/Deployment/frontend`), a pod with some labels (`shop/app=web,tier=back`), a
+/// Service (as --to), an address, or a host name.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netproof explain --manifests deploy/ --from shop/frontend --to shop/db --port 5432
+  helm template shop | netproof explain --manifests - --from shop/app=web --to 10.1.2.3 --port 443
+  netproof explain --context staging --from shop/frontend --to shop/dns --port 53/udp
+
+Exit codes:
+  0 allowed    1 denied    2 bad input    3 undetermined")]
+pub(super) struct ExplainCommand {
+    #[command(flatten)]
+    state: StateArgs,
+    /// Who opens the connection.
+    #[arg(long, value_name = "END")]
+    from: String,
+    /// Who is to answer.
+    #[arg(long, value_name = "END")]
+    to: String,
+    /// The port that is dialled: 5432, 53/udp or icmp.
+    #[arg(long, value_name = "PORT")]
+    port: AskedPort,
+    /// What is printed.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// Sentences.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl ExplainCommand {
+    /// Prints the chain of reasons.
+    pub(super) async fn run(self) -> Exit {
+        self.explain().await.unwrap_or_else(|exit| exit)
+    }
+
+    async fn explain(&self) -> Result<Exit, Exit> {
+        let objects = self.state.read().await?;
+        let namespace = &self.state.namespace;
+        let mut built = topology::build(&objects.items, namespace);
+        for text in [&self.from, &self.to] {
+            built.topology = with_labelled(built.topology, text, namespace);
+        }
+        let state = objects.compile_with(built.topology, built.notes, namespace)?;
+        state.say_notes();
+        let asked = self.traffic(&state)?;
+        let mut worst = Exit::Passed;
+        let mut out = anstream::stdout();
+        let mut json_lines = Vec::new();
+        for (index, traffic) in asked.iter().enumerate() {
+            let decision = state.all.decide(traffic);
+            let told = state.all.explain(traffic, &decision);
+            worst = match (worst, decision.outcome) {
+                (Exit::Failed, _) | (_, Outcome::Denied) => Exit::Failed,
+                (_, Outcome::Undetermined) => Exit::Undecided,
+                (worst, Outcome::Allowed) => worst,
+            };
+            if self.output == Output::Json {
+                json_lines.push(json!({
+                    "from": state.all.name_end(&traffic.from),
+                    "to": state.all.name_end(&traffic.to),
+                    "port": traffic.port,
+                    "protocol": traffic.protocol,
+                    "outcome": decision.outcome.to_string(),
+                    "reasons": told.reasons,
+                    "flip": told.flip,
+                }));
+                continue;
+            }
+            let blank = if index == 0 { "" } else { "\n" };
+            let _ = writeln!(out, "{blank}{}\n", told.headline);
+            for line in &told.reasons {
+                let is_head = line.starts_with("Leaving ") || line.starts_with("Entering ");
+                let _ = writeln!(out, "{}{line}", if is_head { "" } else { "  " });
+            }
+            if !told.flip.is_empty() {
+                let _ = writeln!(out);
+            }
+            for line in &told.flip {
+                let _ = writeln!(out, "{line}");
+            }
+        }
+        if self.output == Output::Json {
+            let _ = writeln!(out, "{}", json!({ "connections": json_lines }));
+        }
+        Ok(worst)
+    }
+
+    /// The connections that were asked about: one, or one for each endpoint of a Service.
+    fn traffic(&self, state: &State) -> Result<Vec<Traffic>, Exit> {
+        let topology = state.all.topology();
+        let namespace = &self.state.namespace;
+        let from = find(topology, &self.from, namespace)?;
+        let make =
+            |to: End, port: AskedPort| Traffic::new(from.clone(), to, port.protocol, port.number);
+        let (space, name) = split(&self.to, namespace);
+        let is_pod = find_pod(topology, &self.to, namespace).is_some();
+        let service = match self.to.split_once('/') {
+            Some(_) => topology.service(space, name),
+            None => named_service(topology, &self.to, namespace),
+        };
+        if let (Some(service), false) = (service, is_pod) {
+            if let Some(host) = &service.external_name {
+                return Ok(vec![make(End::Host(host.clone()), self.port)]);
+            }
+            let found = endpoints(topology, service, self.port);
+            if found.is_empty() {
+                let known: Vec<_> =
+                    service.ports.iter().map(|port| port.number.to_string()).collect();
+                let is_known = service.ports.iter().any(|port| port.number == self.port.number);
+                let remedy = if is_known {
+                    "no pod is behind it, or none has the port; name a pod or an address".to_owned()
+                } else {
+                    format!("its ports: {}", known.join(", "))
+                };
+                let called = format!("{}/{}", service.namespace, service.name);
+                let what = format!("Service {called} leads nowhere on {}", self.port);
+                complain(&what, Some(&remedy));
+                return Err(Exit::BadInput);
+            }
+            let through = |(end, port)| make(end, port).through(service.addresses.clone());
+            return Ok(found.into_iter().map(through).collect());
+        }
+        let to = find(topology, &self.to, namespace)?;
+        let same = from == to && self.from == self.to;
+        let twin = rows(topology).into_iter().find(|row| End::Pod(row.pod) == to);
+        let to = match twin.and_then(|row| row.twin).filter(|_| same) {
+            Some(twin) => End::Pod(twin),
+            None => to,
+        };
+        Ok(vec![make(to, self.port)])
+    }
+}
+
+fn split<'a>(text: &'a str, namespace: &'a str) -> (&'a str, &'a str) {
+    text.split_once('/').unwrap_or((namespace, text))
+}
+
+/// The end that a text means.
+fn find(topology: &Topology, text: &str, namespace: &str) -> Result<End, Exit> {
+    if let Ok(address) = text.parse() {
+        return Ok(End::Address(address));
+    }
+    if let Some(pod) = find_pod(topology, text, namespace) {
+        return Ok(End::Pod(pod));
+    }
+    if text.contains('.') && !text.contains('/') {
+        return Ok(End::Host(text.to_owned()));
+    }
+    let known: Vec<String> = rows(topology).into_iter().map(|row| row.name).collect();
+    let near = crate::suite::nearest::nearest(text, known.iter().map(String::as_str));
+    let remedy = near.map_or_else(
+        || "a pod, a workload, NAMESPACE/key=value, an address or a host name".to_owned(),
+        |near| format!("`{near}`"),
+    );
+    complain(&format!("`{text}` is no pod and no workload"), Some(&remedy));
+    Err(Exit::BadInput)
+}
+
+fn find_pod(topology: &Topology, text: &str, namespace: &str) -> Option<usize> {
+    let (space, name) = split(text, namespace);
+    if let Some(labels) = labels(name) {
+        return topology.pods().iter().position(|pod| {
+            pod.namespace == space
+                && labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
+        });
+    }
+    let named = topology.pod(space, name);
+    let (kind, name) = name.split_once('/').map_or((None, name), |(kind, name)| (Some(kind), name));
+    named.or_else(|| {
+        topology.pods().iter().position(|pod| {
+            let is_its = pod.workload.as_ref().is_some_and(|workload| {
+                workload.name == name
+                    && kind.is_none_or(|kind| workload.kind.eq_ignore_ascii_case(kind))
+            });
+            pod.namespace == space && is_its
+        })
+    })
+}
+
+/// `app=web,tier=back` as labels.
+fn labels(text: &str) -> Option<Labels> {
+    let pair =
+        |part: &str| part.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    text.contains('=').then(|| text.split(',').map(pair).collect::<Option<Labels>>())?
+}
+
+/// Adds a pod with the labels that a text names, where no pod has them.
+fn with_labelled(topology: Topology, text: &str, namespace: &str) -> Topology {
+    let (space, name) = split(text, namespace);
+    let Some(labels) = labels(name).filter(|_| find_pod(&topology, text, namespace).is_none())
+    else {
+        return topology;
+    };
+    let pod = Pod {
+        namespace: space.to_owned(),
+        name: format!("(a pod with {name})"),
+        labels,
+        ..Pod::default()
+    };
+    let pods = topology.pods().iter().cloned().chain([pod]).collect();
+    let (nodes, services) = (topology.nodes().to_vec(), topology.services().to_vec());
+    Topology::new(topology.namespaces().clone(), pods, nodes, services)
+}
