@@ -71,10 +71,14 @@ pub const SERVICES_V6: Ipv6Net = Ipv6Net::new_assert(v6(0x10, 0x96, 0), 112);
 pub const API: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 /// The same of IPv6.
 pub const API_V6: Ipv6Addr = v6(0x10, 0x96, 1);
+/// The port at which the API listens inside the nodes' network.
+pub const API_PORT: u16 = 6443;
 /// The ClusterIP of the Service `kube-dns`, which stands in every pod's `resolv.conf`.
 pub const DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 /// The same of IPv6.
 pub const DNS_V6: Ipv6Addr = v6(0x10, 0x96, 0xa);
+/// The object that names the ranges of ClusterIPs.
+pub const SERVICE_CIDR: &str = "kubernetes";
 /// The domain under which the cluster's own names live.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
 /// The name that nodes, DNS and controllers give as their Kubernetes version.
@@ -94,16 +98,17 @@ pub fn architecture() -> &'static str {
     }
 }
 
-/// What no host outside can have: Services, pods, nodes, their gateways and loopback.
-pub const OWN: [IpNet; 9] = [
+/// What no host outside can have: Services, pods, nodes, balancers, gateways and loopback.
+pub const OWN: [IpNet; 10] = [
     IpNet::V4(SERVICES),
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16)),
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(172, 18, 0, 0), 24)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(172, 18, 255, 0), 24)),
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 23)),
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
     IpNet::V6(SERVICES_V6),
     IpNet::V6(Ipv6Net::new_assert(v6(0x10, 0x244, 0), 48)),
-    IpNet::V6(Ipv6Net::new_assert(v6(0x172, 0x18, 0), 64)),
+    IpNet::V6(Ipv6Net::new_assert(v6(0x172, 0x18, 0), 48)),
     IpNet::V6(Ipv6Net::new_assert(v6(0x169, 0x254, 0), 64)),
 ];
 
@@ -120,6 +125,17 @@ pub fn api(family: IpFamily) -> Vec<IpAddr> {
 /// The addresses of the Service `kube-dns`.
 pub fn dns(family: IpFamily) -> Vec<IpAddr> {
     family.of(DNS.into(), DNS_V6.into())
+}
+
+/// Where the API listens inside the nodes' network: a host that is no node and no pod.
+pub fn control_plane(family: IpFamily) -> Vec<IpAddr> {
+    family.of(Ipv4Addr::new(172, 18, 0, 254).into(), v6(0x172, 0x18, 0xfe).into())
+}
+
+/// Where the addresses of load balancers come from, the first family first.
+pub fn balancers(family: IpFamily) -> Vec<IpNet> {
+    let v6 = Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0x172, 0x18, 0xff, 0, 0, 0, 0), 112);
+    family.of(Ipv4Net::new_assert(Ipv4Addr::new(172, 18, 255, 0), 24).into(), v6.into())
 }
 
 /// The nodes of a sandbox, by their number from 0.

@@ -1,6 +1,10 @@
 //! A whole cluster in this process: network, API, controllers and DNS, in that order.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::json;
 use tokio::sync::watch;
@@ -93,8 +97,11 @@ async fn run(
     let credentials = Credentials::generate()?;
     let network = Network::create(&nodes).await?;
 
+    let inside = listen_inside(&network, family).await?;
+
     let store = Arc::new(Store::new());
-    controller::set_up(&store);
+    controller::set_up(&store, family);
+    controller::publish_api(&store, &layout::control_plane(family));
     for fault in &options.faults {
         let fault = fault.to_string();
         switch_on(&store, &fault).map_err(|source| Error::Fault { fault, source })?;
@@ -105,18 +112,39 @@ async fn run(
     let (applied, in_force) = watch::channel(0);
     let cni = Arc::new(Cni::start(&network, &nodes, &cancel).await);
     let (authority, rules) = (credentials.authority(), (Arc::clone(&cni), applied));
-    let kubelet = start(&store, &network, nodes, authority, rules, &cancel);
+    let kubelet = start(&store, &network, family, nodes, authority, rules, &cancel);
     let kubelet = kubelet as Arc<dyn Runtime>;
     let mut api = api::Api::new(Arc::clone(&store), credentials.access(), Some(kubelet));
     api.cni = Some(cni);
     let router = api::router(api);
     let server = Arc::clone(&credentials.server);
+    let within = api::serve(inside, Arc::clone(&server), router.clone(), cancel.clone());
+    tokio::spawn(within);
     let serving = tokio::spawn(api::serve(listener, server, router, cancel.clone()));
     dns_ready(&store, in_force).await?;
     ready(credentials.kubeconfig(address));
     // It ends only with the process.
     let _ = serving.await;
     Ok(())
+}
+
+/// A listener for the API inside the nodes' network, where the cluster's workloads find it.
+async fn listen_inside(
+    network: &Network,
+    family: IpFamily,
+) -> Result<tokio::net::TcpListener, Error> {
+    let host = network.add_host("control-plane", &layout::control_plane(family)).await?;
+    let any: IpAddr = match family {
+        IpFamily::Ipv4 => Ipv4Addr::UNSPECIFIED.into(),
+        IpFamily::Ipv6 | IpFamily::Dual => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let listen = move || -> std::io::Result<TcpListener> {
+        let listener = TcpListener::bind((any, layout::API_PORT))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    let listener = host.run(listen).await.and_then(|listener| listener).map_err(Error::Runtime)?;
+    tokio::net::TcpListener::from_std(listener).map_err(Error::Runtime)
 }
 
 /// The families that the cluster can have, of those that it should.
@@ -138,6 +166,7 @@ fn family(wanted: IpFamily) -> Result<IpFamily, Error> {
 fn start(
     store: &Arc<Store>,
     network: &Network,
+    family: IpFamily,
     nodes: Vec<NodeSpec>,
     authority: &str,
     (cni, applied): (Arc<Cni>, watch::Sender<u64>),
@@ -163,8 +192,9 @@ fn start(
     tokio::spawn(api::admission::quota::keep_count(store(), cancel()));
     tokio::spawn(clock::obey_faults(store(), cancel()));
     tokio::spawn(controller::slice_endpoints(store(), cancel()));
-    tokio::spawn(controller::name_everything(store(), zone, cancel()));
+    tokio::spawn(controller::name_everything(store(), family, zone, cancel()));
     tokio::spawn(controller::enforce(store(), network.clone(), cni, applied, cancel()));
+    tokio::spawn(controller::balance_load(store(), network.clone(), family, cancel()));
     tokio::spawn(controller::host_outside(store(), network.clone(), cancel()));
     tokio::spawn(Arc::clone(&kubelet).run(cancel()));
     kubelet

@@ -6,4 +6,5 @@ mod cni;
 mod kit;
 mod network;
 mod pods;
+mod services;
 mod stand_ins;

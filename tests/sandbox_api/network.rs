@@ -79,17 +79,18 @@ async fn a_new_pod_is_isolated_before_its_first_process_starts() {
         lab.create(many).await;
     }
     lab.ready([agent_on("a", "node-1")]).await;
-    // The first address of a node is known before there is a pod that has it.
+    // A node's next address is known before there is a pod that has it: its DNS server has
+    // the first.
     let knock = Probe {
         id: 1,
-        target: Target::Address([10, 244, 1, 2].into()),
+        target: Target::Address([10, 244, 1, 3].into()),
         port: 8080,
         protocol: wire::Protocol::Tcp,
         question: Question::Keyed { nonce: "1".repeat(32) },
         timing: Timing { window: 2_000, attempts: 100, reply: 1_000 },
     };
     let (answer, ()) = tokio::join!(lab.probe("a", knock), lab.ready([agent_on("b", "node-2")]));
-    assert_eq!(lab.address("b").await, "10.244.1.2");
+    assert_eq!(lab.address("b").await, "10.244.1.3");
     assert!(["timed out", "no route"].contains(&answer.as_str()), "{answer}");
     lab.stop().await;
 }

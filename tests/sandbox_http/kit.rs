@@ -10,6 +10,7 @@ use kube::{
 use netproof::sandbox::{
     api::{self, Credentials, store::Store},
     controller,
+    layout::IpFamily,
 };
 use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -27,7 +28,7 @@ pub struct Server {
 /// Starts an API whose namespaces are emptied and whose garbage is collected.
 pub async fn server() -> Server {
     let store = Arc::new(Store::new());
-    controller::set_up(&store);
+    controller::set_up(&store, IpFamily::Dual);
     let credentials = Credentials::generate().expect("credentials");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");

@@ -152,14 +152,6 @@ impl Lab {
         self.networks[name].address()
     }
 
-    /// The IPv4 address.
-    pub fn v4(&self, name: &str) -> Ipv4Addr {
-        match self.address(name) {
-            IpAddr::V4(address) => address,
-            IpAddr::V6(address) => panic!("{name} has {address} first"),
-        }
-    }
-
     /// The addresses of both families.
     pub fn addresses(&self, name: &str) -> &[IpAddr] {
         self.networks[name].addresses()

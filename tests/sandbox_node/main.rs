@@ -9,6 +9,7 @@ mod nft;
 mod policies;
 mod processes;
 mod scenario;
+mod services;
 mod wires;
 
 use std::process::ExitCode;

@@ -1,7 +1,6 @@
 //! Policies, Services and faults, judged by packets.
 
 use std::{
-    collections::BTreeSet,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     thread,
@@ -9,16 +8,10 @@ use std::{
 };
 
 use futures::future::join_all;
-use netproof::{
-    model::Transport,
-    sandbox::{
-        fault::NetworkFault as Fault,
-        firewall::{ServiceEntry, ServicePortEntry},
-    },
-};
+use netproof::sandbox::fault::NetworkFault as Fault;
 
 use crate::{
-    lab::{Lab, NODES, Seen},
+    lab::{Lab, Seen},
     nft,
     scenario::{Outcome, text},
 };
@@ -461,77 +454,4 @@ pub async fn loss_takes_its_share_each_way() -> Outcome {
         }
     }
     Ok(())
-}
-
-pub async fn services_translate_and_preserve_the_source() -> Outcome {
-    let mut lab = Lab::new().await?;
-    let address = |last| Ipv4Addr::new(10, 96, 0, last);
-    let (db, job, web) = (lab.v4("db"), lab.v4("job"), lab.v4("web"));
-    let service = |last, endpoints: &[(Ipv4Addr, u16)]| ServiceEntry {
-        namespace: "shop".to_owned(),
-        name: format!("service-{last}"),
-        cluster_ips: vec![address(last).into()],
-        ports: [Transport::Tcp, Transport::Udp]
-            .map(|protocol| ServicePortEntry {
-                protocol,
-                port: 80,
-                endpoints: endpoints.iter().map(|&(to, port)| (to.into(), port)).collect(),
-            })
-            .into(),
-    };
-    lab.snapshot.services = vec![
-        service(1, &[(db, 8080)]),
-        service(2, &[(db, 8080), (job, 9090), (web, 8080)]),
-        service(3, &[]),
-    ];
-    lab.apply("").await?;
-    let answer = |by: &str, from: &str| Seen::Answer(by.to_owned(), lab.address(from));
-    let mut wrong = Vec::new();
-    let mut expect = |what: &str, seen: Seen, wanted: Seen| {
-        if seen != wanted {
-            wrong.push(format!("{what}: {seen:?}, expected {wanted:?}"));
-        }
-    };
-    for from in ["web", "job", "one", "two"] {
-        expect("tcp", lab.tcp(from, address(1), 80).await, answer("db", from));
-        expect("udp", lab.udp(from, address(1), 80).await, answer("db", from));
-        expect("no endpoints", lab.tcp(from, address(3), 80).await, Seen::Refused);
-        expect("no such port", lab.tcp(from, address(1), 81).await, Seen::Refused);
-        // The kernel tells a node's own sockets of a refusal otherwise (EPERM).
-        if !NODES.contains(&from) {
-            expect("no endpoints, udp", lab.udp(from, address(3), 80).await, Seen::Refused);
-        }
-    }
-    match lab.tcp("db", address(1), 80).await {
-        Seen::Answer(by, from) if by == "db" && from == lab.address("two") => {}
-        other => wrong.push(format!("a pod to itself through a Service: {other:?}")),
-    }
-    let mut by = BTreeSet::new();
-    // Missing one of three endpoints 100 times has a chance of 10⁻¹⁷.
-    for _ in 0..100 {
-        if let Seen::Answer(name, _) = lab.tcp("api", address(2), 80).await {
-            by.insert(name);
-        }
-    }
-    if by.iter().ne(["db", "job", "web"]) {
-        wrong.push(format!("three endpoints: only {by:?} answered"));
-    }
-    lab.apply(
-        "
-metadata: {name: db}
-spec:
-  podSelector: {matchLabels: {app: db}}
-  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 8080}]}]
-",
-    )
-    .await?;
-    let seen = lab.tcp("web", address(1), 80).await;
-    if seen != Seen::Answer("db".to_owned(), web.into()) {
-        wrong.push(format!("policy sees the pod's port, not the Service's: {seen}"));
-    }
-    let seen = lab.expect("api", (address(1), 80).into(), false, &Seen::Silence).await;
-    if seen != Seen::Silence {
-        wrong.push(format!("a denied pod through a Service: {seen}"));
-    }
-    outcome(wrong)
 }

@@ -38,12 +38,17 @@ scenarios! {
         policies_decide_on_the_wire,
         established_connections_stay,
         loss_takes_its_share_each_way,
-        faults_break_what_they_say,
-        services_translate_and_preserve_the_source;
+        faults_break_what_they_say;
     broken:
         every_fault_breaks_what_it_says_and_no_more;
     nft:
         five_hundred_policies_are_in_force_quickly;
+    services:
+        they_translate_and_preserve_the_source,
+        node_ports_lead_in_from_everywhere,
+        a_client_stays_with_its_endpoint,
+        a_local_service_stays_on_the_node,
+        pods_seem_to_be_their_node_outside_the_cluster;
 }
 
 /// Runs one scenario in a sandbox of its own.

@@ -445,6 +445,8 @@ rows! {
     /// What all this is about.
     NETWORK_POLICIES = Resource::of::<networking::NetworkPolicy>("networkpolicies").generation()
         .short(&["netpol"]).rules(Rules::NETWORK_POLICY);
+    /// The ranges of ClusterIPs: one object, made at the start.
+    SERVICE_CIDRS = Resource::of::<networking::ServiceCIDR>("servicecidrs").cluster().status();
     /// Stored.
     INGRESSES = Resource::of::<networking::Ingress>("ingresses").status().generation().short(&["ing"]);
     /// How many pods may be evicted.

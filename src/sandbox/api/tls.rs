@@ -1,6 +1,9 @@
 //! The sandbox's own certificate authority, its token, and the kubeconfig that holds both.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{
@@ -14,6 +17,7 @@ use super::access::{
     Access,
     token::{KeyError, Tokens},
 };
+use crate::sandbox::layout::{self, IpFamily};
 
 /// The name of the kubeconfig's context, cluster and user.
 pub const CONTEXT: &str = "netproof-sandbox";
@@ -65,9 +69,11 @@ impl Credentials {
             "kubernetes.default",
             "kubernetes.default.svc",
             "kubernetes.default.svc.cluster.local",
-            "10.96.0.1",
         ];
-        let mut server = CertificateParams::new(names.map(str::to_owned))?;
+        let inside = [layout::api(IpFamily::Dual), layout::control_plane(IpFamily::Dual)].concat();
+        let inside = inside.iter().map(IpAddr::to_string);
+        let names: Vec<_> = names.map(str::to_owned).into_iter().chain(inside).collect();
+        let mut server = CertificateParams::new(names)?;
         server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         server.use_authority_key_identifier_extension = true;

@@ -9,7 +9,7 @@
 //! an older one. After a pass the version that it saw is published: pods start only then.
 
 mod cni;
-mod facts;
+pub(super) mod facts;
 mod intake;
 
 use std::{

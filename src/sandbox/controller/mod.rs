@@ -6,6 +6,8 @@
 
 mod definitions;
 mod disruption;
+mod balancer;
+mod control_plane;
 mod endpoints;
 mod enforcement;
 pub mod events;
@@ -16,6 +18,7 @@ mod names;
 mod namespace;
 mod node_lifecycle;
 mod old_endpoints;
+mod proxy;
 mod queue;
 mod reconcile;
 mod scheduler;
@@ -24,6 +27,8 @@ mod workload;
 
 pub use definitions::clear_definitions;
 pub use disruption::budget_disruptions;
+pub use balancer::balance_load;
+pub use control_plane::publish_api;
 pub use endpoints::slice_endpoints;
 pub use enforcement::{Cni, enforce};
 pub use garbage::collect_garbage;

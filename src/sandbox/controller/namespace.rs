@@ -9,31 +9,49 @@ use tokio_util::sync::CancellationToken;
 use super::reconcile::reconcile;
 use crate::sandbox::{
     api::{
-        access,
+        access, conditions,
         delete::{self, DeleteOptions},
         object::Object,
         resource::{
-            CONFIG_MAPS, NAMESPACES, PRIORITY_CLASSES, Resource, SERVICE_ACCOUNTS, SERVICES,
+            CONFIG_MAPS, NAMESPACES, PRIORITY_CLASSES, Resource, SERVICE_ACCOUNTS, SERVICE_CIDRS,
+            SERVICES,
         },
         store::{Change, Event, Store, Writer},
         write::{self, Place},
     },
-    layout,
+    layout::{self, IpFamily},
 };
 
 /// The namespaces that every cluster has.
 const STANDARD: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Makes the standard namespaces in an empty store, and the Service that is the API.
-pub fn set_up(store: &Store) {
+pub fn set_up(store: &Store, family: IpFamily) {
     for name in STANDARD {
         create(store, &NAMESPACES, "", json!({"metadata": {"name": name}}));
     }
+    let ranges = json!({
+        "metadata": {"name": layout::SERVICE_CIDR},
+        "spec": {"cidrs": layout::services(family)},
+    });
+    create(store, &SERVICE_CIDRS, "", ranges);
+    store.write(|writer| {
+        if let Some(object) = writer.get(&SERVICE_CIDRS, "", layout::SERVICE_CIDR) {
+            let mut object = Value::clone(&object);
+            let message = "Kubernetes Service CIDR is ready";
+            conditions::set(&mut object, "Ready", true, "", message);
+            writer.put(&SERVICE_CIDRS, object);
+        }
+    });
     let service = json!({
         "metadata": {"name": "kubernetes", "labels": {
             "component": "apiserver", "provider": "kubernetes",
         }},
-        "spec": {"clusterIP": layout::API, "ports": [{"name": "https", "port": 443}]},
+        "spec": {
+            "clusterIPs": layout::api(family),
+            "ipFamilyPolicy": "PreferDualStack",
+            "ports": [{"name": "https", "port": 443, "targetPort": layout::API_PORT}],
+        },
     });
     create(store, &SERVICES, "default", service);
     access::bootstrap(store);

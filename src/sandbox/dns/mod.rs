@@ -8,5 +8,5 @@ mod answer;
 mod records;
 mod server;
 
-pub use records::{Entry, Records, Update};
+pub use records::{Entry, Records, Service, Update};
 pub use server::{BINARY, main};

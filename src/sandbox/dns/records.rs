@@ -1,17 +1,45 @@
 //! The names that the server knows.
 
-use std::{collections::BTreeMap, net::IpAddr, ops::Bound};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    ops::Bound,
+};
 
 use serde::{Deserialize, Serialize};
 
-/// What a name stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a name stands for. It exists also where it stands for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Entry {
+    /// Another name, and then nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Addresses, of either family.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub addresses: BTreeSet<IpAddr>,
+    /// Where a service is offered.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub services: BTreeSet<Service>,
+    /// The names of the address that this name is made of.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub pointers: BTreeSet<String>,
+    /// A text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Every address, written with dashes, is a name below it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pods: bool,
+}
+
+/// A port of a host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Entry {
-    /// Addresses, of either family; the name exists also without any.
-    Addresses(Vec<IpAddr>),
-    /// Another name.
-    Alias(String),
+pub struct Service {
+    /// The host's name.
+    pub host: String,
+    /// The port.
+    pub port: u16,
 }
 
 /// A line on the server's standard input.
@@ -34,6 +62,8 @@ pub struct Records(BTreeMap<Vec<String>, Entry>);
 pub enum Known<'a> {
     /// It stands for something.
     Entry(&'a Entry),
+    /// It is an address, written with dashes.
+    Pod(IpAddr),
     /// Only names below it do.
     Domain,
     /// Nothing.
@@ -60,12 +90,26 @@ impl Records {
         if let Some(entry) = self.0.get(&path) {
             return Known::Entry(entry);
         }
+        if let Some(address) = self.pod(&path, name) {
+            return Known::Pod(address);
+        }
         let after = (Bound::Excluded(&path), Bound::Unbounded);
         let next = self.0.range::<Vec<String>, _>(after).next();
         match next {
             Some((next, _)) if next.starts_with(&path) => Known::Domain,
             _ => Known::Nothing,
         }
+    }
+
+    /// The address that a name below one with pods consists of.
+    fn pod(&self, path: &[String], name: &str) -> Option<IpAddr> {
+        let above = path.get(..path.len().checked_sub(1)?)?;
+        if !self.0.get(above).is_some_and(|entry| entry.pods) {
+            return None;
+        }
+        let label = name.split('.').next()?;
+        let v4 = label.replace('-', ".").parse().map(IpAddr::V4);
+        v4.or_else(|_| label.replace('-', ":").parse().map(IpAddr::V6)).ok()
     }
 }
 
@@ -76,7 +120,7 @@ mod tests {
     #[test]
     fn domains_of_names_exist_without_standing_for_anything() {
         let mut records = Records::default();
-        let entry = Entry::Addresses(Vec::new());
+        let entry = Entry::default();
         for name in ["web.shop.svc.cluster.local", "a.example.com"] {
             records.update(Update { name: name.into(), entry: Some(entry.clone()) });
         }
@@ -88,6 +132,16 @@ mod tests {
             ("op.svc.cluster.local", Known::Nothing),
             ("x.web.shop.svc.cluster.local", Known::Nothing),
             ("org", Known::Nothing),
+        ] {
+            assert_eq!(records.find(name), expected, "{name}");
+        }
+        let pods = Entry { pods: true, ..Entry::default() };
+        records.update(Update { name: "shop.pod.cluster.local".into(), entry: Some(pods) });
+        for (name, expected) in [
+            ("10-244-0-5.shop.pod.cluster.local", Known::Pod([10, 244, 0, 5].into())),
+            ("fd00--5.shop.pod.cluster.local", Known::Pod("fd00::5".parse().expect("an address"))),
+            ("10-244-0.shop.pod.cluster.local", Known::Nothing),
+            ("10-244-0-5.other.pod.cluster.local", Known::Nothing),
         ] {
             assert_eq!(records.find(name), expected, "{name}");
         }

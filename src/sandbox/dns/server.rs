@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     process::ExitCode,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -59,8 +59,15 @@ async fn serve() -> io::Result<()> {
     // Nobody is answered before the first names are there.
     let Some(first) = lines.next_line().await? else { return Ok(()) };
     take(&records, &first);
-    let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
-    let tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
+    // For both families, or for IPv4 where the kernel has nothing else.
+    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
+    let (udp, tcp) = match UdpSocket::bind(both).await {
+        Ok(udp) => (udp, TcpListener::bind(both).await?),
+        Err(_) => {
+            let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+            (UdpSocket::bind(v4).await?, TcpListener::bind(v4).await?)
+        }
+    };
     let datagrams = datagrams(udp, Arc::clone(&records));
     let connections = connections(tcp, Arc::clone(&records));
     let updates = async {

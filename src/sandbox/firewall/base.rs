@@ -27,6 +27,8 @@ use crate::model::Transport;
 /// What the base of a node is made of.
 pub(super) struct Input<'a> {
     pub setting: &'a Setting,
+    /// The node's name.
+    pub node: &'a str,
     /// Of it only what is about Services.
     pub services: &'a Snapshot,
     /// The addresses of all pods, and whether each is on this node. Only asked where a
@@ -44,18 +46,14 @@ pub(super) fn compile(input: &Input<'_>) -> Ruleset {
     let mut base = Builder::default();
     let before = base.before(input);
     let chain = |name: &str, base, rules| Chain { name: name.to_owned(), base: Some(base), rules };
-    // These stand even without Services: a connection that was sent on once depends on them.
-    let services = "services".to_owned();
-    let jump = vec![Rule::new([], Action::Jump(services.clone()))];
-    let translations = service::translations(input.services);
-    base.chains.push(Chain { name: services, base: None, rules: translations });
-    base.chains.push(chain("prerouting", Base::NatPrerouting, jump.clone()));
-    base.chains.push(chain("nat-output", Base::NatOutput, jump));
-    let itself = base.by_family("hairpins", |family| {
-        let all = service::hairpins(input.services);
-        let own = all.into_iter().filter(|(from, _)| Family::of(*from) == family);
-        Elements::Pairs(own.collect())
-    });
+    // It stands even without Services: a connection that was sent on once depends on it.
+    let service::Translation { sets, chains, refusals } =
+        service::translation(input.services, input.node);
+    let itself: Vec<_> =
+        sets.iter().filter(|set| set.name.starts_with(service::HAIRPINS)).collect();
+    let itself: Vec<_> = itself.into_iter().map(|set| (set.family, set.name.clone())).collect();
+    base.sets.extend(sets);
+    base.chains.extend(chains);
     let itself = |action: Action| -> Vec<Rule> {
         let rules = itself.iter().map(|(family, set)| {
             Rule::new([Match::PairIn(*family, set.clone())], action.clone())
@@ -63,8 +61,6 @@ pub(super) fn compile(input: &Input<'_>) -> Ruleset {
         });
         rules.collect()
     };
-    base.chains.push(chain("postrouting", Base::NatPostrouting, itself(Action::Masquerade)));
-    let refusals = base.refusals(input);
     base.chains.push(chain("output", Base::FilterOutput, refusals.clone()));
     base.chains.push(chain("before", Base::FilterForward, [before, refusals].concat()));
     for direction in Direction::BOTH {
@@ -166,18 +162,5 @@ impl Builder {
         }
         rules.push(Rule::new([Match::Established], Action::Accept));
         rules
-    }
-
-    fn refusals(&mut self, input: &Input<'_>) -> Vec<Rule> {
-        let addresses: Addresses = input
-            .services
-            .services
-            .iter()
-            .flat_map(|service| service.cluster_ips.clone())
-            .collect();
-        let sets =
-            self.by_family("cluster-addresses", |family| Elements::Addresses(addresses.of(family)));
-        let refuse = |(family, name): (Family, String)| service::refusals(family, &name);
-        sets.into_iter().flat_map(refuse).collect()
     }
 }

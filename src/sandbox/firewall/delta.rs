@@ -1,11 +1,15 @@
 //! The difference between two states of a table, as one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::{
     addresses::{Addresses, Family},
-    ruleset::{Chain, Elements, Ruleset, Set},
+    ruleset::{Chain, Elements, Jump, Ruleset, Set},
 };
+use crate::model::Transport;
 
 /// What to change in a node's table. The parts are carried out in the order of the fields,
 /// so that nothing refers to what isn't there.
@@ -124,6 +128,14 @@ fn changed(old: &Elements, new: &Elements) -> Option<(Elements, Elements)> {
         (Elements::Pairs(old), Elements::Pairs(new)) => {
             let (removed, added) = both(old, new);
             Some((Elements::Pairs(removed), Elements::Pairs(added)))
+        }
+        (Elements::Services(old), Elements::Services(new)) => {
+            type Jumps = BTreeMap<(IpAddr, Transport, u16), Jump>;
+            let differ = |from: &Jumps, other: &Jumps| {
+                let own = from.iter().filter(|(key, jump)| other.get(*key) != Some(*jump));
+                Elements::Services(own.map(|(key, jump)| (*key, jump.clone())).collect())
+            };
+            Some((differ(old, new), differ(new, old)))
         }
         _ => None,
     }

@@ -30,6 +30,8 @@ pub use engine::{Engine, Update, compile};
 pub(in crate::sandbox) use judged::Judged;
 pub(in crate::sandbox) use policy::Direction;
 pub use ruleset::Ruleset;
-pub use snapshot::{NamedPort, PodEntry, ServiceEntry, ServicePortEntry, Snapshot};
+pub use snapshot::{
+    EndpointEntry, NamedPort, NodeEntry, PodEntry, ServiceEntry, ServicePortEntry, Snapshot,
+};
 pub(in crate::sandbox) use switches::{delay, late_isolation};
 pub(in crate::sandbox) use text::LOG_GROUP;

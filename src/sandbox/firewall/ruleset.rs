@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     ops::RangeInclusive,
+    time::Duration,
 };
 
 use super::addresses::{Addresses, Family};
@@ -36,6 +37,10 @@ pub(super) enum Elements {
     Pairs(BTreeSet<(IpAddr, IpAddr)>),
     /// For an address, the chain to jump to, and whose address it is.
     Jumps(BTreeMap<IpAddr, Jump>),
+    /// For an address, a transport and a port, the chain to jump to.
+    Services(BTreeMap<(IpAddr, Transport, u16), Jump>),
+    /// Addresses that rules put in, each for so long after the last time.
+    Recent(Duration),
 }
 
 /// A map's value.
@@ -103,8 +108,6 @@ pub(super) enum Match {
     DestinationNotIn(Family, String),
     /// It goes the way in which its connection began.
     Original,
-    /// Its destination is this address.
-    Destination(IpAddr),
     /// Its source and destination are in a set of pairs.
     PairIn(Family, String),
     /// It is carried by this transport.
@@ -115,6 +118,12 @@ pub(super) enum Match {
     SocketIn(Family, String),
     /// It is one of so many in a hundred, by chance.
     Chance(Percent),
+    /// It is one in so many, by chance.
+    OneIn(u32),
+    /// Always holds; puts the packet's source into a set of recent addresses.
+    Remember(Family, String, Duration),
+    /// It is marked to be masqueraded.
+    Marked,
 }
 
 /// Ports from the first to the last.
@@ -145,6 +154,10 @@ pub(super) enum Action {
     JumpBySource(Family, String),
     /// A map chooses a chain by the destination address.
     JumpByDestination(Family, String),
+    /// A map chooses a chain by destination address, transport and port.
+    JumpByService(Family, String),
+    /// It is to be masqueraded when it leaves; the next rule goes on.
+    MarkForMasquerade,
     /// It goes to one of these instead, by chance; never empty.
     Translate(Vec<(IpAddr, u16)>),
     /// It seems to come from this node.
@@ -169,6 +182,8 @@ impl Elements {
             Self::Sockets(sockets) => sockets.is_empty(),
             Self::Pairs(pairs) => pairs.is_empty(),
             Self::Jumps(jumps) => jumps.is_empty(),
+            Self::Services(jumps) => jumps.is_empty(),
+            Self::Recent(_) => false,
         }
     }
 }

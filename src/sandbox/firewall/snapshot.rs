@@ -1,7 +1,8 @@
 //! What the reference CNI sees of the cluster.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
+use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
 use crate::model::{Labels, Transport};
@@ -18,6 +19,11 @@ pub struct Snapshot {
     pub policies: Vec<NetworkPolicy>,
     /// Every Service that has a cluster address.
     pub services: Vec<ServiceEntry>,
+    /// The nodes by their names.
+    pub nodes: BTreeMap<String, NodeEntry>,
+    /// The cluster's own ranges. Pods that reach beyond them seem to be their node; where
+    /// there are none, they always keep their address.
+    pub ranges: Vec<IpNet>,
 }
 
 /// A pod.
@@ -51,7 +57,7 @@ pub struct NamedPort {
 }
 
 /// A Service with a cluster address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceEntry {
     /// Its namespace.
     pub namespace: String,
@@ -59,6 +65,19 @@ pub struct ServiceEntry {
     pub name: String,
     /// Its addresses, at most one of each family.
     pub cluster_ips: Vec<IpAddr>,
+    /// Its `externalIPs`, which lead to it from every node.
+    pub external_ips: Vec<IpAddr>,
+    /// The addresses that load balancers have for it.
+    pub balancer_ips: Vec<IpAddr>,
+    /// Who may use the balancers' addresses; everybody where it is empty.
+    pub balancer_sources: Vec<IpNet>,
+    /// Connections to the cluster addresses go to endpoints of the same node alone.
+    pub internal_local: bool,
+    /// Connections from outside go to endpoints of the same node alone, and keep their
+    /// source.
+    pub external_local: bool,
+    /// For how long after its last connection a client is led to the same endpoint.
+    pub affinity: Option<Duration>,
     /// Its ports.
     pub ports: Vec<ServicePortEntry>,
 }
@@ -68,9 +87,34 @@ pub struct ServiceEntry {
 pub struct ServicePortEntry {
     /// The transport.
     pub protocol: Transport,
-    /// The number at the cluster addresses.
+    /// The number at the Service's addresses.
     pub port: u16,
-    /// Where connections go: from each cluster address to the endpoints of its family, each
-    /// as likely. Without any, connections are refused.
-    pub endpoints: Vec<(IpAddr, u16)>,
+    /// The number at every node's addresses, if it has one.
+    pub node_port: Option<u16>,
+    /// Where connections go: from each address to the endpoints of its family, each as
+    /// likely. Without any, connections are refused.
+    pub endpoints: Vec<EndpointEntry>,
+}
+
+/// An endpoint of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointEntry {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// The node that it is on; empty if it is on none.
+    pub node: String,
+    /// Whether it is ready. What isn't still serves while it ends, and stands in where
+    /// nothing is ready.
+    pub ready: bool,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeEntry {
+    /// Its own addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Where its pods' addresses come from.
+    pub pod_cidrs: Vec<IpNet>,
 }

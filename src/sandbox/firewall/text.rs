@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     addresses::{Family, as_block},
-    ruleset::{Action, Base, Chain, Elements, Match, Rejection, Rule, Ruleset, Set},
+    ruleset::{Action, Base, Chain, Elements, Jump, Match, Rejection, Rule, Ruleset, Set},
 };
 use crate::model::Transport;
 
@@ -47,6 +47,10 @@ impl fmt::Display for Set {
             Elements::Sockets(_) => ("set", format!("{address} . inet_service"), ""),
             Elements::Pairs(_) => ("set", format!("{address} . {address}"), ""),
             Elements::Jumps(_) => ("map", format!("{address} : verdict"), ""),
+            Elements::Services(_) => {
+                ("map", format!("{address} . inet_proto . inet_service : verdict"), "")
+            }
+            Elements::Recent(_) => ("set", address.to_owned(), "\n\t\tflags dynamic,timeout"),
         };
         let written: Vec<String> = match elements {
             Elements::Addresses(all) => {
@@ -64,8 +68,19 @@ impl fmt::Display for Set {
                     format!("{address} comment \"{}\" : jump {}", jump.comment, jump.chain)
                 })
                 .collect(),
+            Elements::Services(jumps) => jumps
+                .iter()
+                .map(|((address, transport, port), Jump { chain, comment })| {
+                    let transport = carrier(Some(*transport));
+                    format!("{address} . {transport} . {port} comment \"{comment}\" : jump {chain}")
+                })
+                .collect(),
+            Elements::Recent(_) => Vec::new(),
         };
         writeln!(f, "\t{kind} {name} {{\n\t\ttype {key}{flags}")?;
+        if let Elements::Recent(timeout) = elements {
+            writeln!(f, "\t\ttimeout {}s", timeout.as_secs())?;
+        }
         match &written[..] {
             [] => {}
             [one] => writeln!(f, "\t\telements = {{ {one} }}")?,
@@ -159,16 +174,20 @@ pub(super) fn short(comment: &str) -> &str {
     }
 }
 
+fn carrier(transport: Option<Transport>) -> &'static str {
+    match transport {
+        Some(Transport::Tcp) => "tcp",
+        Some(Transport::Udp) => "udp",
+        None => "th",
+    }
+}
+
 fn write_match(
     f: &mut fmt::Formatter<'_>,
     one: &Match,
     transport: Option<Transport>,
 ) -> fmt::Result {
-    let carrier = match transport {
-        Some(Transport::Tcp) => "tcp",
-        Some(Transport::Udp) => "udp",
-        None => "th",
-    };
+    let carrier = carrier(transport);
     match one {
         Match::Established => f.write_str("ct state established,related"),
         Match::Arrives(link) => write!(f, "iifname \"{link}\""),
@@ -178,9 +197,6 @@ fn write_match(
         Match::SourceNotIn(family, set) => write!(f, "{} saddr != @{set}", ip(*family)),
         Match::DestinationNotIn(family, set) => write!(f, "{} daddr != @{set}", ip(*family)),
         Match::Original => f.write_str("ct direction original"),
-        Match::Destination(address) => {
-            write!(f, "{} daddr {address}", ip(Family::of(*address)))
-        }
         Match::PairIn(family, set) => {
             let ip = ip(*family);
             write!(f, "{ip} saddr . {ip} daddr @{set}")
@@ -194,6 +210,11 @@ fn write_match(
             write!(f, "{} daddr . {carrier} dport @{set}", ip(*family))
         }
         Match::Chance(share) => write!(f, "numgen random mod 100 < {}", share.get()),
+        Match::OneIn(count) => write!(f, "numgen random mod {count} 0"),
+        Match::Remember(family, set, timeout) => {
+            write!(f, "update @{set} {{ {} saddr timeout {}s }}", ip(*family), timeout.as_secs())
+        }
+        Match::Marked => f.write_str("meta mark 0x00004000"),
     }
 }
 
@@ -214,6 +235,11 @@ impl fmt::Display for Action {
             Self::JumpByDestination(family, map) => {
                 write!(f, "{} daddr vmap @{map}", ip(*family))
             }
+            Self::JumpByService(family, map) => {
+                let ip = ip(*family);
+                write!(f, "{ip} daddr . meta l4proto . th dport vmap @{map}")
+            }
+            Self::MarkForMasquerade => f.write_str("meta mark set 0x00004000"),
             Self::Translate(endpoints) => match &endpoints[..] {
                 [] => Ok(()),
                 [(address, port)] => {

@@ -209,6 +209,28 @@ impl Network {
         Ok(PodNetwork(Arc::new(wired)))
     }
 
+    /// Leads what is meant for an address from beyond the fabric to a node, as the network
+    /// around a cluster does for a load balancer's address; to none, if none is given.
+    ///
+    /// # Errors
+    /// When there is no such node, it has no address of this family, or the kernel refuses.
+    pub async fn lead_in(&self, to: IpAddr, node: Option<&str>) -> Result<(), Error> {
+        let stage = format!("route {to} to {}", node.unwrap_or("no node"));
+        let request = match node {
+            None => wiring::delete_by_gateway(to),
+            Some(name) => {
+                let network = self.host_network(name)?;
+                let index = self.0.by_name.get(name).copied().unwrap_or_default();
+                let Some(gateway) = of_family(network.addresses(), to) else {
+                    let source = io::Error::other("the node has no address of this family");
+                    return Err(Error::Stage { stage, source });
+                };
+                wiring::by_gateway(to.into(), gateway, self.0.nodes[index].link, None)
+            }
+        };
+        self.0.fabric.run(move || netlink(&stage, &[request])).await.map_err(entering)?
+    }
+
     /// The node's own network, in which its hostNetwork pods run.
     ///
     /// # Errors

@@ -180,6 +180,11 @@ pub(super) fn blackhole(to: IpNet) -> Request {
     new_route(format!("lose what goes to {to}"), route)
 }
 
+/// Deletes the route to one address by a gateway.
+pub(super) fn delete_by_gateway(to: IpAddr) -> Request {
+    request(format!("delete route to {to}"), RouteNetlinkMessage::DelRoute(route(to.into())), 0)
+}
+
 /// Deletes the route to one address.
 pub(super) fn delete_direct(to: IpAddr, link: u32) -> Request {
     let mut route = route(to.into());

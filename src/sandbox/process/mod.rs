@@ -38,8 +38,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        // Until there are rules for it, IPv6 is off.
-        Self { nodes: 2, faults: Vec::new(), ip_family: IpFamily::Ipv4 }
+        Self { nodes: 2, faults: Vec::new(), ip_family: IpFamily::default() }
     }
 }
 

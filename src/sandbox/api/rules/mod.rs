@@ -3,6 +3,7 @@
 //! A row of the resource table points at one [`Rules`]; kinds without special rules have
 //! [`Rules::NONE`]. Defaults and validation see an object in canonical form.
 
+mod external_host;
 mod limit_range;
 mod namespace;
 mod network_policy;

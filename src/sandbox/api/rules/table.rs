@@ -9,10 +9,9 @@ use super::{
         object::{Object, object_mut},
         store::Writer,
     },
-    namespace, network_policy, pod, service, workload,
+    external_host, namespace, network_policy, pod, service, workload,
 };
-use crate::sandbox::{fault::Fault, layout};
-use std::net::IpAddr;
+use crate::sandbox::fault::Fault;
 
 /// What is special about a kind.
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +76,11 @@ impl Rules {
         prepare: |service| {
             object_mut(service).insert("status".into(), serde_json::json!({"loadBalancer": {}}));
         },
-        validate: service::validate,
+        // It judges as well, once the addresses are there.
         allocate: service::allocate,
         selectable: |field| matches!(field, "spec.clusterIP" | "spec.type"),
         names: Names::Label,
+        ..Self::NONE
     };
 
     /// NetworkPolicies.
@@ -206,47 +206,11 @@ impl Rules {
     };
 
     /// External hosts.
-    pub const EXTERNAL_HOST: Self = Self { validate: external_host, ..Self::NONE };
+    pub const EXTERNAL_HOST: Self =
+        Self { validate: external_host::validate, allocate: external_host::allocate, ..Self::NONE };
 
     /// Faults.
     pub const FAULT: Self = Self { validate: fault, ..Self::NONE };
-}
-
-fn external_host(host: &Value, _: Option<&Value>) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    if host.items("/spec/addresses").is_empty() {
-        causes.push(Cause::required("spec.addresses", "a host has at least one address"));
-    }
-    for (index, address) in host.items("/spec/addresses").iter().enumerate() {
-        let text = address.as_str().unwrap_or_default();
-        let problem = match text.parse::<IpAddr>() {
-            Ok(parsed) if layout::OWN.iter().any(|range| range.contains(&parsed)) => {
-                "the address lies in one of the cluster's own ranges"
-            }
-            Ok(parsed) if !is_a_hosts(parsed) => "no host can have this address",
-            Ok(_) => continue,
-            Err(_) => "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-        };
-        causes.push(Cause::invalid(format!("spec.addresses[{index}]"), address, problem));
-    }
-    causes
-}
-
-/// Whether an address can be that of one host, and be routed to.
-fn is_a_hosts(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            !address.is_multicast() && !address.is_broadcast() && address.octets()[0] != 0
-        }
-        IpAddr::V6(address) => {
-            let mapped = address.to_ipv4_mapped().is_some();
-            !address.is_multicast()
-                && !address.is_loopback()
-                && !address.is_unspecified()
-                && !address.is_unicast_link_local()
-                && !mapped
-        }
-    }
 }
 
 fn fault(fault: &Value, _: Option<&Value>) -> Vec<Cause> {

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::{
     api,
-    firewall::Engine,
+    firewall::{Engine, NodeEntry},
     flow::{self, Book, Explained, Witness},
+    layout,
     node::{Network, NodeSpec},
 };
 
@@ -42,7 +43,13 @@ impl Cni {
             }
         }
         let names = nodes.iter().map(|node| node.name.as_str());
-        let engine = Engine::new(names, !sockets.is_empty());
+        let mut engine = Engine::new(names, !sockets.is_empty());
+        let entry = |node: &NodeSpec| NodeEntry {
+            addresses: node.addresses.clone(),
+            pod_cidrs: node.pod_cidrs.clone(),
+        };
+        let ground = nodes.iter().map(|node| (node.name.clone(), entry(node))).collect();
+        engine.set_ground(ground, layout::OWN.to_vec());
         let engine = Arc::new(Knowledge(Mutex::new(engine)));
         let book = Arc::new(Book::default());
         let addresses: BTreeMap<IpAddr, String> = nodes

@@ -1,6 +1,6 @@
 //! What rules are made of, out of the API's objects.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use serde_json::Value;
 
@@ -8,12 +8,11 @@ use crate::{
     model::{Labels, Transport},
     sandbox::{
         api::object::Object,
-        controller::endpoints::{self, SERVICE_LABEL},
-        firewall::{NamedPort, PodEntry, ServiceEntry, ServicePortEntry},
+        firewall::{NamedPort, PodEntry},
     },
 };
 
-fn transport(protocol: &str) -> Option<Transport> {
+pub(in super::super) fn transport(protocol: &str) -> Option<Transport> {
     match protocol {
         "TCP" | "" => Some(Transport::Tcp),
         "UDP" => Some(Transport::Udp),
@@ -33,7 +32,10 @@ pub(super) fn addresses(pod: &Value) -> Vec<IpAddr> {
 }
 
 /// The addresses of a list, or the one that stands beside it where there is no list.
-fn parsed<'a>(listed: impl Iterator<Item = &'a str>, single: &str) -> Vec<IpAddr> {
+pub(in super::super) fn parsed<'a>(
+    listed: impl Iterator<Item = &'a str>,
+    single: &str,
+) -> Vec<IpAddr> {
     let listed: Vec<IpAddr> = listed.filter_map(|address| address.parse().ok()).collect();
     if listed.is_empty() { single.parse().into_iter().collect() } else { listed }
 }
@@ -66,48 +68,5 @@ pub(super) fn entry(pod: &Value, labels: Labels) -> Option<PodEntry> {
         node: pod.text("/spec/nodeName").to_owned(),
         ports,
         host_network: pod.pointer("/spec/hostNetwork") == Some(&Value::Bool(true)),
-    })
-}
-
-/// All Services with their endpoints.
-pub(super) fn services<'a>(
-    services: impl Iterator<Item = &'a Arc<Value>>,
-    slices: impl Iterator<Item = &'a Arc<Value>>,
-) -> Vec<ServiceEntry> {
-    let label = format!("/metadata/labels/{}", SERVICE_LABEL.replace('/', "~1"));
-    let mut own: BTreeMap<(&str, &str), Vec<&Arc<Value>>> = BTreeMap::new();
-    for slice in slices {
-        own.entry((slice.namespace(), slice.text(&label))).or_default().push(slice);
-    }
-    services
-        .filter_map(|service| {
-            let own = own.get(&(service.namespace(), service.name()));
-            translation(service, own.map(Vec::as_slice).unwrap_or_default())
-        })
-        .collect()
-}
-
-fn translation(service: &Value, own: &[&Arc<Value>]) -> Option<ServiceEntry> {
-    let listed = service.items("/spec/clusterIPs").iter().filter_map(Value::as_str);
-    let cluster_ips = parsed(listed, service.text("/spec/clusterIP"));
-    if cluster_ips.is_empty() {
-        return None;
-    }
-    let ports = service
-        .items("/spec/ports")
-        .iter()
-        .filter_map(|port| {
-            Some(ServicePortEntry {
-                protocol: transport(port.text("/protocol"))?,
-                port: u16::try_from(port["port"].as_u64()?).ok()?,
-                endpoints: endpoints::backends(own, port.text("/name")).into_iter().collect(),
-            })
-        })
-        .collect();
-    Some(ServiceEntry {
-        namespace: service.namespace().to_owned(),
-        name: service.name().to_owned(),
-        cluster_ips,
-        ports,
     })
 }

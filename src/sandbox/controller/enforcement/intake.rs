@@ -14,7 +14,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::facts;
+use super::{super::proxy, facts};
 use crate::{
     model::Labels,
     sandbox::{
@@ -115,7 +115,7 @@ impl Intake {
             self.show_pod(engine, &key);
         }
         if std::mem::take(&mut self.services_changed) {
-            engine.set_services(facts::services(self.services.values(), self.slices.values()));
+            engine.set_services(proxy::services(self.services.values(), self.slices.values()));
         }
         let next = self.held.front().and_then(|(at, _)| due(at));
         next.into_iter().chain(self.open.values().copied()).min()

@@ -1,13 +1,14 @@
 //! A container's environment variables, arguments and resolver settings.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::links;
 use crate::sandbox::{
     api::{
         object::Object,
-        resource::{CONFIG_MAPS, SECRETS},
+        resource::{CONFIG_MAPS, SECRETS, SERVICES},
         store::Store,
     },
     layout,
@@ -28,6 +29,7 @@ pub(super) fn variables(
         ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
         ("HOSTNAME".to_owned(), pod.name().to_owned()),
     ]);
+    variables.extend(links::variables(store, pod));
     for source in container.items("/envFrom") {
         let prefix = source.text("/prefix");
         for (key, resource) in [("configMapRef", &CONFIG_MAPS), ("secretRef", &SECRETS)] {
@@ -97,8 +99,8 @@ fn field_of(pod: &Value, path: &str) -> String {
         let value = map.and_then(|map| map.get(key)).and_then(Value::as_str);
         return value.unwrap_or_default().to_owned();
     }
-    if path == "status.podIPs" {
-        let addresses = pod.items("/status/podIPs").iter();
+    if let "status.podIPs" | "status.hostIPs" = path {
+        let addresses = pod.items(&format!("/{}", path.replace('.', "/"))).iter();
         let addresses: Vec<_> = addresses.map(|address| address.text("/ip")).collect();
         return addresses.join(",");
     }
@@ -132,7 +134,7 @@ pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String
 }
 
 /// What the pod's programs read in `/etc/resolv.conf`.
-pub(super) fn resolv_conf(pod: &Value) -> String {
+pub(super) fn resolv_conf(store: &Store, pod: &Value) -> String {
     let domain = layout::CLUSTER_DOMAIN;
     let mut servers: Vec<String> = Vec::new();
     let mut searches: Vec<String> = Vec::new();
@@ -141,7 +143,10 @@ pub(super) fn resolv_conf(pod: &Value) -> String {
     let host = pod.pointer("/spec/hostNetwork") == Some(&Value::Bool(true));
     // Nodes have no resolver of their own: `Default` is a pod without names.
     if policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !host) {
-        servers.push(Ipv4Addr::to_string(&layout::DNS));
+        // As a kubelet's `clusterDNS` has it: one address, of the cluster's first family.
+        let service = store.get(&SERVICES, "kube-system", "kube-dns");
+        let address = service.as_ref().map(|service| service.text("/spec/clusterIP").to_owned());
+        servers.push(address.unwrap_or_else(|| layout::DNS.to_string()));
         searches.push(format!("{}.svc.{domain}", pod.namespace()));
         searches.push(format!("svc.{domain}"));
         searches.push(domain.to_owned());
@@ -214,7 +219,7 @@ mod tests {
                 "nameserver 10.0.0.1\nsearch example.com\noptions ndots:2 rotate\n",
             ),
         ] {
-            assert_eq!(resolv_conf(&pod(spec.clone())), expected, "{spec}");
+            assert_eq!(resolv_conf(&Store::new(), &pod(spec.clone())), expected, "{spec}");
         }
     }
 

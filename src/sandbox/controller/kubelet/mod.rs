@@ -13,6 +13,7 @@ mod dialer;
 mod environment;
 mod health;
 mod lease;
+mod links;
 mod log;
 mod manager;
 mod probe;

@@ -117,7 +117,10 @@ impl Program {
             }
         };
         let stdin = if self == Self::Agent { Stream::Null } else { Stream::Piped };
-        Ok(Process { stdin, ..piped(name, arguments, environment, environment::resolv_conf(pod)) })
+        Ok(Process {
+            stdin,
+            ..piped(name, arguments, environment, environment::resolv_conf(store, pod))
+        })
     }
 
     /// What stands in for a container, as its namespace's Services are now.

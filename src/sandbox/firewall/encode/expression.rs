@@ -44,7 +44,11 @@ fn destination(family: Family) -> (u32, u32, u32) {
 }
 const DESTINATION_PORT: (u32, u32, u32) = (2, 2, 2);
 
+/// The bit that marks packets to be masqueraded; kube-proxy's own.
+const MASQUERADE: u32 = 0x4000;
+
 // Keys of what the kernel knows about a packet.
+const META_MARK: u32 = 3;
 const META_ARRIVES: u32 = 6;
 const META_LEAVES: u32 = 7;
 const META_FAMILY: u32 = 15;
@@ -60,6 +64,14 @@ fn family_number(family: Family) -> u8 {
     match family {
         Family::V4 => 2,
         Family::V6 => 10,
+    }
+}
+
+/// A transport as it stands in the header.
+pub(super) fn transport_number(transport: Transport) -> u8 {
+    match transport {
+        Transport::Tcp => 6,
+        Transport::Udp => 17,
     }
 }
 
@@ -141,12 +153,6 @@ impl Expressions {
                 self.push("ct", |ct| ct.number(1, FIRST).number(2, 1));
                 self.compare(EQUAL, &[0]);
             }
-            Match::Destination(address) => {
-                let family = Family::of(*address);
-                self.family(family);
-                self.load(destination(family), FIRST);
-                self.compare(EQUAL, &octets(*address));
-            }
             Match::PairIn(family, set) => {
                 self.family(*family);
                 self.load(source(*family), FIRST);
@@ -155,11 +161,7 @@ impl Expressions {
             }
             Match::Transport(transport) => {
                 self.meta(META_TRANSPORT);
-                let number = match transport {
-                    Transport::Tcp => 6,
-                    Transport::Udp => 17,
-                };
-                self.compare(EQUAL, &[number]);
+                self.compare(EQUAL, &[transport_number(*transport)]);
             }
             Match::Port(range) => {
                 self.load(DESTINATION_PORT, FIRST);
@@ -185,6 +187,26 @@ impl Expressions {
                     it.number(1, FIRST).number(2, FIRST).number(3, 1).number(4, 4).number(5, 4)
                 });
                 self.compare(LESS, &u32::from(share.get()).to_be_bytes());
+            }
+            Match::OneIn(count) => {
+                self.random(*count);
+                self.compare(EQUAL, &[0; 4]);
+            }
+            Match::Remember(family, set, timeout) => {
+                const UPDATE: u32 = 1;
+                let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                self.family(*family);
+                self.load(source(*family), FIRST);
+                self.push("dynset", |it| {
+                    it.string(1, set)
+                        .number(3, UPDATE)
+                        .number(4, FIRST)
+                        .bytes(6, &milliseconds.to_be_bytes())
+                });
+            }
+            Match::Marked => {
+                self.meta(META_MARK);
+                self.compare(EQUAL, &MASQUERADE.to_ne_bytes());
             }
         }
     }
@@ -213,6 +235,18 @@ impl Expressions {
                 self.family(*family);
                 self.load(destination(*family), FIRST);
                 self.lookup_into(map, VERDICT);
+            }
+            Action::JumpByService(family, map) => {
+                self.family(*family);
+                self.load(destination(*family), FIRST);
+                let register = behind(*family);
+                self.push("meta", |it| it.number(1, register).number(2, META_TRANSPORT));
+                self.load(DESTINATION_PORT, register + 1);
+                self.lookup_into(map, VERDICT);
+            }
+            Action::MarkForMasquerade => {
+                self.immediate(FIRST, &MASQUERADE.to_ne_bytes());
+                self.push("meta", |it| it.number(2, META_MARK).number(3, FIRST));
             }
             Action::Translate(endpoints) => {
                 let Some((address, port)) = endpoints.first() else { return };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     attribute::{Attributes, Message},
-    expression::{EndpointMap, jump},
+    expression::{EndpointMap, jump, transport_number},
     remark,
 };
 use crate::sandbox::{
@@ -30,6 +30,7 @@ const SET_KEY_LENGTH: u16 = 5;
 const SET_DATA_TYPE: u16 = 6;
 const SET_DATA_LENGTH: u16 = 7;
 const SET_ID: u16 = 10;
+const SET_TIMEOUT: u16 = 11;
 const SET_USERDATA: u16 = 13;
 // Attributes of a list of elements.
 const LIST_TABLE: u16 = 1;
@@ -47,6 +48,9 @@ const ANONYMOUS: u32 = 0x1;
 const CONSTANT: u32 = 0x2;
 const INTERVAL: u32 = 0x4;
 const MAP: u32 = 0x8;
+const TIMEOUT: u32 = 0x10;
+/// Rules put elements in.
+const EVAL: u32 = 0x20;
 /// Flag of an element: the interval before it ends here.
 const INTERVAL_END: u32 = 0x1;
 
@@ -54,6 +58,7 @@ const INTERVAL_END: u32 = 0x1;
 const INTEGER: u32 = 4;
 const ADDRESS: u32 = 7;
 const ADDRESS_6: u32 = 8;
+const TRANSPORT: u32 = 12;
 const PORT: u32 = 13;
 /// The type of a verdict, which the kernel does know.
 const VERDICT: u32 = 0xffff_ff00;
@@ -91,6 +96,8 @@ pub(super) fn named(set: &Set, requests: &mut Vec<Request>) {
         Elements::Sockets(_) => (both(address, PORT), width + 4, 0),
         Elements::Pairs(_) => (both(address, address), width * 2, 0),
         Elements::Jumps(_) => (address, width, MAP),
+        Elements::Services(_) => (both(both(address, TRANSPORT), PORT), width + 8, MAP),
+        Elements::Recent(_) => (address, width, TIMEOUT | EVAL),
     };
     let message = Message::new(NEWSET)
         .string(SET_TABLE, TABLE)
@@ -99,7 +106,11 @@ pub(super) fn named(set: &Set, requests: &mut Vec<Request>) {
         .number(SET_KEY_TYPE, kind)
         .number(SET_KEY_LENGTH, length);
     let message = match &set.elements {
-        Elements::Jumps(_) => message.number(SET_DATA_TYPE, VERDICT),
+        Elements::Jumps(_) | Elements::Services(_) => message.number(SET_DATA_TYPE, VERDICT),
+        Elements::Recent(timeout) => {
+            let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            message.bytes(SET_TIMEOUT, &milliseconds.to_be_bytes())
+        }
         _ => message,
     };
     // The kernel asks for a number, though a named set is found by its name.
@@ -145,6 +156,17 @@ fn elements(set: &Set) -> Vec<Element> {
                     .bytes(ELEMENT_USERDATA, &remark(&to.comment))
             })
             .collect(),
+        Elements::Services(jumps) => jumps
+            .iter()
+            .map(|((address, transport, port), to)| {
+                let transport = [transport_number(*transport), 0, 0, 0];
+                let port = [&port.to_be_bytes()[..], &[0, 0]].concat();
+                key(&[octets(*address), transport.to_vec(), port].concat())
+                    .nest(ELEMENT_DATA, |data| jump(data, &to.chain))
+                    .bytes(ELEMENT_USERDATA, &remark(&to.comment))
+            })
+            .collect(),
+        Elements::Recent(_) => Vec::new(),
     }
 }
 

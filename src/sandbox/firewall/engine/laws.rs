@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     model::Transport,
     sandbox::firewall::{
-        NamedPort, ServicePortEntry,
+        EndpointEntry, NamedPort, ServicePortEntry,
         ruleset::{Action, Chain, Elements, Match, Rule, Set},
     },
 };
@@ -198,10 +198,17 @@ impl World {
                     ports: vec![ServicePortEntry {
                         protocol: Transport::Tcp,
                         port: 80,
+                        node_port: None,
                         endpoints: (0..*endpoints)
-                            .map(|last| ([10, 0, 0, last].into(), 80))
+                            .map(|last| EndpointEntry {
+                                address: [10, 0, 0, last].into(),
+                                port: 80,
+                                node: String::new(),
+                                ready: true,
+                            })
                             .collect(),
                     }],
+                    ..ServiceEntry::default()
                 };
                 self.snapshot.services = (0..*count).map(service).collect();
                 engine.set_services(self.snapshot.services.clone());

@@ -16,6 +16,7 @@ use std::{
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
 use super::{
@@ -25,7 +26,7 @@ use super::{
     pieces::{self, Place, Setting},
     policy::{Direction, Policy, PolicyKey, PolicyRule, named},
     ruleset::Ruleset,
-    snapshot::{PodEntry, ServiceEntry, Snapshot},
+    snapshot::{NodeEntry, PodEntry, ServiceEntry, Snapshot},
     switches::Switches,
     tracked::{Changes, Tracked},
 };
@@ -51,7 +52,7 @@ pub struct Engine {
     /// The pod that counts at an address: the last that came.
     residents: BTreeMap<IpAddr, Pod>,
     policies: BTreeMap<PolicyKey, PolicyState>,
-    /// Of it only the Services.
+    /// Of it only the Services, and the ground that they stand on.
     services: Snapshot,
     nodes: BTreeMap<String, NodeRules>,
     orders: u64,
@@ -367,6 +368,13 @@ impl Engine {
         }
     }
 
+    /// Where the nodes are, and the cluster's own ranges.
+    pub fn set_ground(&mut self, nodes: BTreeMap<String, NodeEntry>, ranges: Vec<IpNet>) {
+        self.services.nodes = nodes;
+        self.services.ranges = ranges;
+        self.base_touched = true;
+    }
+
     /// What each node has to load to be up to date, of those that have to.
     pub fn take(&mut self) -> BTreeMap<String, Update> {
         let families = self.families();
@@ -423,8 +431,12 @@ impl Engine {
             let one = |(address, pod): (&IpAddr, &Pod)| (*address, pod.entry.node == node);
             self.residents.iter().map(one).collect()
         };
-        let input =
-            super::base::Input { setting: &self.setting, services: &self.services, pods: &pods };
+        let input = super::base::Input {
+            setting: &self.setting,
+            node,
+            services: &self.services,
+            pods: &pods,
+        };
         super::base::compile(&input)
     }
 
@@ -459,6 +471,7 @@ impl Engine {
             engine.set_policy(policy);
         }
         engine.set_services(snapshot.services.clone());
+        engine.set_ground(snapshot.nodes.clone(), snapshot.ranges.clone());
         engine
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize as _;
 use super::*;
 use crate::{
     model::{Labels, Transport},
-    sandbox::firewall::{NamedPort, ServicePortEntry, ruleset::Base},
+    sandbox::firewall::{NamedPort, ruleset::Base},
 };
 
 /// `web` and `api` on node one, `db` on node two, `guest` of another namespace beside it.
@@ -45,7 +45,7 @@ fn snapshot(policies: &str) -> Snapshot {
                 policy
             })
             .collect(),
-        services: Vec::new(),
+        ..Snapshot::default()
     }
 }
 
@@ -120,28 +120,6 @@ fn faults_leave_out_or_change_what_they_say() {
 }
 
 #[test]
-fn a_service_is_translated_refused_and_turned_back() {
-    let mut snapshot = snapshot("");
-    let service = |name: &str, last: u8, endpoints: &[(IpAddr, u16)]| ServiceEntry {
-        namespace: "shop".to_owned(),
-        name: name.to_owned(),
-        cluster_ips: vec![Ipv4Addr::new(10, 96, 0, last).into()],
-        ports: vec![ServicePortEntry {
-            protocol: Transport::Tcp,
-            port: 80,
-            endpoints: endpoints.to_vec(),
-        }],
-    };
-    let address = |node, last| IpAddr::from(Ipv4Addr::new(10, 0, node, last));
-    snapshot.services = vec![
-        service("one", 1, &[(address(1, 2), 8080)]),
-        service("two", 2, &[(address(1, 2), 8080), (address(2, 2), 8081)]),
-        service("none", 3, &[]),
-    ];
-    assert_snapshot!(compile(&snapshot, "node-1", &[]).to_nft());
-}
-
-#[test]
 fn each_family_of_a_pod_is_judged_by_its_own_sets() {
     let mut snapshot = snapshot(
         "
@@ -156,22 +134,7 @@ spec:
 ",
     );
     dual_stack(&mut snapshot, "node-1");
-    let six = |last: u128| IpAddr::from(Ipv6Addr::from(0xfd96 << 112 | last));
-    snapshot.services = vec![ServiceEntry {
-        namespace: "shop".to_owned(),
-        name: "db".to_owned(),
-        cluster_ips: vec![Ipv4Addr::new(10, 96, 0, 1).into(), six(1)],
-        ports: vec![ServicePortEntry {
-            protocol: Transport::Tcp,
-            port: 80,
-            endpoints: vec![
-                (Ipv4Addr::new(10, 0, 2, 2).into(), 5432),
-                (six(2), 5432),
-                (six(3), 5433),
-            ],
-        }],
-    }];
-    assert_snapshot!(compile(&snapshot, "node-2", &[]).to_nft());
+    assert_snapshot!(isolation(&snapshot, "node-2", &[]));
 }
 
 #[test]
