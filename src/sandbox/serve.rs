@@ -174,7 +174,7 @@ fn start(
 ) -> Arc<Kubelet> {
     let store = || Arc::clone(store);
     let cancel = || cancel.clone();
-    let in_force = applied.subscribe();
+    let (in_force, flows) = (applied.subscribe(), applied.subscribe());
     let (recorder, recording) = controller::events::recorder(store(), cancel());
     tokio::spawn(recording);
     let (zone, names) = watch::channel(Arc::new(Zone::new()));
@@ -194,6 +194,9 @@ fn start(
     tokio::spawn(controller::slice_endpoints(store(), cancel()));
     tokio::spawn(controller::name_everything(store(), family, zone, cancel()));
     tokio::spawn(controller::enforce(store(), network.clone(), cni, applied, cancel()));
+    let flows = controller::forget_stale_flows(store(), network.clone(), flows, cancel());
+    tokio::spawn(flows);
+    tokio::spawn(controller::pull_cables(store(), network.clone(), cancel()));
     tokio::spawn(controller::balance_load(store(), network.clone(), family, cancel()));
     tokio::spawn(controller::host_outside(store(), network.clone(), cancel()));
     tokio::spawn(Arc::clone(&kubelet).run(cancel()));

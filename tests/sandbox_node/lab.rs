@@ -198,6 +198,7 @@ impl Lab {
             engine.set_policy(policy);
         }
         self.policies = policies;
+        engine.set_ground(self.snapshot.nodes.clone(), self.snapshot.ranges.clone());
         engine.set_services(self.snapshot.services.clone());
         for (node, update) in engine.take() {
             match update {

@@ -22,8 +22,13 @@ pub enum NetworkFault {
     Delay(Duration),
     /// This share of the packets between pods is lost, each way.
     Loss(Percent),
-    /// Nothing passes between the first and the second node.
-    DeadPath,
+    /// Nothing passes between two nodes; without names, between the first and the second.
+    DeadPath(Option<(String, String)>),
+    /// Nothing passes from the first of these nodes to the second; the way back is open.
+    DeadWay(String, String),
+    /// This share of the packets from other nodes and from outside to a node is lost; none
+    /// on the way back.
+    OneWayLoss(String, Percent),
     /// Nothing passes through a pod's own interface.
     DeadInterface {
         /// The pod's namespace.
@@ -85,6 +90,9 @@ impl Family for NetworkFault {
         "delay=DURATION",
         "loss=PERCENT",
         "dead-path",
+        "dead-path=NODE,NODE",
+        "dead-way=NODE,NODE",
+        "one-way-loss=NODE,PERCENT",
         "dead-interface=NAMESPACE/POD",
         "reject",
         "ignore-except",
@@ -110,7 +118,17 @@ impl Family for NetworkFault {
             "ignore-egress" => bare(Self::IgnoreEgress, name, value),
             "delay" => duration(value, "delay=8s").map(Self::Delay),
             "loss" => value.unwrap_or_default().parse().map(Self::Loss),
-            "dead-path" => bare(Self::DeadPath, name, value),
+            "dead-path" => match value {
+                None => Ok(Self::DeadPath(None)),
+                Some(_) => {
+                    nodes(value, "dead-path=node-1,node-2").map(|pair| Self::DeadPath(Some(pair)))
+                }
+            },
+            "dead-way" => {
+                nodes(value, "dead-way=node-1,node-2").map(|(from, to)| Self::DeadWay(from, to))
+            }
+            "one-way-loss" => pair(value, ',', "node and percentage", "one-way-loss=node-2,10%")
+                .and_then(|(node, share)| Ok(Self::OneWayLoss(node, share.parse()?))),
             "dead-interface" => {
                 let place = pair(value, '/', "namespace and pod", "dead-interface=shop/web");
                 place.map(|(namespace, pod)| Self::DeadInterface { namespace, pod })
@@ -135,6 +153,17 @@ impl Family for NetworkFault {
     }
 }
 
+/// Two nodes, which can't be the same.
+fn nodes(value: Option<&str>, example: &'static str) -> Result<(String, String), FaultError> {
+    let wanted = "two nodes";
+    let (first, second) = pair(value, ',', wanted, example)?;
+    if first == second || second.contains(',') {
+        let given = value.unwrap_or_default().to_owned();
+        return Err(FaultError::Value { given, wanted, example });
+    }
+    Ok((first, second))
+}
+
 impl fmt::Display for NetworkFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -143,7 +172,10 @@ impl fmt::Display for NetworkFault {
             Self::IgnoreEgress => f.write_str("ignore-egress"),
             Self::Delay(delay) => write!(f, "delay={}", write_duration(*delay)),
             Self::Loss(share) => write!(f, "loss={share}"),
-            Self::DeadPath => f.write_str("dead-path"),
+            Self::DeadPath(None) => f.write_str("dead-path"),
+            Self::DeadPath(Some((first, second))) => write!(f, "dead-path={first},{second}"),
+            Self::DeadWay(from, to) => write!(f, "dead-way={from},{to}"),
+            Self::OneWayLoss(node, share) => write!(f, "one-way-loss={node},{share}"),
             Self::DeadInterface { namespace, pod } => write!(f, "dead-interface={namespace}/{pod}"),
             Self::Reject => f.write_str("reject"),
             Self::IgnoreExcept => f.write_str("ignore-except"),

@@ -14,7 +14,19 @@ fn a_fault_is_read_and_written_alike() {
         ("delay=1m30s", Fault::Network(NetworkFault::Delay(seconds(90)))),
         ("loss=10%", Fault::Network(NetworkFault::Loss(percent(10)))),
         ("loss=100%", Fault::Network(NetworkFault::Loss(percent(100)))),
-        ("dead-path", Fault::Network(NetworkFault::DeadPath)),
+        ("dead-path", Fault::Network(NetworkFault::DeadPath(None))),
+        (
+            "dead-path=node-1,node-3",
+            Fault::Network(NetworkFault::DeadPath(Some(("node-1".into(), "node-3".into())))),
+        ),
+        (
+            "dead-way=node-1,node-2",
+            Fault::Network(NetworkFault::DeadWay("node-1".into(), "node-2".into())),
+        ),
+        (
+            "one-way-loss=node-2,10%",
+            Fault::Network(NetworkFault::OneWayLoss("node-2".into(), percent(10))),
+        ),
         (
             "dead-interface=shop/web",
             Fault::Network(NetworkFault::DeadInterface {

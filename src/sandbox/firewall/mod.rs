@@ -29,6 +29,7 @@ pub(in crate::sandbox) use encode::{encode, encode_delta, load};
 pub use engine::{Engine, Update, compile};
 pub(in crate::sandbox) use judged::Judged;
 pub(in crate::sandbox) use policy::Direction;
+pub(in crate::sandbox) use ruleset::Loss;
 pub use ruleset::Ruleset;
 pub use snapshot::{
     EndpointEntry, NamedPort, NodeEntry, PodEntry, ServiceEntry, ServicePortEntry, Snapshot,

@@ -212,15 +212,34 @@ impl Ruleset {
         Self { sets: Vec::new(), chains: vec![Chain::forward(vec![known])] }
     }
 
-    /// Rules for the fabric that let nothing pass between two of its links.
-    pub(in crate::sandbox) fn dead_path(first: &str, second: &str) -> Self {
-        let between = |from: &str, to: &str| {
-            let matches = [Match::Arrives(from.to_owned()), Match::Leaves(to.to_owned())];
-            Rule::new(matches, Action::Drop).because("fault dead-path")
+    /// Rules for the fabric that lose packets on the ways between its links.
+    pub(in crate::sandbox) fn fabric(losses: &[Loss]) -> Self {
+        if losses.is_empty() {
+            return Self::open();
+        }
+        let rule = |loss: &Loss| {
+            let from = loss.from.iter().map(|link| Match::Arrives(link.clone()));
+            let share = loss.share.map(Match::Chance);
+            let matches = from.chain([Match::Leaves(loss.to.clone())]).chain(share);
+            Rule::new(matches.collect::<Vec<_>>(), Action::Drop)
+                .because(format!("fault {}", loss.fault))
         };
-        let rules = vec![between(first, second), between(second, first)];
+        let rules = losses.iter().map(rule).collect();
         Self { sets: Vec::new(), chains: vec![Chain::forward(rules)] }
     }
+}
+
+/// What is lost on the fabric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::sandbox) struct Loss {
+    /// The link by which packets come; any, if none is given.
+    pub from: Option<String>,
+    /// The link by which they would go on.
+    pub to: String,
+    /// How many of them; all, if nothing is given.
+    pub share: Option<Percent>,
+    /// The fault that asks for it.
+    pub fault: String,
 }
 
 impl Chain {

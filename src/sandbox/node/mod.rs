@@ -9,6 +9,7 @@
 //! Every line is a veth pair, every name a network namespace; all is routed, nothing
 //! bridged. This folder holds the only unsafe code, in `raw`.
 
+pub mod conntrack;
 mod ends;
 mod error;
 pub(in crate::sandbox) mod isolate;
@@ -17,6 +18,8 @@ pub(in crate::sandbox) mod netlink;
 mod network;
 mod pod;
 pub(in crate::sandbox) mod raw;
+mod registry;
+mod weather;
 mod wiring;
 
 pub(in crate::sandbox) use ends::has_ipv6;

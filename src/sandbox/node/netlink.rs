@@ -105,6 +105,30 @@ impl Netlink {
         }
     }
 
+    /// Asks for a list, and shows each of its messages.
+    pub(in crate::sandbox) fn dump(
+        &mut self,
+        request: &Request,
+        mut show: impl FnMut(&[u8]),
+    ) -> io::Result<()> {
+        const NLMSG_DONE: u16 = 3;
+        self.socket.send(&request.bytes, 0)?;
+        loop {
+            let (datagram, _) = self.socket.recv_from_full()?;
+            for message in Messages(&datagram) {
+                match half(message, 4) {
+                    Some(NLMSG_DONE) => return Ok(()),
+                    Some(NLMSG_ERROR) => {
+                        let code = word(message, HEADER).unwrap_or_default() as i32;
+                        return Err(io::Error::from_raw_os_error(-code));
+                    }
+                    Some(_) => show(message),
+                    None => {}
+                }
+            }
+        }
+    }
+
     /// Lets a datagram of this length be sent, as far as the system's limit allows.
     pub(in crate::sandbox) fn expect_length(&self, bytes: usize) -> io::Result<()> {
         // The kernel counts its own overhead, too.
@@ -163,7 +187,7 @@ impl<'a> Iterator for Messages<'a> {
 }
 
 /// The attributes behind a message's own header, each with its kind.
-struct Attributes<'a>(&'a [u8]);
+pub(super) struct Attributes<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
     type Item = (u16, &'a [u8]);

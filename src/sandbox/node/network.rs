@@ -27,10 +27,10 @@ use super::{
     namespace::Namespace,
     netlink::Request,
     pod::Wired,
+    registry::Registry,
     wiring::{self, FABRIC_GATEWAYS, FABRIC_V6, LOOPBACK, POD_GATEWAYS, UPLINK, of_family},
 };
 use crate::sandbox::{
-    fault::NetworkFault as Fault,
     firewall::{self, Delta, Ruleset},
     flow::Socket as LogSocket,
 };
@@ -59,25 +59,26 @@ impl NodeSpec {
 
 /// The sandbox's network. Clones share it; it is gone with the last clone and process.
 #[derive(Clone, Debug)]
-pub struct Network(Arc<Inner>);
+pub struct Network(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    fabric: Namespace,
+pub(super) struct Inner {
+    pub fabric: Namespace,
+    registry: Registry,
     with_ipv6: bool,
     /// In the order in which they were given: `dead-path` lies between the first two.
-    nodes: Vec<Node>,
-    by_name: BTreeMap<String, usize>,
+    pub nodes: Vec<Node>,
+    pub by_name: BTreeMap<String, usize>,
     /// The next free link number, on nodes and fabric alike.
     next_link: AtomicU32,
     wiring: Semaphore,
 }
 
 #[derive(Debug)]
-struct Node {
-    network: PodNetwork,
+pub(super) struct Node {
+    pub network: PodNetwork,
     /// The number of its link on the fabric.
-    link: u32,
+    pub link: u32,
 }
 
 impl Network {
@@ -103,6 +104,7 @@ impl Network {
         ready?;
         let mut inner = Inner {
             fabric,
+            registry: Registry::default(),
             with_ipv6,
             nodes: Vec::new(),
             by_name: BTreeMap::new(),
@@ -151,13 +153,19 @@ impl Network {
             name: format!("pod{link}"),
             link,
         };
+        let reused = self.0.registry.claim(addresses);
+        if !reused.is_empty() {
+            self.forget(move |flow| reused.iter().any(|address| flow.concerns(*address))).await;
+        }
         let permit = self.0.wiring.acquire().await;
         let namespace = ends.join(addresses.to_vec(), sysctls).await?;
         drop(permit);
         let joint = Some((host.0.namespace.clone(), link));
         let addresses = addresses.to_vec();
         let wired = Wired { node: node.to_owned(), addresses, namespace, joint };
-        Ok(PodNetwork(Arc::new(wired)))
+        let pod = PodNetwork(Arc::new(wired));
+        self.0.registry.add(&pod);
+        Ok(pod)
     }
 
     /// Takes a pod off the network: from then on nothing reaches it, nor it anything.
@@ -173,7 +181,14 @@ impl Network {
         // The routes go first: taking a link down takes the kernel its time.
         let routes = pod.addresses().iter().map(|&to| wiring::delete_direct(to, link));
         let requests: Vec<_> = routes.chain([wiring::delete_link(link)]).collect();
-        near.run(move || netlink(&stage, &requests)).await.map_err(entering)?
+        self.0.registry.remove(pod);
+        match near.run(move || netlink(&stage, &requests)).await.map_err(entering)? {
+            // Its routes are gone already where its interface is dead.
+            Err(Error::Stage { source, .. }) if source.raw_os_error() == Some(nix::libc::ESRCH) => {
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Makes an external host beyond the fabric, which routes to every pod and back.
@@ -229,6 +244,11 @@ impl Network {
             }
         };
         self.0.fabric.run(move || netlink(&stage, &[request])).await.map_err(entering)?
+    }
+
+    /// The pod that has an address.
+    pub fn pod_at(&self, address: IpAddr) -> Option<PodNetwork> {
+        self.0.registry.find(address)
     }
 
     /// The node's own network, in which its hostNetwork pods run.
@@ -292,21 +312,6 @@ impl Network {
         let opened = namespace.run(LogSocket::open).await.map_err(entering)?;
         opened.map_err(|source| Error::at(stage, Need::Nothing, source))
     }
-
-    /// Lets the fabric misbehave as the faults say; those that aren't its own are ignored.
-    ///
-    /// # Errors
-    /// When the kernel refuses: then the fabric stays as it was.
-    pub async fn apply_fabric(&self, faults: &[Fault]) -> Result<(), Error> {
-        let rules = match (&self.0.nodes[..], faults.contains(&Fault::DeadPath)) {
-            ([first, second, ..], true) => {
-                Ruleset::dead_path(&fabric_link(first.link), &fabric_link(second.link))
-            }
-            _ => Ruleset::open(),
-        };
-        let requests = firewall::encode(&rules);
-        load(&self.0.fabric, "load the rules of the fabric".to_owned(), requests).await
-    }
 }
 
 impl Inner {
@@ -354,12 +359,16 @@ fn listed(addresses: &[IpAddr]) -> String {
 }
 
 /// A node's link as the fabric calls it.
-fn fabric_link(link: u32) -> String {
+pub(super) fn fabric_link(link: u32) -> String {
     format!("node{link}")
 }
 
 /// Sends a transaction to the firewall of a namespace.
-async fn load(namespace: &Namespace, stage: String, requests: Vec<Request>) -> Result<(), Error> {
+pub(super) async fn load(
+    namespace: &Namespace,
+    stage: String,
+    requests: Vec<Request>,
+) -> Result<(), Error> {
     namespace.run(move || firewall::load(&requests)).await.map_err(entering)?.map_err(|refusal| {
         let stage = match refusal.what {
             Some(what) => format!("{stage}: {what}"),

@@ -103,6 +103,11 @@ impl PodNetwork {
         self.0.addresses.first().copied().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
     }
 
+    /// Whether this is the same network.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The node that it hangs on; a host's own name for an external host.
     pub fn node(&self) -> &str {
         &self.0.node

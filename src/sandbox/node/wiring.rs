@@ -103,6 +103,16 @@ pub(super) fn up(index: u32) -> Request {
     request(format!("bring link {index} up"), RouteNetlinkMessage::SetLink(link), 0)
 }
 
+/// Takes a link down, and with it the routes by it.
+pub(super) fn down(index: u32) -> Request {
+    let mut link = LinkMessageBuilder::<LinkUnspec>::default().build();
+    let mut header = LinkHeader::default();
+    header.index = index;
+    header.change_mask = LinkFlags::Up;
+    link.header = header;
+    request(format!("take link {index} down"), RouteNetlinkMessage::SetLink(link), 0)
+}
+
 fn up_header(index: u32) -> LinkHeader {
     let mut header = LinkHeader::default();
     header.index = index;

@@ -400,6 +400,13 @@ fn merged(old: &Elements, change: &Elements, put: bool) -> Elements {
             };
             Elements::Jumps(all(&set(old), &set(change), put).into_iter().collect())
         }
+        (Elements::Services(old), Elements::Services(change)) => {
+            type Jumps = BTreeMap<(IpAddr, Transport, u16), super::super::ruleset::Jump>;
+            let set = |map: &Jumps| -> BTreeSet<_> {
+                map.iter().map(|(key, jump)| (*key, jump.clone())).collect()
+            };
+            Elements::Services(all(&set(old), &set(change), put).into_iter().collect())
+        }
         (old, change) => panic!("{old:?} is of another kind than {change:?}"),
     }
 }
