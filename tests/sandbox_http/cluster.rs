@@ -27,7 +27,7 @@ pub struct Cluster {
 /// Starts all controllers on so many nodes.
 pub async fn cluster(nodes: usize) -> Cluster {
     let store = Arc::new(Store::new());
-    controller::set_up(&store);
+    controller::set_up(&store, netproof::sandbox::layout::IpFamily::Dual);
     let cancel = CancellationToken::new();
     let (events, recording) = controller::events::recorder(Arc::clone(&store), cancel.clone());
     for number in 1..=nodes {
