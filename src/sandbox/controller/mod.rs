@@ -4,10 +4,10 @@
 //! the controller then looks at the store as it is and writes what is missing. A signal
 //! that comes while it works leads to one more pass, so that nothing is overlooked.
 
-mod definitions;
-mod disruption;
 mod balancer;
 mod control_plane;
+mod definitions;
+mod disruption;
 mod endpoints;
 mod enforcement;
 pub mod events;
@@ -27,10 +27,10 @@ mod stale_flows;
 mod worker;
 mod workload;
 
-pub use definitions::clear_definitions;
-pub use disruption::budget_disruptions;
 pub use balancer::balance_load;
 pub use control_plane::publish_api;
+pub use definitions::clear_definitions;
+pub use disruption::budget_disruptions;
 pub use endpoints::slice_endpoints;
 pub use enforcement::{Cni, enforce};
 pub use garbage::collect_garbage;
