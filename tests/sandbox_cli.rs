@@ -211,3 +211,15 @@ fn a_host_without_user_namespaces_is_told_how_to_have_some() {
     assert!(said.contains("`sysctl -w user.max_user_namespaces=10000` turns them on"), "{said}");
     assert_eq!(user.state(), Vec::<PathBuf>::new(), "nothing is left of the attempt");
 }
+
+#[test]
+fn a_node_may_fail_from_the_start_if_there_is_one() {
+    let user = User::new();
+    for node in ["node-1", "node-2"] {
+        let name = format!("without-{node}");
+        user.up(&["--name", &name, "--fault", &format!("fail-node={node}")]);
+    }
+    let finished = user.run(&["up", "--fault", "fail-node=node-9"]);
+    assert_eq!(finished.code(), Some(3), "{finished:#?}");
+    assert!(finished.stderr.contains("no such node; node-1, node-2 are"), "{finished:#?}");
+}

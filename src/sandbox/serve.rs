@@ -22,6 +22,7 @@ use super::{
     },
     clock,
     controller::{self, Cni, Kubelet, Zone},
+    fault::{Fault, NodeFault},
     layout::{self, IpFamily},
     node::{self, Network, NodeSpec},
     process::Options,
@@ -102,10 +103,10 @@ async fn run(
     let store = Arc::new(Store::new());
     controller::set_up(&store, family);
     controller::publish_api(&store, &layout::control_plane(family));
-    for fault in &options.faults {
-        let fault = fault.to_string();
-        switch_on(&store, &fault).map_err(|source| Error::Fault { fault, source })?;
-    }
+    let (of_nodes, others): (Vec<&Fault>, Vec<&Fault>) =
+        options.faults.iter().partition(|fault| matches!(fault, Fault::Node(_)));
+    of_nodes.iter().try_for_each(|fault| is_about_a_node(fault, &nodes))?;
+    switch_on(&store, &others)?;
     let cancel = CancellationToken::new();
     // Whatever ends this function ends the controllers.
     let _cancel = cancel.clone().drop_guard();
@@ -117,17 +118,13 @@ async fn run(
     let mut api = api::Api::new(Arc::clone(&store), credentials.access(), Some(kubelet));
     api.cni = Some(cni);
     let router = api::router(api);
-    tokio::spawn(controller::fill_token_secrets(
-        Arc::clone(&store),
-        Arc::clone(&credentials.tokens),
-        credentials.authority().to_owned(),
-        cancel.clone(),
-    ));
     let server = Arc::clone(&credentials.server);
     let within = api::serve(inside, Arc::clone(&server), router.clone(), cancel.clone());
     tokio::spawn(within);
     let serving = tokio::spawn(api::serve(listener, server, router, cancel.clone()));
     dns_ready(&store, in_force).await?;
+    // What the cluster needs to come up may be on the node that is to fail.
+    switch_on(&store, &of_nodes)?;
     ready(credentials.kubeconfig(address));
     // It ends only with the process.
     let _ = serving.await;
@@ -209,8 +206,29 @@ fn start(
     kubelet
 }
 
+/// Fails on a node that isn't there.
+fn is_about_a_node(fault: &Fault, nodes: &[NodeSpec]) -> Result<(), Error> {
+    let Fault::Node(NodeFault::Fail(name) | NodeFault::KubeletSilent(name)) = fault else {
+        return Ok(());
+    };
+    if nodes.iter().any(|node| node.name == *name) {
+        return Ok(());
+    }
+    let names: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
+    let source = Failure::bad_request(format!("there is no such node; {} are", names.join(", ")));
+    Err(Error::Fault { fault: fault.to_string(), source })
+}
+
+/// Switches faults on.
+fn switch_on(store: &Store, faults: &[&Fault]) -> Result<(), Error> {
+    faults.iter().try_for_each(|fault| {
+        let fault = fault.to_string();
+        make(store, &fault).map_err(|source| Error::Fault { fault, source })
+    })
+}
+
 /// Makes the object that stands for a fault, named after it.
-fn switch_on(store: &Store, fault: &str) -> Result<(), Failure> {
+fn make(store: &Store, fault: &str) -> Result<(), Failure> {
     let name: String = fault
         .chars()
         .filter(|character| *character != '%')

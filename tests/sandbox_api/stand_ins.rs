@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::AsyncBufReadExt as _;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{DeleteParams, ListParams, LogParams};
+use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams};
 use netproof_probe::wire::Protocol;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -253,5 +253,34 @@ async fn a_silent_kubelet_leaves_what_runs_alone() {
     faults.delete("silence", &DeleteParams::default()).await.expect("there");
     lab.until("web", "is gone", |pod: Option<&Pod>| pod.is_none()).await;
     lab.until("new", "is ready", |pod: Option<&Pod>| pod.is_some_and(is_ready)).await;
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn an_ephemeral_container_joins_a_running_pod_and_leaves_it_as_it_is() {
+    let lab = Lab::start().await;
+    let web = json!({"terminationGracePeriodSeconds": 1, "containers": [
+        {"name": "c", "image": "nginx", "ports": [{"containerPort": 80}]}]});
+    lab.ready([pod("web", web)]).await;
+    let patch = Patch::Strategic(json!({"spec": {"ephemeralContainers": [
+        {"name": "debug", "image": "busybox", "command": ["sh"], "targetContainerName": "c"},
+    ]}}));
+    let added = lab
+        .pods()
+        .patch_subresource("ephemeralcontainers", "web", &PatchParams::default(), &patch)
+        .await;
+    added.expect("added");
+    let runs = |pod: Option<&Pod>| {
+        pod.is_some_and(|pod| {
+            let found = status(pod)["ephemeralContainerStatuses"][0].take();
+            found["name"] == "debug" && found["state"]["running"].is_object() && is_ready(pod)
+        })
+    };
+    lab.until("web", "has it", runs).await;
+    let params = LogParams { container: Some("debug".into()), ..LogParams::default() };
+    let log = lab.pods().logs("web", &params).await.expect("a log");
+    assert_eq!(log, "netproof stands in for shop/web\n");
+    lab.pods().delete("web", &DeleteParams::default()).await.expect("there");
+    lab.until("web", "is gone", |pod: Option<&Pod>| pod.is_none()).await;
     lab.stop().await;
 }

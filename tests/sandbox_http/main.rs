@@ -8,7 +8,6 @@ mod kit;
 mod nodes;
 mod objects;
 mod owners;
-mod reads;
 mod refusals;
 mod watches;
 mod workloads;

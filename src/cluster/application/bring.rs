@@ -94,7 +94,8 @@ impl Cluster {
         for wave in &application.waves {
             let mut workloads = Vec::new();
             for part in wave {
-                let made = self.create(part, &kinds, &mut namespaces, &mut brought.notes).await;
+                let notes = &mut brought.notes;
+                let made = self.create(application, part, &kinds, &mut namespaces, notes).await;
                 workloads.extend(made.map_err(|source| BringError::Refused {
                     place: part.source.clone(),
                     object: name_of(&part.object),
@@ -119,10 +120,11 @@ impl Cluster {
         Ok(list.into_iter().filter_map(|namespace| namespace.metadata.name).collect())
     }
 
-    /// Creates one object, and its namespace where that is missing. Gives it back if it is
-    /// to be waited for.
+    /// Creates one object, and its namespace where that is missing; what is of a kind that
+    /// nobody knows is left out with a note. Gives it back if it is to be waited for.
     async fn create(
         &self,
+        application: &Application,
         part: &Part,
         kinds: &Kinds,
         namespaces: &mut BTreeSet<String>,
@@ -132,7 +134,15 @@ impl Cluster {
             api_version: text(&part.object, "/apiVersion").to_owned(),
             kind: text(&part.object, "/kind").to_owned(),
         };
-        let kind = established(kinds, &types).await?;
+        let within = if application.defines(&types) { ESTABLISHED } else { Duration::ZERO };
+        let kind = match established(kinds, &types, within).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let (what, group) = (name_of(&part.object), types.api_version);
+                notes.push(format!("{what} is left out: there is no such kind in {group}"));
+                return Ok(None);
+            }
+            kind => kind?,
+        };
         let mut object = part.object.clone();
         if kind.namespaced && text(&object, "/metadata/namespace").is_empty() {
             object["metadata"]["namespace"] = "default".into();
@@ -245,15 +255,11 @@ impl Workload {
 }
 
 /// Looks a kind up; one that a CustomResourceDefinition defines may take a moment.
-async fn established(kinds: &Kinds, types: &TypeMeta) -> Result<Kind, Error> {
+async fn established(kinds: &Kinds, types: &TypeMeta, within: Duration) -> Result<Kind, Error> {
     let begun = Instant::now();
     loop {
         match kinds.find(types).await {
-            Err(error)
-                if error.kind() == ErrorKind::NotFound
-                    && types.api_version.contains('.')
-                    && begun.elapsed() < ESTABLISHED =>
-            {
+            Err(error) if error.kind() == ErrorKind::NotFound && begun.elapsed() < within => {
                 sleep(Duration::from_millis(100)).await;
             }
             found => return found,

@@ -12,6 +12,7 @@ mod order;
 mod parse;
 mod ready;
 
+use kube::api::TypeMeta;
 use serde_json::Value;
 
 pub use bring::{BringError, Brought};
@@ -51,6 +52,18 @@ impl Application {
     /// Whether there is nothing to bring.
     pub fn is_empty(&self) -> bool {
         self.waves.iter().all(Vec::is_empty)
+    }
+}
+
+impl Application {
+    /// Whether a CustomResourceDefinition of its own defines a kind.
+    fn defines(&self, types: &TypeMeta) -> bool {
+        let group = types.api_version.split_once('/').map_or("", |(group, _)| group);
+        self.waves.iter().flatten().any(|part| {
+            text(&part.object, "/kind") == "CustomResourceDefinition"
+                && text(&part.object, "/spec/group") == group
+                && text(&part.object, "/spec/names/kind") == types.kind
+        })
     }
 }
 

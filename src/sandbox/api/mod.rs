@@ -26,7 +26,6 @@ pub mod failure;
 mod front;
 mod health;
 mod http;
-mod list_options;
 mod listener;
 mod log;
 pub mod names;

@@ -444,6 +444,5 @@ impl Writer<'_> {
 }
 
 mod index;
-mod past;
 #[cfg(test)]
 mod tests;

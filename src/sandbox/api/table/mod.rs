@@ -2,7 +2,6 @@
 
 mod cells;
 mod columns;
-mod parts;
 mod pod;
 mod time;
 mod workloads;

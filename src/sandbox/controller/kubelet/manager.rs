@@ -1,7 +1,7 @@
 //! Gives every assigned pod a worker, and answers `exec` and `log` for them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -139,23 +139,20 @@ impl Kubelet {
     fn pass(&self) {
         let (pods, _) = self.shared.store.list(&PODS, None);
         let mut known = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut gone: Vec<String> = known.keys().cloned().collect();
-        gone.sort_unstable();
-        for pod in pods {
+        let mut seen = HashSet::with_capacity(pods.len());
+        for pod in &pods {
             let node = pod.text("/spec/nodeName");
             let Some(NodeSpec { addresses: host, .. }) = self.nodes.get(node) else { continue };
             let health = self.shared.nodes.now(node);
-            if let Ok(place) = gone.binary_search_by(|uid| uid.as_str().cmp(pod.uid())) {
-                gone.remove(place);
-            }
+            seen.insert(pod.uid());
             match known.get(pod.uid()) {
                 // A silent kubelet hears nothing.
                 Some(_) if health == Health::Silent => {}
                 Some(handle) => {
                     handle.updates.send_if_modified(|now| {
-                        let new = now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &pod));
+                        let new = now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, pod));
                         if new {
-                            *now = Some(Arc::clone(&pod));
+                            *now = Some(Arc::clone(pod));
                         }
                         new
                     });
@@ -163,22 +160,19 @@ impl Kubelet {
                 None if health != Health::Up => {}
                 None if matches!(pod.text("/status/phase"), "Succeeded" | "Failed") => {}
                 None => {
-                    let handle = self.start(Arc::clone(&pod), host.clone());
+                    let handle = self.start(Arc::clone(pod), host.clone());
                     known.insert(pod.uid().to_owned(), handle);
                 }
             }
         }
-        for uid in gone {
-            let silent = known
-                .get(&uid)
-                .is_some_and(|handle| self.shared.nodes.now(&handle.node) == Health::Silent);
-            if silent {
-                continue;
-            }
-            if let Some(handle) = known.remove(&uid) {
+        known.retain(|uid, handle| {
+            let silent = || self.shared.nodes.now(&handle.node) == Health::Silent;
+            let stays = seen.contains(uid.as_str()) || silent();
+            if !stays {
                 handle.updates.send_replace(None);
             }
-        }
+            stays
+        });
     }
 
     fn start(&self, pod: Arc<Value>, host: Vec<IpAddr>) -> Handle {
