@@ -42,6 +42,12 @@ impl Places {
     }
 }
 
+/// How many an object of a kind that can be scaled is to have.
+pub fn wanted(resource: &Resource, object: &Value) -> i64 {
+    let place = Places::of(resource).wanted;
+    object.pointer(&place).and_then(Value::as_i64).unwrap_or_default()
+}
+
 /// Reads the scale of an object.
 ///
 /// # Errors

@@ -67,7 +67,8 @@ impl Controller for Disruptions {
         } else {
             scale::is_scalable(event.resource)
                 && event.previous.as_ref().is_none_or(|previous| {
-                    previous["spec"]["replicas"] != event.object["spec"]["replicas"]
+                    let wanted = |object| scale::wanted(event.resource, object);
+                    wanted(previous) != wanted(&event.object)
                 })
         };
         if concerned {
@@ -208,10 +209,9 @@ impl Disruptions {
             let above = controller_of(&owner)
                 .and_then(|above| self.hands.store.by_uid(above.text("/uid")))
                 .filter(|(kind, _)| *kind == &DEPLOYMENTS)
-                .map(|(_, deployment)| deployment);
-            let counted = above.unwrap_or(owner);
-            let replicas = number(&counted["spec"]["replicas"], 1);
-            controllers.insert(counted.uid().to_owned(), replicas);
+                .unwrap_or((kind, owner));
+            let (kind, counted) = above;
+            controllers.insert(counted.uid().to_owned(), scale::wanted(kind, &counted));
         }
         Ok((controllers.values().sum(), unmanaged))
     }

@@ -89,8 +89,10 @@ struct Nodes {
 /// What is remembered of a node.
 #[derive(Default)]
 struct Known {
-    /// The heartbeat that was seen last, and when; `None` before the first.
-    heartbeat: Option<(String, Instant)>,
+    /// The heartbeat that was seen last, and for how long; `None` before the first.
+    heartbeat: Option<(String, Duration)>,
+    /// When the node was looked at last.
+    looked: Option<Instant>,
     /// Since when a taint has been there.
     taints: HashMap<(String, String), Instant>,
     /// Since when the node is missing.
@@ -146,16 +148,21 @@ impl Nodes {
         let renewed = lease.map(|lease| lease.text("/spec/renewTime").to_owned());
         self.with(node.name(), |known| {
             known.missing = None;
+            // A pause of this whole process is nobody's silence.
+            let passed = known.looked.map_or(Duration::ZERO, |looked| looked.elapsed());
+            known.looked = Some(Instant::now());
+            let passed = passed.min(2 * PERIOD);
             match (&mut known.heartbeat, renewed) {
-                (Some((last, seen)), renewed) => {
+                (Some((last, silence)), renewed) => {
+                    *silence += passed;
                     if let Some(renewed) = renewed.filter(|renewed| renewed != last) {
                         *last = renewed;
-                        *seen = Instant::now();
+                        *silence = Duration::ZERO;
                     }
-                    seen.elapsed() > GRACE
+                    *silence > GRACE
                 }
                 (none, Some(renewed)) => {
-                    *none = Some((renewed, Instant::now()));
+                    *none = Some((renewed, Duration::ZERO));
                     false
                 }
                 (None, None) => false,
