@@ -305,7 +305,7 @@ pub struct CaseOutcome {
     pub endpoints: Endpoints,
     /// True for a pass on a CNI that doesn't enforce.
     pub proves_nothing: bool,
-    /// From the step's first round to the verdict.
+    /// From the step's first round to the sighting that decided the case.
     #[serde(rename = "tookMs", with = "milliseconds")]
     pub took: Duration,
 }

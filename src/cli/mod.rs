@@ -15,6 +15,7 @@ mod oci;
 mod predict;
 mod run;
 mod sandbox;
+mod schema;
 mod signals;
 mod state;
 mod trace;
@@ -70,6 +71,8 @@ enum Command {
     Completions(completions::CompletionsCommand),
     /// Make the image that probe pods run.
     Image(image::ImageCommand),
+    /// Print the JSON Schema of suites, for editors.
+    Schema(schema::SchemaCommand),
     /// Run a cluster in a process: real packets, no root, nothing to install.
     Sandbox(sandbox::SandboxCommand),
 }
@@ -95,6 +98,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Cleanup(command) => on_runtime(command.run()),
         Command::Completions(command) => command.run().into(),
         Command::Image(command) => command.run().into(),
+        Command::Schema(command) => command.run().into(),
         Command::Sandbox(command) => on_runtime(command.run()),
     }
 }

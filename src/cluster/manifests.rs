@@ -81,6 +81,7 @@ impl RunContext {
             answer => answer?,
         };
         let written = Instant::now();
+        self.note_own(answer.metadata.resource_version.as_ref());
         let uid = answer.metadata.uid;
         self.memory().applied.push(Item {
             reference: reference.clone(),

@@ -43,6 +43,8 @@ pub(super) struct Memory {
     pub(super) changes: u32,
     /// Those that are not taken back yet.
     pub(super) undo: Vec<Written>,
+    /// What the run itself has written: resourceVersions, and uids of what it deleted.
+    pub(super) own_writes: BTreeSet<String>,
     /// Steps may change what belongs to the cluster itself.
     pub(super) system_changes: bool,
 }

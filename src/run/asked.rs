@@ -69,7 +69,7 @@ impl<'a> Asked<'a> {
             }
             Destination::Host(name) => {
                 asked.described.clone_from(name);
-                asked.towards_foreign(Whom::Name(name.clone()));
+                asked.towards_host(live, name, services);
             }
         }
         asked
@@ -230,6 +230,23 @@ impl<'a> Asked<'a> {
         self.ask_with_witnesses(Whom::Address(address), keyed);
     }
 
+    /// A name that may be a Service's with our own agents behind it: then one of them has
+    /// to answer, and nobody else.
+    fn towards_host(&mut self, live: &Live<'_>, name: &str, services: &Services) {
+        let own = &live.plan.pod(self.case.source).namespace;
+        let view =
+            service_of(name, own).and_then(|key| services.get(&key)?.as_ref().ok()?.as_ref());
+        if let Some(view) = view {
+            let (ours, strangers) = behind(live, view);
+            if !ours.is_empty() {
+                self.claim.intended = Intended::Agents(ours);
+                self.claim.strangers = strangers;
+            }
+        }
+        let keyed = matches!(self.claim.intended, Intended::Agents(_));
+        self.ask_with_witnesses(Whom::Name(name.to_owned()), keyed);
+    }
+
     fn towards_foreign(&mut self, whom: Whom) {
         self.ask_with_witnesses(whom, false);
     }
@@ -266,6 +283,57 @@ impl<'a> Asked<'a> {
                 Intended::Agents(meant),
             ) => meant.contains(identity),
             _ => false,
+        }
+    }
+}
+
+/// The agents of this run that are ready behind a Service, and who else is.
+fn behind(live: &Live<'_>, view: &ServiceView) -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut ours = BTreeSet::new();
+    let mut strangers = BTreeSet::new();
+    for endpoint in view.endpoints.iter().filter(|endpoint| endpoint.ready) {
+        match &endpoint.pod {
+            Some((namespace, name)) => {
+                let mut pods = live.plan.pods.iter();
+                if pods.any(|pod| pod.namespace == *namespace && pod.name == *name) {
+                    ours.insert(name.clone());
+                } else {
+                    strangers.insert(format!("{namespace}/{name}"));
+                }
+            }
+            None => {
+                strangers.insert(endpoint.address.to_string());
+            }
+        }
+    }
+    (ours, strangers)
+}
+
+/// The Service that a name stands for in the cluster's DNS, from a pod of this namespace:
+/// `api`, `api.shop`, `api.shop.svc`, `api.shop.svc.cluster.local`.
+pub(super) fn service_of(name: &str, own: &str) -> Option<(String, String)> {
+    let mut labels = name.trim_end_matches('.').split('.');
+    let service = labels.next()?.to_owned();
+    let namespace = labels.next().unwrap_or(own).to_owned();
+    let is_service = labels.next().is_none_or(|label| label == "svc");
+    is_service.then_some((namespace, service))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_the_cluster_s_dns_stands_for_a_service() {
+        for (name, expected) in [
+            ("api", Some(("lab", "api"))),
+            ("api.shop", Some(("shop", "api"))),
+            ("api.shop.svc", Some(("shop", "api"))),
+            ("api.shop.svc.cluster.local.", Some(("shop", "api"))),
+            ("www.example.org", None),
+        ] {
+            let expected = expected.map(|(place, name)| (place.to_owned(), name.to_owned()));
+            assert_eq!(service_of(name, "lab"), expected, "{name}");
         }
     }
 }

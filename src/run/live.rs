@@ -13,7 +13,7 @@ use rand::RngExt;
 
 use super::dial::{Dial, Dialled, Seen, seen};
 use crate::{
-    cluster::{PodState, Pods, Session},
+    cluster::{Meddling, PodState, Pods, Session},
     model::{Family, Labels},
     plan::{Plan, PlannedPod, PodIndex},
     verdict::Observation,
@@ -27,6 +27,8 @@ const BATCH_MARGIN: Duration = Duration::from_secs(10);
 pub(super) struct Live<'a> {
     pub plan: &'a Plan,
     pub pods: Pods,
+    /// What others change in the namespaces that are asked in.
+    pub meddling: Option<Meddling>,
     /// Labels that a step has given to pods.
     labels: BTreeMap<PodIndex, Labels>,
     sessions: BTreeMap<PodIndex, Session>,
@@ -39,6 +41,7 @@ impl<'a> Live<'a> {
         Self {
             plan,
             pods,
+            meddling: None,
             labels: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next: AtomicU64::new(1),
@@ -77,9 +80,14 @@ impl<'a> Live<'a> {
         state.addresses.iter().copied().find(|address| Family::of(*address) == family)
     }
 
-    /// What a webhook or a person has made of the pods, by the server's own account.
+    /// What a webhook or a person has made of the pods, or of the policies and labels that
+    /// decide about them, by the server's own account.
     pub fn strange(&self) -> BTreeMap<PodIndex, String> {
-        self.sessions.keys().filter_map(|pod| Some((*pod, self.difference(*pod)?))).collect()
+        let meddled = self.meddling.as_ref().map(Meddling::seen).unwrap_or_default();
+        let of_namespace = |pod: PodIndex| meddled.get(&self.plan.pod(pod).namespace).cloned();
+        let pods = self.sessions.keys();
+        pods.filter_map(|pod| Some((*pod, self.difference(*pod).or_else(|| of_namespace(*pod))?)))
+            .collect()
     }
 
     /// How a pod differs from what the plan says, if it does.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    asked::{Asked, NodePath, Services},
+    asked::{Asked, NodePath, Services, service_of},
     controls::Evidence,
     dial::{Dial, Dialled, Seen, Whom},
     live::Live,
@@ -45,7 +45,7 @@ pub(super) async fn ask<'a>(
     cases: &'a [PlannedCase],
     timing: netproof_probe::wire::Timing,
 ) -> Round<'a> {
-    let services = services(context, cases).await;
+    let services = services(context, live, cases).await;
     let asked: Vec<Asked<'a>> =
         cases.iter().map(|case| Asked::new(live, case, &services)).collect();
     let listeners = asked.iter().flat_map(Asked::listeners).cloned().collect();
@@ -147,11 +147,17 @@ impl Round<'_> {
     }
 }
 
-async fn services(context: &RunContext, cases: &[PlannedCase]) -> Services {
+async fn services(context: &RunContext, live: &Live<'_>, cases: &[PlannedCase]) -> Services {
+    let ours: BTreeSet<&str> = live.plan.pods.iter().map(|pod| pod.namespace.as_str()).collect();
     let names: BTreeSet<(String, String)> = cases
         .iter()
         .filter_map(|case| match &case.destination {
             Destination::Service { namespace, name } => Some((namespace.clone(), name.clone())),
+            // A name of ours may be a Service's; of others' nothing is known here.
+            Destination::Host(name) => {
+                let own = &live.plan.pod(case.source).namespace;
+                service_of(name, own).filter(|(namespace, _)| ours.contains(namespace.as_str()))
+            }
             _ => None,
         })
         .collect();

@@ -20,7 +20,7 @@ use super::{
     stop::cut,
 };
 use crate::{
-    cluster::{self, Finding, Pods, RunContext, RunLease, Severity, preflight, sweep},
+    cluster::{self, Finding, Meddling, Pods, RunContext, RunLease, Severity, preflight, sweep},
     event::{self, CaseInfo, CaseOutcome, ClusterInfo, Event, Stage},
     model::{Family, Transport},
     plan::{Plan, PlannedCase, PodIndex, SuitePlan},
@@ -201,6 +201,7 @@ impl Runner<'_> {
             };
             self.ready(&live.pods, suite, &launched).await?;
             self.open_sessions(&mut live, &launched, cancel).await?;
+            live.meddling = Some(self.watch_meddling(suite).await);
             let base = Asking { suite, step: BASE, cases: &suite.cases, written };
             self.ask(base, &live, &mut canaries).await?;
             for (number, step) in suite.steps.iter().enumerate() {
@@ -219,6 +220,7 @@ impl Runner<'_> {
                 let asking = Asking { suite, step: &step.name, cases: &step.cases, written };
                 self.ask(asking, &live, &mut canaries).await?;
             }
+            live.meddling = None;
             self.undo().await;
             if self.stop.is_stopped() {
                 let rest = &self.plan.suites[place + 1..];
@@ -231,6 +233,20 @@ impl Runner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Begins to watch what others change where the suite asks.
+    async fn watch_meddling(&self, suite: &SuitePlan) -> Meddling {
+        let pods = suite.pods.iter().map(|pod| self.plan.pod(*pod).namespace.clone());
+        let meddling = self.context.watch_meddling(&pods.collect()).await;
+        let blind = meddling.blind();
+        if !blind.is_empty() {
+            let list = blind.into_iter().collect::<Vec<_>>().join(", ");
+            let message = format!("no permission to watch {list}");
+            let remedy = "what others change there meanwhile goes unnoticed";
+            self.events.send(Event::Warning { message, remedy: Some(remedy.to_owned()) }).await;
+        }
+        meddling
     }
 
     /// Asks the cases of a step, after the canaries were tried.

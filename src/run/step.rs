@@ -206,10 +206,12 @@ impl Step<'_> {
             endpoints: self.endpoints(case, &round),
             judgement,
             seen,
+            took: history
+                .last()
+                .map_or(began.elapsed(), |last| last.at.saturating_sub(self.since_origin(began))),
             controls: round.controls,
             history,
             latency,
-            took: began.elapsed(),
         }
     }
 

@@ -25,6 +25,7 @@ mod patch;
 mod peers;
 mod ports;
 mod reader;
+mod schema;
 mod scope;
 mod services;
 mod source;
@@ -43,6 +44,7 @@ pub use loader::load;
 pub use mistake::{Mistake, Mistakes};
 pub use namespaces::{replace_namespace_references, rewrite_namespaces};
 pub use parse::parse;
+pub use schema::schema;
 pub use types::{
     Case, CasePort, Denial, EvidenceRule, Location, Manifest, Peer, PodPeer, ServicePeer, Setup,
     SetupNamespace, Step, Suite,

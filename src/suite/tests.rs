@@ -79,6 +79,7 @@ mod claims;
 mod files;
 mod laws;
 mod manifests;
+mod schema;
 mod shapes;
 mod shipped;
 mod steps;

@@ -63,17 +63,43 @@ async fn a_relabelled_pod_decides_nothing_even_after_it_was_put_right() {
     stage.end().await;
 }
 
+/// What a case that somebody meddled with says.
+fn meddled(judgement: &netproof::verdict::Judgement) -> String {
+    match &judgement.reason {
+        Reason::NothingSeen { seen: Observation::NotAsPlanned { message } } => message.clone(),
+        other => panic!("{} {other}", judgement.verdict),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_that_comes_late_makes_an_allow_flap() {
+async fn a_policy_that_somebody_adds_meanwhile_decides_nothing_and_is_named() {
     let stage = Stage::new(&[]).await;
     let mut run = stage.run(&[]);
     run.until("round");
-    stage.deny_all(&run.namespace("lab")).await;
+    let lab = run.namespace("lab");
+    stage.deny_all(&lab).await;
     let finished = run.finish();
-    let judgement = finished.outcome("/allow/").judgement;
-    assert_eq!(judgement.verdict, Verdict::Fail);
-    assert_eq!(judgement.reason, Reason::Flapping { changes: 1 });
-    assert_eq!(finished.outcome("/deny/").judgement.verdict, Verdict::Pass);
+    for case in ["/allow/", "/deny/"] {
+        let judgement = finished.outcome(case).judgement;
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{case} {}", judgement.reason);
+        let told = meddled(&judgement);
+        let expected = format!("somebody else created NetworkPolicy {lab}/deny-all meanwhile");
+        assert!(told.starts_with(&expected), "{told}");
+    }
+    assert_eq!(finished.code(), Some(3));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_somebody_relabels_meanwhile_decides_nothing() {
+    let stage = Stage::new(&[]).await;
+    let mut run = stage.run(&[]);
+    run.until("round");
+    stage.label_namespace(&run.namespace("lab"), json!({"team": "other"})).await;
+    let finished = run.finish();
+    let judgement = finished.outcome("/deny/").judgement;
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{}", judgement.reason);
+    assert!(meddled(&judgement).contains("changed the labels of namespace"));
     stage.end().await;
 }
 

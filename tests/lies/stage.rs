@@ -88,6 +88,13 @@ impl Stage {
         policies.create(&PostParams::default(), &policy).await.expect("a policy");
     }
 
+    pub async fn label_namespace(&self, name: &str, labels: Value) {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
+        let by = PatchParams::default();
+        namespaces.patch(name, &by, &patch).await.expect("a labelled namespace");
+    }
+
     pub async fn patch_pod(&self, run: &Run, alias: &str, peer: &str, patch: Value) {
         let pods = Api::<Pod>::namespaced(self.client.clone(), &run.namespace(alias));
         let patch = Patch::Merge(patch);

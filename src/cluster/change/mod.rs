@@ -11,4 +11,4 @@ mod write;
 
 pub(super) use record::{Written, is_record};
 pub use undo::UndoReport;
-pub(super) use undo::undo_run;
+pub(super) use undo::{editor, undo_run};

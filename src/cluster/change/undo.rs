@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kube::{
     Api,
-    api::{DynamicObject, PostParams, TypeMeta},
+    api::{DynamicObject, ObjectMeta, PostParams, TypeMeta},
 };
 use serde_json::Value;
 
@@ -220,7 +220,7 @@ async fn recreate(
         Some(current) => Ok(Undone::Kept(format!(
             "{} was deleted by a step, and somebody has made it anew{}: it was left as it is",
             record.object,
-            editor(&current)
+            editor(&current.metadata)
         ))),
     }
 }
@@ -241,10 +241,10 @@ async fn repair(
     if current.metadata.uid.as_deref() != uid(&record.before) {
         return Ok(Undone::Kept(format!(
             "{object} was changed by a step, and somebody has made it anew{}: it was left as it is",
-            editor(&current)
+            editor(&current.metadata)
         )));
     }
-    let by = editor(&current);
+    let by = editor(&current.metadata);
     let version = current.metadata.resource_version.clone();
     let current = plain(&value_of(&current, what)?);
     let mut restored = restore(&plain(&record.before), &plain(after), &current);
@@ -281,8 +281,8 @@ fn uid(object: &Value) -> Option<&str> {
 }
 
 /// Who else has last written an object, and when: ` (kubectl-edit at 12:00:00)`.
-pub(in super::super) fn editor(object: &DynamicObject) -> String {
-    let managers = object.metadata.managed_fields.iter().flatten();
+pub(in super::super) fn editor(metadata: &ObjectMeta) -> String {
+    let managers = metadata.managed_fields.iter().flatten();
     let others = managers
         .filter(|entry| entry.manager.as_deref().is_some_and(|name| name != marks::MANAGER))
         .filter(|entry| entry.subresource.is_none());

@@ -78,7 +78,7 @@ impl RunContext {
             match Cluster::call(&what, api.replace(name, &writing, &object)).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && tried < ATTEMPTS => {}
                 answer => {
-                    answer?;
+                    self.note_own(answer?.metadata.resource_version.as_ref());
                     let reference = reference(&object, &types, &kind);
                     return Ok(Applied { reference, written: Instant::now() });
                 }
@@ -100,7 +100,8 @@ impl RunContext {
             tried += 1;
             let target = self.target("patch", name).await?;
             if target.own {
-                self.write_patch(&target, patch, false).await?;
+                let written = self.write_patch(&target, patch, false).await?;
+                self.note_own(written.metadata.resource_version.as_ref());
                 return Ok(Instant::now());
             }
             self.guard(&target.what, &target.reference)?;
@@ -115,7 +116,7 @@ impl RunContext {
                     self.forget_record(&record).await;
                 }
                 answer => {
-                    answer?;
+                    self.note_own(answer?.metadata.resource_version.as_ref());
                     return Ok(Instant::now());
                 }
             }
@@ -156,6 +157,7 @@ impl RunContext {
                 answer => {
                     answer?;
                     let written = Instant::now();
+                    self.note_own(target.current.metadata.uid.as_ref());
                     gone(&target).await?;
                     self.memory().applied.retain(|item| item.reference != target.reference);
                     return Ok(written);

@@ -46,7 +46,7 @@ steps:
     tables:
       - name: grid
         port: main
-        rows: |
+        rows: |2
                api
           late .
 ";
