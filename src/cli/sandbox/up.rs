@@ -23,7 +23,11 @@ use super::{
 use crate::{
     cli::{Exit, signals},
     run::Stop,
-    sandbox::{fault::Fault, process::Sandbox},
+    sandbox::{
+        fault::Fault,
+        layout::IpFamily,
+        process::{Options, Sandbox},
+    },
 };
 
 /// Start a sandbox and keep it in the background, until `netproof sandbox down`.
@@ -42,6 +46,9 @@ pub(super) struct UpCommand {
     /// How many nodes it has.
     #[arg(long, value_name = "NUMBER", value_parser = nodes())]
     nodes: Option<u8>,
+    /// Which IP families it has: `ipv4`, `ipv6` or `dual` [default: dual].
+    #[arg(long, value_name = "FAMILY")]
+    ip_family: Option<IpFamily>,
     /// Break something on purpose, as in `--fault ignore-egress` or `--fault api-429=20%`; may be
     /// given several times. A wrong one lists all.
     #[arg(long = "fault", value_name = "FAULT")]
@@ -109,6 +116,9 @@ impl UpCommand {
         if let Some(nodes) = self.nodes {
             arguments.extend(["--nodes".into(), nodes.to_string().into()]);
         }
+        if let Some(family) = self.ip_family {
+            arguments.extend(["--ip-family".into(), family.to_string().into()]);
+        }
         for fault in &self.faults {
             arguments.extend(["--fault".into(), fault.to_string().into()]);
         }
@@ -175,7 +185,8 @@ impl UpCommand {
             // It keeps no folder busy.
             let _ = std::env::set_current_dir("/");
         }
-        let options = options(self.nodes, self.faults.clone());
+        let base = options(self.nodes, self.faults.clone());
+        let options = Options { ip_family: self.ip_family.unwrap_or(base.ip_family), ..base };
         let starting = Sandbox::start(Path::new(SELF), &options);
         let sandbox = tokio::select! {
             sandbox = starting => sandbox.map_err(Trouble::from),
