@@ -44,6 +44,10 @@ use crate::sandbox::{
 /// How soon rules are loaded again that the kernel refused.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// How many objects are taken in at once. An ordinary user's transactions are limited to
+/// some 400 KiB, and a flood of changes must not make one that is larger.
+const AT_ONCE: usize = 64;
+
 /// The kinds that rules are made of.
 static KINDS: [&Resource; 6] =
     [&NAMESPACES, &PODS, &NETWORK_POLICIES, &SERVICES, &ENDPOINT_SLICES, &FAULTS];
@@ -102,7 +106,8 @@ struct Pending {
 
 #[derive(Debug)]
 struct News {
-    version: u64,
+    /// The first version of the object that was not taken in.
+    since: u64,
     resource: &'static Resource,
     key: Key,
     /// None when it has gone.
@@ -110,11 +115,23 @@ struct News {
 }
 
 impl Inbox {
+    /// The oldest news, and the version that is reached with them. If more are left, the
+    /// next pass is signalled.
     fn take(&self) -> (u64, Vec<News>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut news: Vec<News> = std::mem::take(&mut state.news).into_values().collect();
-        news.sort_by_key(|one| one.version);
-        (state.version, news)
+        news.sort_by_key(|one| one.since);
+        if news.len() <= AT_ONCE {
+            return (state.version, news);
+        }
+        let later = news.split_off(AT_ONCE);
+        // Everything before the first that is left.
+        let reached = later.first().map_or(state.version, |first| first.since.saturating_sub(1));
+        for one in later {
+            state.news.insert((one.resource.plural, one.key.clone()), one);
+        }
+        self.notify.notify_one();
+        (reached, news)
     }
 }
 
@@ -127,13 +144,13 @@ impl Observer for Inbox {
         }
         let key = (event.object.namespace().to_owned(), event.object.name().to_owned());
         let gone = event.change == Change::Deleted;
-        let news = News {
-            version: event.version,
-            resource: event.resource,
-            key: key.clone(),
-            object: (!gone).then(|| Arc::clone(&event.object)),
-        };
-        state.news.insert((event.resource.plural, key), news);
+        let object = (!gone).then(|| Arc::clone(&event.object));
+        let (since, resource) = (event.version, event.resource);
+        state
+            .news
+            .entry((resource.plural, key.clone()))
+            .and_modify(|news| news.object.clone_from(&object))
+            .or_insert(News { since, resource, key, object });
         drop(state);
         self.notify.notify_one();
     }

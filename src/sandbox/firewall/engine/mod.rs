@@ -10,6 +10,8 @@
 //! changes of each node into one transaction. That the outcome is the same as if all had
 //! been compiled from scratch is a test.
 
+mod shared;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -19,16 +21,17 @@ use std::{
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
+use self::shared::Shared;
+pub(super) use self::shared::SharedChanges;
 use super::{
     addresses::Family,
     delta::Delta,
     node::NodeRules,
-    pieces::{self, Place, Setting},
-    policy::{Direction, Policy, PolicyKey, PolicyRule, named},
+    pieces::Setting,
+    policy::{Direction, Policy, PolicyKey},
     ruleset::Ruleset,
     snapshot::{NodeEntry, PodEntry, ServiceEntry, Snapshot},
     switches::Switches,
-    tracked::{Changes, Tracked},
 };
 use crate::{model::Labels, sandbox::fault::NetworkFault};
 
@@ -79,30 +82,6 @@ pub(super) struct PolicyState {
     pub version: u64,
     /// What is the same on all nodes, for each direction in which the policy isolates.
     pub shared: BTreeMap<Direction, Shared>,
-}
-
-/// The peers of a policy's rules.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    pub peers: BTreeMap<usize, Tracked<IpAddr>>,
-    /// Named ports of peers, for egress.
-    pub sockets: BTreeMap<Place, Tracked<(IpAddr, u16)>>,
-}
-
-/// What has changed in [`Shared`].
-#[derive(Debug, Default)]
-pub(super) struct SharedChanges {
-    pub peers: BTreeMap<usize, Changes<IpAddr, ()>>,
-    pub sockets: BTreeMap<Place, Changes<(IpAddr, u16), ()>>,
-}
-
-impl SharedChanges {
-    fn is_empty(&self) -> bool {
-        fn none<K, V>(changes: &Changes<K, V>) -> bool {
-            changes.removed.is_empty() && changes.added.is_empty()
-        }
-        self.peers.values().all(none) && self.sockets.values().all(none)
-    }
 }
 
 impl Engine {
@@ -482,84 +461,6 @@ pub fn compile(snapshot: &Snapshot, node: &str, faults: &[NetworkFault]) -> Rule
     match engine.take().remove(node) {
         Some(Update::Whole(rules)) => rules,
         _ => Ruleset::default(),
-    }
-}
-
-/// The policy's namespace, and all namespaces' labels.
-type Scope<'a> = (&'a str, &'a BTreeMap<String, Labels>);
-
-impl Shared {
-    fn of(
-        policy: &Policy,
-        direction: Direction,
-        residents: &BTreeMap<IpAddr, Pod>,
-        namespaces: &BTreeMap<String, Labels>,
-    ) -> Self {
-        let mut shared = Self::default();
-        for (index, rule) in policy.rules(direction).unwrap_or_default().iter().enumerate() {
-            if rule.has_selectors() {
-                shared.peers.insert(index, Tracked::new());
-            }
-        }
-        if direction == Direction::Egress {
-            for (place, ..) in pieces::named_ports(policy, direction) {
-                shared.sockets.insert(place, Tracked::new());
-            }
-        }
-        for (&address, pod) in residents {
-            for rule in policy.rules(direction).unwrap_or_default().iter().enumerate() {
-                shared.meet((&policy.key.0, namespaces), rule, address, Some(&*pod.entry));
-            }
-        }
-        shared
-    }
-
-    /// Looks whether the pod at an address is a peer of a rule. Says whether that changed.
-    fn meet(
-        &mut self,
-        (own, namespaces): Scope<'_>,
-        (index, rule): (usize, &PolicyRule),
-        address: IpAddr,
-        pod: Option<&PodEntry>,
-    ) -> bool {
-        let chosen = pod.is_some_and(|pod| rule.chooses(own, pod, namespaces));
-        let mut changed = false;
-        if let Some(peers) = self.peers.get_mut(&index) {
-            changed |= peers.set(address, chosen.then_some(()));
-        }
-        // A block takes the named ports of the pods inside: this CNI's choice; the API
-        // leaves it open.
-        let reached = match &rule.peers {
-            None => true,
-            Some(peers) => chosen || peers.blocks.contains(address),
-        };
-        for (port, entry) in rule.ports.iter().flatten().enumerate() {
-            let Some(sockets) = self.sockets.get_mut(&(index, port)) else { continue };
-            let super::policy::Port::Named(transport, name) = entry else { continue };
-            let numbers: BTreeSet<u16> = pod
-                .filter(|_| reached)
-                .map(|pod| named(pod, name, *transport).collect())
-                .unwrap_or_default();
-            let old: Vec<u16> = sockets
-                .now()
-                .range((address, 0)..=(address, u16::MAX))
-                .map(|((_, number), ())| *number)
-                .collect();
-            for number in old.into_iter().filter(|number| !numbers.contains(number)) {
-                changed |= sockets.set((address, number), None);
-            }
-            for number in numbers {
-                changed |= sockets.set((address, number), Some(()));
-            }
-        }
-        changed
-    }
-
-    fn take(&mut self) -> SharedChanges {
-        SharedChanges {
-            peers: self.peers.iter_mut().map(|(key, set)| (*key, set.take())).collect(),
-            sockets: self.sockets.iter_mut().map(|(key, set)| (*key, set.take())).collect(),
-        }
     }
 }
 
