@@ -3,6 +3,7 @@
 //! `just bench` runs it. It drives the program itself, in a sandbox, and reads the times
 //! off the program's own event stream. It fails where a figure is over its limit.
 
+mod api;
 mod measure;
 mod scale;
 mod suites;
@@ -36,6 +37,12 @@ fn main() -> ExitCode {
         figures.time("scale: 1,000 pods on 10 nodes ready", thousand.ready, 60.0);
         figures.memory("scale: all of the sandbox's memory", thousand.memory, 4_096.0);
         figures.share("scale: of a core, probing each pod each second", thousand.idle, 100.0);
+    }
+    if is_wanted("api") {
+        let found = api::api();
+        let thousands = Duration::from_secs_f64(2000.0 / found.requests.max(f64::EPSILON));
+        figures.time("api: 2,000 small requests by 16 clients", thousands, 1.0);
+        figures.moment("api: from a write to a watch's event", found.event, 5.0);
     }
     if is_wanted("pods") {
         let run = run(&pods(50));
@@ -74,6 +81,10 @@ struct Figures {
 impl Figures {
     fn time(&mut self, what: &str, found: Duration, limit: f64) {
         self.line(what, found.as_secs_f64(), limit, "s");
+    }
+
+    fn moment(&mut self, what: &str, found: Duration, limit: f64) {
+        self.line(what, found.as_secs_f64() * 1000.0, limit, "ms");
     }
 
     fn ratio(&mut self, what: &str, found: f64, limit: f64) {

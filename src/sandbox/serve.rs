@@ -118,6 +118,12 @@ async fn run(
     let mut api = api::Api::new(Arc::clone(&store), credentials.access(), Some(kubelet));
     api.cni = Some(cni);
     let router = api::router(api);
+    tokio::spawn(controller::fill_token_secrets(
+        Arc::clone(&store),
+        Arc::clone(&credentials.tokens),
+        credentials.authority().to_owned(),
+        cancel.clone(),
+    ));
     let server = Arc::clone(&credentials.server);
     let within = api::serve(inside, Arc::clone(&server), router.clone(), cancel.clone());
     tokio::spawn(within);

@@ -212,3 +212,33 @@ async fn every_request_is_on_record() {
     .await;
     assert_eq!(robot.ask("GET", log, None).await.0, 403, "the log is not for everybody");
 }
+
+#[tokio::test]
+async fn a_secret_is_filled_with_its_accounts_token_and_goes_with_it() {
+    let server = server().await;
+    let (admin, _) = robot(&server).await;
+    let secrets = "/api/v1/namespaces/default/secrets";
+    let secret = json!({
+        "metadata": {
+            "name": "robot", "annotations": {"kubernetes.io/service-account.name": "robot"},
+        },
+        "type": "kubernetes.io/service-account-token",
+    });
+    assert_eq!(admin.ask("POST", secrets, Some(secret)).await.0, 201);
+    let path = format!("{secrets}/robot");
+    let token = async || {
+        let (_, secret) = admin.ask("GET", &path, None).await;
+        let token = secret["data"]["token"].as_str()?.to_owned();
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        String::from_utf8(STANDARD.decode(token).ok()?).ok()
+    };
+    until("the token is there", || async { token().await.is_some() }).await;
+    let robot = Asker::of(&server, token().await.as_deref());
+    let reviews = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let (_, who) = robot.ask("POST", reviews, Some(json!({}))).await;
+    let name = "system:serviceaccount:default:robot";
+    assert_eq!(who["status"]["userInfo"]["username"], name);
+    admin.ask("DELETE", "/api/v1/namespaces/default/serviceaccounts/robot", None).await;
+    until("the secret is gone", || async { token().await.is_none() }).await;
+    assert_eq!(robot.ask("POST", reviews, Some(json!({}))).await.0, 401);
+}

@@ -38,6 +38,12 @@ pub async fn server() -> Server {
     let (recorder, recording) = controller::events::recorder(Arc::clone(&store), cancel.clone());
     tokio::spawn(recording);
     tokio::spawn(controller::collect_garbage(Arc::clone(&store), recorder, cancel.clone()));
+    tokio::spawn(controller::fill_token_secrets(
+        Arc::clone(&store),
+        Arc::clone(&credentials.tokens),
+        credentials.authority().to_owned(),
+        cancel.clone(),
+    ));
     tokio::spawn(api::admission::quota::keep_count(Arc::clone(&store), cancel.clone()));
     tokio::spawn(api::access::aggregate(Arc::clone(&store), cancel.clone()));
     let authority = credentials.authority().to_owned();

@@ -8,6 +8,7 @@ mod kit;
 mod nodes;
 mod objects;
 mod owners;
+mod reads;
 mod refusals;
 mod watches;
 mod workloads;

@@ -1,6 +1,7 @@
 //! `netproof sandbox`: the cluster in a process, on its own.
 
 mod announce;
+mod audit;
 mod cni;
 mod down;
 mod files;
@@ -47,6 +48,8 @@ enum Command {
     Status(status::StatusCommand),
     /// Print a sandbox's kubeconfig, or write it somewhere.
     Kubeconfig(kubeconfig::KubeconfigCommand),
+    /// Say who asked a sandbox's API for what.
+    Audit(audit::AuditCommand),
     /// Open a shell whose kubectl speaks to a sandbox.
     Shell(shell::ShellCommand),
     /// Print a node's firewall rules, each with the policy that made it.
@@ -62,6 +65,7 @@ impl SandboxCommand {
             Command::Down(command) => command.run().await,
             Command::Status(command) => command.run().await,
             Command::Kubeconfig(command) => command.run(),
+            Command::Audit(command) => command.run().await,
             Command::Shell(command) => command.run(),
             Command::Rules(command) => command.run().await,
             Command::Flows(command) => command.run().await,

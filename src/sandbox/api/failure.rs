@@ -260,7 +260,10 @@ impl Failure {
         if self.reason.is_empty() {
             object_mut(&mut status).remove("reason");
         }
-        if !self.details.is_null() {
+        if let Some(token) = self.details.get("continue") {
+            // The token of a list's next page belongs to a list's metadata.
+            status["metadata"]["continue"] = token.clone();
+        } else if !self.details.is_null() {
             status["details"] = self.details.clone();
         }
         status

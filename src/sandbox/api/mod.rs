@@ -26,6 +26,7 @@ pub mod failure;
 mod front;
 mod health;
 mod http;
+mod list_options;
 mod listener;
 mod log;
 pub mod names;

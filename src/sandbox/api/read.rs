@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
     failure::Failure,
+    list_options::ListOptions,
     object::Object,
     request::{Parameters, Target},
     resource::Resource,
@@ -43,6 +43,11 @@ impl Selection {
         })
     }
 
+    /// Whether it has no condition but where objects live.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything() && self.name.is_none()
+    }
+
     /// Whether an object is selected.
     pub fn matches(&self, object: &Value) -> bool {
         self.namespace.as_deref().is_none_or(|namespace| object.namespace() == namespace)
@@ -58,24 +63,30 @@ impl Selection {
 /// 400 for a bad selector, limit or `continue`.
 pub fn list(store: &Store, target: &Target, parameters: &Parameters) -> Result<Value, Failure> {
     let selection = Selection::of(target, parameters)?;
-    let limit = parameters.number::<usize>("limit")?.unwrap_or_default();
-    let after = match parameters.text("continue") {
-        "" => None,
-        token => Some(read_continue(token)?),
+    let options = ListOptions::of(parameters, store)?;
+    let namespace = target.namespace.as_deref();
+    let (objects, version) = match options.exact {
+        Some(version) => {
+            let objects = store.list_at(target.resource, namespace, version);
+            (objects.map_err(|_| options.expired())?, version)
+        }
+        None => store.list(target.resource, namespace),
     };
-    let (objects, version) = store.list(target.resource, target.namespace.as_deref());
     let mut selected = objects.into_iter().filter(|object| {
         let place = (object.namespace(), object.name());
-        let later = after.as_ref().is_none_or(|(space, name)| place > (space, name));
+        let later = options.after.as_ref().is_none_or(|(space, name)| place > (space, name));
         later && selection.matches(object)
     });
-    let page: Vec<_> =
-        selected.by_ref().take(if limit == 0 { usize::MAX } else { limit }).collect();
-    let remaining = if limit == 0 { 0 } else { selected.count() };
+    let limit = if options.limit == 0 { usize::MAX } else { options.limit };
+    let page: Vec<_> = selected.by_ref().take(limit).collect();
+    let remaining = selected.count();
     let mut list = envelope(target.resource, &page, version);
     if let Some(last) = page.last().filter(|_| remaining > 0) {
-        list["metadata"]["continue"] = write_continue(last).into();
-        list["metadata"]["remainingItemCount"] = remaining.into();
+        list["metadata"]["continue"] = ListOptions::token(version, last).into();
+        // What a selector leaves out is not counted, and so nothing is told.
+        if selection.is_everything() {
+            list["metadata"]["remainingItemCount"] = remaining.into();
+        }
     }
     Ok(list)
 }
@@ -90,14 +101,4 @@ pub fn envelope(resource: &Resource, objects: &[Arc<Value>], version: u64) -> Va
         "metadata": {"resourceVersion": version.to_string()},
         "items": items,
     })
-}
-
-fn write_continue(last: &Value) -> String {
-    URL_SAFE_NO_PAD.encode(json!([last.namespace(), last.name()]).to_string())
-}
-
-fn read_continue(token: &str) -> Result<(String, String), Failure> {
-    let text = URL_SAFE_NO_PAD.decode(token).ok();
-    text.and_then(|text| serde_json::from_slice(&text).ok())
-        .ok_or_else(|| Failure::bad_request("continue key is not valid"))
 }

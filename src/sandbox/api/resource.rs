@@ -8,13 +8,14 @@ use std::borrow::Cow;
 
 use k8s_openapi::{
     api::{
-        admissionregistration::v1 as admission, apps::v1 as apps, autoscaling::v2 as autoscaling,
-        batch::v1 as batch, coordination::v1 as coordination, core::v1 as core,
+        admissionregistration::v1 as admission, apps::v1 as apps, autoscaling, batch::v1 as batch,
+        certificates::v1 as certificates, coordination::v1 as coordination, core::v1 as core,
         discovery::v1 as discovery, events::v1 as events, networking::v1 as networking,
-        policy::v1 as policy, rbac::v1 as rbac, scheduling::v1 as scheduling,
+        node::v1 as node, policy::v1 as policy, rbac::v1 as rbac, scheduling::v1 as scheduling,
         storage::v1 as storage,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions,
+    kube_aggregator::pkg::apis::apiregistration::v1 as apiregistration,
 };
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
@@ -22,7 +23,7 @@ use serde_json::Value;
 
 use super::{
     custom::{Custom, Names},
-    rules::Rules,
+    rules::{self, Rules},
     sandbox,
     schema::{self, Node, TypeError},
 };
@@ -54,8 +55,21 @@ pub struct Resource {
     pub generation: bool,
     /// What is special about this kind.
     pub rules: Rules,
+    /// The version that is stored in place of this one.
+    hub: Option<Hub>,
     /// Where its type comes from.
     origin: Origin,
+}
+
+/// How objects of a version are stored that isn't the stored one.
+#[derive(Clone, Copy, Debug)]
+pub struct Hub {
+    /// The `apiVersion` that is stored.
+    pub version: &'static str,
+    /// From this version to the stored one.
+    pub newer: fn(Value) -> Value,
+    /// From the stored version to this one.
+    pub older: fn(&Value) -> Value,
 }
 
 /// What can be asked for below an object: `status`, `scale`, `exec` …
@@ -148,12 +162,23 @@ impl Resource {
     pub fn stored_version(&self) -> String {
         match &self.origin {
             Origin::Custom(custom, _) => format!("{}/{}", self.group, custom.stored),
-            _ => self.api_version(),
+            _ => self.hub.map_or_else(|| self.api_version(), |hub| hub.version.to_owned()),
+        }
+    }
+
+    /// An object of this row's version as it is stored.
+    pub fn store(&self, object: Value) -> Value {
+        match self.hub {
+            Some(hub) if object["apiVersion"] != hub.version => (hub.newer)(object),
+            _ => object,
         }
     }
 
     /// A stored object in this row's version.
     pub fn present<'v>(&self, object: &'v Value) -> Cow<'v, Value> {
+        if let Some(hub) = self.hub {
+            return Cow::Owned((hub.older)(object));
+        }
         match &self.origin {
             Origin::Custom(..) if object["apiVersion"] != self.api_version() => {
                 let mut object = object.clone();
@@ -179,6 +204,7 @@ impl Resource {
             extra: &[],
             generation: true,
             rules: Rules::NONE,
+            hub: None,
             origin: Origin::Custom(Box::new(custom), *names),
         }
     }
@@ -267,6 +293,7 @@ impl Resource {
             extra: &[],
             generation: false,
             rules: Rules::NONE,
+            hub: None,
             origin: Origin::Builtin(define::<T>),
         }
     }
@@ -288,6 +315,7 @@ impl Resource {
             extra: &[],
             generation: true,
             rules: Rules::NONE,
+            hub: None,
             origin: Origin::Sandbox(sandbox::canonical::<Spec>),
         }
     }
@@ -324,6 +352,11 @@ impl Resource {
 
     const fn all(mut self) -> Self {
         self.categories = &["all"];
+        self
+    }
+
+    const fn stored_as(mut self, hub: Hub) -> Self {
+        self.hub = Some(hub);
         self
     }
 
@@ -389,27 +422,6 @@ rows! {
     /// Stored.
     LIMIT_RANGES = Resource::of::<core::LimitRange>("limitranges").short(&["limits"])
         .rules(Rules::LIMIT_RANGE);
-    /// Stored; claims are bound without them.
-    PERSISTENT_VOLUMES = Resource::of::<core::PersistentVolume>("persistentvolumes")
-        .cluster().status().short(&["pv"]);
-    /// Stored.
-    STORAGE_CLASSES = Resource::of::<storage::StorageClass>("storageclasses").cluster().short(&["sc"]);
-    /// Stored; nothing is scaled by them.
-    HORIZONTAL_POD_AUTOSCALERS =
-        Resource::of::<autoscaling::HorizontalPodAutoscaler>("horizontalpodautoscalers")
-            .status().short(&["hpa"]).all();
-    /// Stored.
-    INGRESS_CLASSES = Resource::of::<networking::IngressClass>("ingressclasses").cluster().generation();
-    /// Stored; nobody is asked.
-    VALIDATING_WEBHOOKS = Resource::of::<admission::ValidatingWebhookConfiguration>(
-        "validatingwebhookconfigurations",
-    )
-    .cluster().generation();
-    /// Stored; nobody is asked.
-    MUTATING_WEBHOOKS = Resource::of::<admission::MutatingWebhookConfiguration>(
-        "mutatingwebhookconfigurations",
-    )
-    .cluster().generation();
     /// Bound as soon as they are there; no volume is behind them.
     PERSISTENT_VOLUME_CLAIMS = Resource::of::<core::PersistentVolumeClaim>("persistentvolumeclaims")
         .status().short(&["pvc"]).rules(Rules::VOLUME_CLAIM);
@@ -454,7 +466,7 @@ rows! {
         .status().generation().short(&["pdb"]).rules(Rules::DISRUPTION_BUDGET);
     /// How important pods are.
     PRIORITY_CLASSES = Resource::of::<scheduling::PriorityClass>("priorityclasses").cluster()
-        .generation().short(&["pc"]);
+        .generation().short(&["pc"]).rules(Rules::PRIORITY_CLASS);
     /// What may be done in a namespace.
     ROLES = Resource::of::<rbac::Role>("roles").rules(Rules::RBAC);
     /// Stored.
@@ -468,6 +480,59 @@ rows! {
         Resource::of::<apiextensions::CustomResourceDefinition>("customresourcedefinitions")
             .cluster().status().generation().short(&["crd", "crds"]).categories(&["api-extensions"])
             .rules(Rules::CUSTOM_RESOURCE_DEFINITION);
+    /// Stored; scaling by load would need load.
+    HORIZONTAL_POD_AUTOSCALERS =
+        Resource::of::<autoscaling::v2::HorizontalPodAutoscaler>("horizontalpodautoscalers")
+            .status().short(&["hpa"]).all().rules(Rules::AUTOSCALER);
+    /// The same in the older version.
+    OLD_AUTOSCALERS =
+        Resource::of::<autoscaling::v1::HorizontalPodAutoscaler>("horizontalpodautoscalers")
+            .status().short(&["hpa"]).all().rules(Rules::AUTOSCALER).stored_as(Hub {
+                version: "autoscaling/v2", newer: rules::newer_scaler, older: rules::older_scaler,
+            });
+    /// Stored.
+    INGRESS_CLASSES = Resource::of::<networking::IngressClass>("ingressclasses").cluster().generation();
+    /// Stored.
+    RUNTIME_CLASSES = Resource::of::<node::RuntimeClass>("runtimeclasses").cluster();
+    /// Stored.
+    STORAGE_CLASSES = Resource::of::<storage::StorageClass>("storageclasses").cluster()
+        .short(&["sc"]).rules(Rules::STORAGE_CLASS);
+    /// Stored.
+    CSI_DRIVERS = Resource::of::<storage::CSIDriver>("csidrivers").cluster().rules(Rules::CSI_DRIVER);
+    /// Stored.
+    CSI_NODES = Resource::of::<storage::CSINode>("csinodes").cluster();
+    /// Stored.
+    CSI_STORAGE_CAPACITIES = Resource::of::<storage::CSIStorageCapacity>("csistoragecapacities");
+    /// Stored.
+    VOLUME_ATTACHMENTS = Resource::of::<storage::VolumeAttachment>("volumeattachments").cluster().status();
+    /// Stored; bound by nobody.
+    PERSISTENT_VOLUMES = Resource::of::<core::PersistentVolume>("persistentvolumes").cluster()
+        .status().short(&["pv"]).rules(Rules::PERSISTENT_VOLUME);
+    /// Stored.
+    POD_TEMPLATES = Resource::of::<core::PodTemplate>("podtemplates").generation();
+    /// Stored; called by nobody.
+    VALIDATING_WEBHOOKS =
+        Resource::of::<admission::ValidatingWebhookConfiguration>("validatingwebhookconfigurations")
+            .cluster().generation().categories(&["api-extensions"]).rules(Rules::VALIDATING);
+    /// Stored; called by nobody.
+    MUTATING_WEBHOOKS =
+        Resource::of::<admission::MutatingWebhookConfiguration>("mutatingwebhookconfigurations")
+            .cluster().generation().categories(&["api-extensions"]).rules(Rules::MUTATING);
+    /// Stored; evaluated by nobody.
+    VALIDATING_POLICIES =
+        Resource::of::<admission::ValidatingAdmissionPolicy>("validatingadmissionpolicies")
+            .cluster().status().generation().categories(&["api-extensions"]);
+    /// Stored; evaluated by nobody.
+    VALIDATING_POLICY_BINDINGS =
+        Resource::of::<admission::ValidatingAdmissionPolicyBinding>("validatingadmissionpolicybindings")
+            .cluster().generation().categories(&["api-extensions"]);
+    /// Stored; served by nobody.
+    API_SERVICES = Resource::of::<apiregistration::APIService>("apiservices").cluster().status()
+        .categories(&["api-extensions"]).rules(Rules::API_SERVICE);
+    /// Stored; signed by nobody.
+    CERTIFICATE_REQUESTS =
+        Resource::of::<certificates::CertificateSigningRequest>("certificatesigningrequests")
+            .cluster().status().short(&["csr"]);
     /// Hosts outside the cluster.
     EXTERNAL_HOSTS = Resource::custom::<sandbox::ExternalHostSpec>("ExternalHost", "externalhosts")
         .rules(Rules::EXTERNAL_HOST);

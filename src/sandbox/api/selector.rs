@@ -90,6 +90,11 @@ impl Selector {
         self.0.iter().all(|requirement| requirement.matches(labels))
     }
 
+    /// Whether there is no condition.
+    pub fn is_everything(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A map of labels that must all be there, as a Service has it.
     pub fn from_map(map: &Value) -> Self {
         let pairs = map.as_object().into_iter().flatten();
@@ -204,8 +209,7 @@ impl FieldSelector {
             let known = matches!(field, "metadata.name" | "metadata.namespace")
                 || (resource.rules.selectable)(field);
             if !known {
-                let text = format!("field label not supported: {field}");
-                return Err(Failure::bad_request(text));
+                return Err(Failure::bad_request(unsupported(field, resource)));
             }
             conditions.push((field.to_owned(), equal, value.to_owned()));
         }
@@ -225,10 +229,31 @@ impl FieldSelector {
         })
     }
 
-    /// The one name that can match, if the selector asks for one.
+    /// Whether there is no condition.
     pub fn is_everything(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Kinds whose fields are known by a list of their own, and say so in other words.
+const LISTED: [&str; 8] = [
+    "events",
+    "jobs",
+    "namespaces",
+    "nodes",
+    "pods",
+    "replicationcontrollers",
+    "secrets",
+    "services",
+];
+
+fn unsupported(field: &str, resource: &Resource) -> String {
+    if LISTED.contains(&resource.plural) {
+        return format!("field label not supported: {field}");
+    }
+    format!(
+        "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+    )
 }
 
 #[cfg(test)]

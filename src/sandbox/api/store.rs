@@ -444,5 +444,6 @@ impl Writer<'_> {
 }
 
 mod index;
+mod past;
 #[cfg(test)]
 mod tests;

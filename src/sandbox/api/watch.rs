@@ -12,6 +12,7 @@ use tokio::{
 
 use super::{
     failure::Failure,
+    list_options,
     object::Object,
     read::Selection,
     request::{Parameters, Target},
@@ -58,13 +59,8 @@ pub fn watch(
     let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs).min(LONGEST_TIMEOUT);
     let wants_bookmarks = parameters.flag("allowWatchBookmarks");
     let initial = parameters.flag("sendInitialEvents");
-    if initial && parameters.text("resourceVersionMatch") != "NotOlderThan" {
-        return Err(Failure::unprocessable(
-            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting \
-             resourceVersionMatch to NotOlderThan",
-        ));
-    }
-    let from = parameters.number::<u64>("resourceVersion")?.unwrap_or_default();
+    list_options::check(parameters, true)?;
+    let from = list_options::version(parameters)?.unwrap_or_default();
     let resource = target.resource;
 
     let mut lines = Lines { resource, form, first: true };

@@ -94,6 +94,7 @@ pub fn create(
     let (mut object, warnings) = decode(resource, body, options)?;
     if options.author().is_some() {
         // Defaults are the creator's too.
+        object = resource.store(object);
         fill_in(resource, &mut object);
         object.metadata_mut().remove("managedFields");
     }
@@ -115,6 +116,7 @@ pub fn create_in(
     mut object: Value,
     options: &WriteOptions,
 ) -> Result<Written, Failure> {
+    object = resource.store(object);
     if !object.text("/metadata/resourceVersion").is_empty() {
         let message = "resourceVersion should not be set on objects to be created";
         return Err(Failure::bad_request(message));

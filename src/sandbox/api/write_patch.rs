@@ -83,9 +83,10 @@ fn apply(
     keep_given(&mut wanted, &given);
     let before = writer.get(resource, namespace, name);
     let version = resource.api_version();
+    let shown = before.as_deref().map(|before| resource.present(before));
     let author =
         Author { name: &options.manager, api_version: &version, subresource: options.subresource };
-    let after = patch::apply(resource.schema(), before.as_deref(), &wanted, author, force)
+    let after = patch::apply(resource.schema(), shown.as_deref(), &wanted, author, force)
         .map_err(|conflict| refusal(resource, name, &conflict))?;
     // Who manages what is settled; the write itself leaves no trace of its own.
     let options = &WriteOptions { manager: String::new(), agent: String::new(), ..options.clone() };

@@ -24,6 +24,7 @@ mod queue;
 mod reconcile;
 mod scheduler;
 mod stale_flows;
+mod token_secrets;
 mod worker;
 mod workload;
 
@@ -43,4 +44,5 @@ pub use node_lifecycle::watch_nodes;
 pub use old_endpoints::mirror_endpoints;
 pub use scheduler::schedule;
 pub use stale_flows::forget_stale_flows;
+pub use token_secrets::fill_token_secrets;
 pub use workload::run_workloads;

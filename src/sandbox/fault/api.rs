@@ -41,7 +41,7 @@ pub enum ApiFault {
         /// Its value.
         value: String,
     },
-    /// A webhook adds a container to new pods that answers on every port.
+    /// A webhook adds a container to new pods, as service meshes do.
     InjectSidecar,
 }
 

@@ -13,8 +13,9 @@ use crate::sandbox::fault::{ApiFault, Fault};
 
 /// The webhook's name in its refusals.
 const NAME: &str = "pods.sandbox.netproof.dev";
-/// The container that is added, and its image.
-const SIDECAR: (&str, &str) = ("netproof-sidecar", "netproof.dev/sidecar:every-port");
+/// The container that is added, its image, and the ports that it takes.
+const SIDECAR: (&str, &str) = ("netproof-sidecar", "netproof.dev/sidecar:1");
+const PORTS: [u16; 2] = [15_001, 15_006];
 
 fn faults(writer: &Writer<'_>) -> impl Iterator<Item = ApiFault> {
     writer.list(&FAULTS, None).into_iter().filter_map(|object| match Fault::of(&object)? {
@@ -44,7 +45,7 @@ fn add_sidecar(pod: &mut Value) {
     }
     let sidecar = json!({
         "name": name, "image": image,
-        "env": [{"name": "NETPROOF_LISTEN", "value": "every-port"}],
+        "ports": PORTS.map(|port| json!({"containerPort": port, "protocol": "TCP"})),
         "imagePullPolicy": "IfNotPresent", "resources": {},
         "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
         "securityContext": {

@@ -9,10 +9,12 @@ mod namespace;
 mod network_policy;
 mod pod;
 mod service;
+mod stored;
 mod table;
 #[cfg(test)]
 mod tests;
 mod workload;
 
+pub(super) use stored::{newer_scaler, older_scaler};
 pub use table::{Names, Rules};
 pub use workload::{Schedule, ScheduleError};

@@ -9,7 +9,7 @@ use super::{
         object::{Object, object_mut},
         store::Writer,
     },
-    external_host, namespace, network_policy, pod, service, workload,
+    external_host, namespace, network_policy, pod, service, stored, workload,
 };
 use crate::sandbox::fault::Fault;
 
@@ -194,7 +194,8 @@ impl Rules {
     pub const LIMIT_RANGE: Self = Self { default: super::limit_range::default, ..Self::NONE };
 
     /// Roles and their bindings, whose names may have colons.
-    pub const RBAC: Self = Self { names: Names::Segment, ..Self::NONE };
+    pub const RBAC: Self =
+        Self { default: stored::default_binding, names: Names::Segment, ..Self::NONE };
 
     /// CustomResourceDefinitions.
     pub const CUSTOM_RESOURCE_DEFINITION: Self = Self {
@@ -204,6 +205,33 @@ impl Rules {
         selectable: custom::selectable,
         ..Self::NONE
     };
+
+    /// StorageClasses.
+    pub const STORAGE_CLASS: Self =
+        Self { default: stored::default_class, validate: stored::validate_class, ..Self::NONE };
+
+    /// PersistentVolumes.
+    pub const PERSISTENT_VOLUME: Self =
+        Self { default: stored::default_volume, prepare: stored::pending, ..Self::NONE };
+
+    /// PriorityClasses.
+    pub const PRIORITY_CLASS: Self = Self { default: stored::default_priority, ..Self::NONE };
+
+    /// CSIDrivers.
+    pub const CSI_DRIVER: Self = Self { default: stored::default_driver, ..Self::NONE };
+
+    /// ValidatingWebhookConfigurations.
+    pub const VALIDATING: Self = Self { default: stored::default_validating, ..Self::NONE };
+
+    /// MutatingWebhookConfigurations.
+    pub const MUTATING: Self = Self { default: stored::default_mutating, ..Self::NONE };
+
+    /// APIServices.
+    pub const API_SERVICE: Self = Self { default: stored::default_api_service, ..Self::NONE };
+
+    /// HorizontalPodAutoscalers, in version 2.
+    pub const AUTOSCALER: Self =
+        Self { default: stored::default_scaler, validate: stored::validate_scaler, ..Self::NONE };
 
     /// External hosts.
     pub const EXTERNAL_HOST: Self =

@@ -2,6 +2,7 @@
 
 mod cells;
 mod columns;
+mod parts;
 mod pod;
 mod time;
 mod workloads;
