@@ -159,7 +159,9 @@ fn scale(resource: &Resource, object: &Value) -> Value {
     }
     let replicas = number(&places.wanted);
     let mut status = json!({"replicas": number(&places.present)});
-    let selector = match object.pointer(&places.selector) {
+    // A definition needn't say where the selector is; an empty pointer is the whole object.
+    let stated = object.pointer(&places.selector).filter(|_| !places.selector.is_empty());
+    let selector = match stated {
         Some(Value::String(text)) => text.clone(),
         selector => selector_text(selector.unwrap_or(&Value::Null)),
     };
