@@ -48,9 +48,9 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
                     record.user = Some(user.clone());
                     admitted(&api, user, attributes, parts, body).await
                 }
-                Err((user, failure)) => {
-                    record.user = user;
-                    failure.into_response()
+                Err(refused) => {
+                    record.user = refused.user;
+                    refused.failure.into_response()
                 }
             }
         }

@@ -54,21 +54,32 @@ impl Access {
         store: &Store,
         parts: &Parts,
         attributes: &Attributes,
-    ) -> Result<User, (Option<User>, Failure)> {
-        let user = self.authenticate(store, &parts.headers).map_err(|failure| (None, failure))?;
+    ) -> Result<User, Box<Refused>> {
+        let refused = |user, failure| Box::new(Refused { user, failure });
+        let user = self.authenticate(store, &parts.headers);
+        let user = user.map_err(|failure| refused(None, failure))?;
         let user = match impersonate::wanted(&parts.headers) {
             Ok(None) => user,
             Ok(Some(wanted)) => {
-                wanted.permitted(store, &user).map_err(|failure| (Some(user), failure))?
+                let permitted = wanted.permitted(store, &user);
+                permitted.map_err(|failure| refused(Some(user), failure))?
             }
-            Err(failure) => return Err((Some(user), failure)),
+            Err(failure) => return Err(refused(Some(user), failure)),
         };
-        let verdict = authorize(store, &user, attributes);
-        match verdict {
+        match authorize(store, &user, attributes) {
             Ok(()) => Ok(user),
-            Err(failure) => Err((Some(user), failure)),
+            Err(failure) => Err(refused(Some(user), failure)),
         }
     }
+}
+
+/// A request that goes no further.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Who asked, if that was found out.
+    pub user: Option<User>,
+    /// What they hear.
+    pub failure: Failure,
 }
 
 fn authorize(store: &Store, user: &User, attributes: &Attributes) -> Result<(), Failure> {

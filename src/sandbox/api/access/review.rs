@@ -12,8 +12,11 @@ use super::{
     Access, Attributes, User, rbac, rules_review,
 };
 
+/// Plural, kind, and whether it is asked in a namespace.
+type Kinds = &'static [(&'static str, &'static str, bool)];
+
 /// A group of reviews, and in it plural, kind, and whether it is asked in a namespace.
-pub const REVIEWS: [(&str, &[(&str, &str, bool)]); 2] = [
+pub const REVIEWS: [(&str, Kinds); 2] = [
     (
         "authorization.k8s.io",
         &[

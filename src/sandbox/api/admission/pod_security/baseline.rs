@@ -215,8 +215,8 @@ fn proc_mount(pod: Pod<'_>, version: u32) -> Option<Violation> {
 fn se_linux(pod: Pod<'_>, version: u32) -> Option<Violation> {
     let options = |of: &Value| context(of, "seLinuxOptions").cloned().unwrap_or_default();
     let is_bad_type = |kind: &str| {
-        !matches!(kind, "" | "container_t" | "container_init_t" | "container_kvm_t")
-            && !(kind == "container_engine_t" && version >= 31)
+        let always = ["", "container_t", "container_init_t", "container_kvm_t"];
+        !(always.contains(&kind) || kind == "container_engine_t" && version >= 31)
     };
     let is_bad = |of: &Value| {
         let options = options(of);
