@@ -173,12 +173,12 @@ fn slices(service: &Value, pods: &[Candidate], zones: &BTreeMap<String, String>)
 /// A pod's address of a family.
 fn address<'a>(pod: &'a Value, family: &str) -> Option<&'a str> {
     let listed = pod.items("/status/podIPs").iter().map(|each| each.text("/ip"));
-    let all = listed.chain([pod.text("/status/podIP")]);
+    let mut all = listed.chain([pod.text("/status/podIP")]);
     let of_family = |address: &&str| match address.parse::<IpAddr>() {
         Ok(address) => address.is_ipv4() == (family == "IPv4"),
         Err(_) => false,
     };
-    all.filter(of_family).next()
+    all.find(of_family)
 }
 
 fn ports(service: &Value, pod: &Value) -> Ports {
@@ -327,7 +327,8 @@ pub(super) fn backends(slices: &[&Arc<Value>], port: &str) -> Vec<EndpointEntry>
             let conditions = &endpoint["conditions"];
             // In a slice of somebody else's making, nothing said means ready.
             let ready = conditions["ready"] != false;
-            if !ready && !(conditions["serving"] == true && conditions["terminating"] == true) {
+            let leaving = conditions["serving"] == true && conditions["terminating"] == true;
+            if !ready && !leaving {
                 continue;
             }
             let node = endpoint.text("/nodeName").to_owned();

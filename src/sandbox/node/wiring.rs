@@ -106,10 +106,8 @@ pub(super) fn up(index: u32) -> Request {
 /// Takes a link down, and with it the routes by it.
 pub(super) fn down(index: u32) -> Request {
     let mut link = LinkMessageBuilder::<LinkUnspec>::default().build();
-    let mut header = LinkHeader::default();
-    header.index = index;
-    header.change_mask = LinkFlags::Up;
-    link.header = header;
+    link.header.index = index;
+    link.header.change_mask = LinkFlags::Up;
     request(format!("take link {index} down"), RouteNetlinkMessage::SetLink(link), 0)
 }
 
