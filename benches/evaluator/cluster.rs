@@ -24,7 +24,7 @@ pub fn labels(pod: usize, salt: usize) -> Labels {
         ("tier", format!("tier-{}", (pod / 3 + salt) % 5)),
         ("pod", format!("pod-{pod}-{salt}")),
         ("hash", format!("{:016x}", (pod as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))),
-        ("track", if pod % 9 == 0 { "canary" } else { "stable" }.to_owned()),
+        ("track", if pod.is_multiple_of(9) { "canary" } else { "stable" }.to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
@@ -78,7 +78,7 @@ pub fn policy(number: usize, size: Size, salt: usize) -> NetworkPolicy {
         Peer::Pods { namespaces: None, pods: Some(one("tier", format!("tier-{}", number % 5))) };
     let team = Peer::Pods {
         namespaces: Some(one("team", format!("team-{}", number % 20))),
-        pods: (number % 3 == 0).then(|| one("app", format!("app-{}", number % 13))),
+        pods: (number.is_multiple_of(3)).then(|| one("app", format!("app-{}", number % 13))),
     };
     let block = Peer::Block(IpBlock {
         cidr: "192.0.2.0/24".parse().expect("a block"),
@@ -99,6 +99,6 @@ pub fn policy(number: usize, size: Size, salt: usize) -> NetworkPolicy {
         name: format!("policy-{number}"),
         pod_selector,
         ingress: Some(rules.clone()),
-        egress: (number % 2 == 0).then_some(rules),
+        egress: (number.is_multiple_of(2)).then_some(rules),
     }
 }

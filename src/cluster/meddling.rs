@@ -157,7 +157,7 @@ impl Follower {
                 Ok(Event::InitDone) => {
                     let missing = known.extract_if(|name, _| !listed.contains(name));
                     for (name, _) in missing {
-                        self.note::<K>(&name, None, "deleted");
+                        self.note(&name, None, "deleted");
                     }
                     if !ready {
                         ready = true;
@@ -167,7 +167,7 @@ impl Follower {
                 Ok(Event::Apply(object)) => self.see(&mut known, &object, digest, ready),
                 Ok(Event::Delete(object)) => {
                     if known.remove(&object.name_any()).is_some() {
-                        self.note::<K>(&object.name_any(), Some(object.meta()), "deleted");
+                        self.note(&object.name_any(), Some(object.meta()), "deleted");
                     }
                 }
                 Err(error) => {
@@ -204,15 +204,10 @@ impl Follower {
             return;
         }
         let deed = if before.is_some() { "changed" } else { "created" };
-        self.note::<K>(&name, Some(object.meta()), deed);
+        self.note(&name, Some(object.meta()), deed);
     }
 
-    fn note<K: Resource<DynamicType = ()>>(
-        &self,
-        name: &str,
-        metadata: Option<&ObjectMeta>,
-        deed: &str,
-    ) {
+    fn note(&self, name: &str, metadata: Option<&ObjectMeta>, deed: &str) {
         if name.starts_with(&self.own) && self.what == "networkpolicies" {
             return;
         }
