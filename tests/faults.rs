@@ -158,10 +158,6 @@ fn a_dead_path_is_never_taken_for_a_policy() {
     }
     let blind = shop.with(Verdict::Inconclusive);
     let expected = [
-        ("dns-closed/53", ControlKind::ReachedBy),
-        ("dns-closed/53-udp", ControlKind::ReachedBy),
-        ("dns-worker-dns/53", ControlKind::ReachedBy),
-        ("dns-worker-dns/53-udp", ControlKind::ReachedBy),
         ("http-database-api/http", ControlKind::NodePath),
         ("http-database-frontend/http", ControlKind::NodePath),
         ("http-worker-api/http", ControlKind::NodePath),

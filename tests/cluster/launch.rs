@@ -36,7 +36,7 @@ async fn a_guest_runs_and_stays_out_of_services() {
 
     let state = pods.state("shop", &web.name).unwrap();
     assert_eq!(state.differs_from(&web), Vec::<String>::new());
-    assert_eq!(state.addresses.len(), 1, "{:?}", state.addresses);
+    assert!(!state.addresses.is_empty(), "{:?}", state.addresses);
     assert_eq!(state.node.as_ref(), Some(&web.node));
     assert!(!state.meshed());
     let since = state.containers_ready_since.unwrap();

@@ -69,7 +69,11 @@ async fn whoever_would_take_a_guest_for_its_own_is_found() {
     lab.foreign_namespace("shop").await;
     let create = json!({"metadata": {"name": "web"}, "spec": {
         "selector": {"matchLabels": {"app": "web"}},
-        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": []}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {
+            // There is no such node: what it would adopt counts, not what it would make.
+            "nodeSelector": {"nowhere": "true"},
+            "containers": [{"name": "web", "image": "web"}],
+        }},
     }});
     let sets: Api<DaemonSet> = Api::namespaced(lab.client.clone(), "shop");
     let set = serde_json::from_value(create).unwrap();

@@ -14,6 +14,10 @@ use crate::model::Transport;
 /// What the table is called, in every namespace.
 pub(super) const TABLE: &str = "netproof";
 
+/// What nft wants to read before a translation that gives a port. The kernel's rule stands in a
+/// chain to which only these lead, and needs no such match.
+const PORTED: &str = "meta l4proto { tcp, udp }";
+
 impl Ruleset {
     /// The rules in the syntax of `nft`, for people.
     pub fn to_nft(&self) -> String {
@@ -245,14 +249,18 @@ impl fmt::Display for Action {
                 [(address, port)] => {
                     write!(
                         f,
-                        "dnat {} to {}",
+                        "{PORTED} dnat {} to {}",
                         ip(Family::of(*address)),
                         SocketAddr::from((*address, *port))
                     )
                 }
                 [(first, _), ..] => {
                     let ip = ip(Family::of(*first));
-                    write!(f, "dnat {ip} to numgen random mod {} map {{ ", endpoints.len())?;
+                    write!(
+                        f,
+                        "{PORTED} dnat {ip} to numgen random mod {} map {{ ",
+                        endpoints.len()
+                    )?;
                     for (index, (address, port)) in endpoints.iter().enumerate() {
                         let comma = if index == 0 { "" } else { ", " };
                         write!(f, "{comma}{index} : {address} . {port}")?;
