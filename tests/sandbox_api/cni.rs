@@ -83,7 +83,7 @@ async fn none_of_fifty_pods_is_ever_open_in_a_namespace_that_is_closed() {
 
     // The contrary shows that an open door would have been found.
     lab.create(fault("late-isolation=10s")).await;
-    let last = 2 + PODS;
+    let last = 3 + PODS;
     let late = [agent_on("late", "node-2")];
     let (answer, ()) = tokio::join!(lab.probe("client", knock(1, last, 10_000)), lab.ready(late));
     assert_eq!(answer, "late", "isolation came late");
