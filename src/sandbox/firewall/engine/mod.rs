@@ -226,7 +226,8 @@ impl Engine {
             Some(new) => self.residents.insert(address, new.clone()),
             None => self.residents.remove(&address),
         };
-        if old.is_none() != new.is_none() {
+        let node = |pod: &Option<Pod>| pod.as_ref().map(|pod| pod.entry.node.clone());
+        if node(&old) != node(&new) {
             self.base_touched |= super::base::asks_for_pods(&self.setting);
         }
         if let Some(old) = &old
