@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The format's version; grows when a reader of the old one would misread the new.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// An event and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

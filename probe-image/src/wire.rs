@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version. An agent that hears another one answers [`Response::Error`].
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The file name under which a binary acts as the agent, in the image and in the sandbox.
 pub const BINARY: &str = "netproof-probe";
@@ -116,9 +116,44 @@ pub struct Probe {
     pub protocol: Protocol,
     /// What to say once connected.
     pub question: Question,
+    /// What to say besides, where it isn't what every probe of this protocol says.
+    #[serde(default, skip_serializing_if = "Script::is_plain")]
+    pub script: Script,
     /// How long and how often.
     #[serde(default)]
     pub timing: Timing,
+}
+
+/// What a probe says where its protocol leaves a choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Script {
+    /// The request, for HTTP; a plain `GET /` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpRequest>,
+}
+
+impl Script {
+    /// True if there is nothing to say but the usual.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An HTTP request, as far as it isn't what every request is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpRequest {
+    /// The method: `GET`.
+    pub method: String,
+    /// Path and query: `/healthz?full=1`.
+    pub path: String,
+    /// What the server is called in place of what was dialled: the `Host` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Headers besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
 }
 
 /// Whom a probe dials.

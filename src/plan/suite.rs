@@ -381,6 +381,7 @@ fn planned(
         evidence: case.evidence,
         denial: case.denial,
         witnesses,
+        http: case.http.clone(),
         location: case.location.clone(),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     model::{Connectivity, Family, Labels, Port, RunId},
-    suite::{Denial, EvidenceRule, Location, ObjectName, PatchBody, Wait},
+    suite::{Denial, EvidenceRule, HttpAsk, Location, ObjectName, PatchBody, Wait},
 };
 
 /// Everything that a run will create and ask.
@@ -302,6 +302,8 @@ pub struct PlannedCase {
     /// Dials a foreign destination in the same round to prove that it is there. For a
     /// Service, every pod that is to be tried as a witness, all on the source's node.
     pub witnesses: Vec<PodIndex>,
+    /// The HTTP request, where it isn't a plain one, and the status that is asked for.
+    pub http: Option<HttpAsk>,
     /// Where the suite states it.
     pub location: Location,
 }

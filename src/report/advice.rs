@@ -50,6 +50,10 @@ pub(super) fn next(
                  address, then ask again."
             ),
         },
+        Reason::OtherAnswer { .. } => format!(
+            "The network let it through: what {to} answers is the application's matter. Look at \
+             its logs, and at the request that the case describes."
+        ),
         Reason::PathDown { control, .. } => control_advice(*control, case),
         Reason::OtherDenial { wanted, .. } => format!(
             "Traffic is kept out, but not by {wanted}. Most CNIs have one way of denying: change \

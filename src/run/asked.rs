@@ -5,6 +5,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+use netproof_probe::wire::{HttpRequest, Script};
+
 use super::{
     dial::{Dial, Whom},
     live::Live,
@@ -84,6 +86,7 @@ impl<'a> Asked<'a> {
                 denial: case.denial,
                 meshed: live.state(case.source).is_some_and(|state| state.meshed()),
                 strangers: BTreeSet::new(),
+                status: case.http.as_ref().and_then(|http| http.status),
             },
             dial: Err(Observation::NoDestination { message: "no destination".to_owned() }),
             destination: None,
@@ -122,6 +125,7 @@ impl<'a> Asked<'a> {
             source: case.source,
             whom: Whom::Address(address),
             port: case.port,
+            script: script(&case),
             keyed: true,
         };
         self.listener = Some((Dial { source: pod, ..dial.clone() }, pod));
@@ -253,7 +257,14 @@ impl<'a> Asked<'a> {
 
     fn ask_with_witnesses(&mut self, whom: Whom, keyed: bool) {
         let case = self.case.clone();
-        let from = |source| Dial { source, whom: whom.clone(), port: case.port, keyed };
+        let script = script(&case);
+        let from = |source| Dial {
+            source,
+            whom: whom.clone(),
+            port: case.port,
+            script: script.clone(),
+            keyed,
+        };
         self.dial = Ok(from(case.source));
         // The source itself is no witness: what it sees is what is judged.
         let others = case.witnesses.iter().copied().filter(|witness| *witness != case.source);
@@ -285,6 +296,17 @@ impl<'a> Asked<'a> {
             _ => false,
         }
     }
+}
+
+/// What a case wants said.
+fn script(case: &PlannedCase) -> Script {
+    let http = case.http.as_ref().map(|http| HttpRequest {
+        method: http.method.clone(),
+        path: http.path.clone(),
+        host: http.host.clone(),
+        headers: http.headers.clone().into_iter().collect(),
+    });
+    Script { http }
 }
 
 /// The agents of this run that are ready behind a Service, and who else is.

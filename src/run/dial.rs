@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, time::Instant};
 
-use netproof_probe::wire::{self, AttemptOutcome, ProbeResult, Question, Resolution};
+use netproof_probe::wire::{self, AttemptOutcome, ProbeResult, Question, Resolution, Script};
 
 use crate::{
     cluster::Clock,
@@ -20,6 +20,8 @@ pub(super) struct Dial {
     pub whom: Whom,
     /// On which port, and how.
     pub port: Port,
+    /// What is said, where the protocol leaves a choice.
+    pub script: Script,
     /// True if one of our own agents should answer.
     pub keyed: bool,
 }
@@ -71,6 +73,7 @@ impl Dial {
                 Protocol::Udp => wire::Protocol::Udp,
                 Protocol::Http => wire::Protocol::Http,
             },
+            script: self.script.clone(),
             question: if self.keyed { Question::Keyed { nonce } } else { Question::Bare },
             timing,
         }

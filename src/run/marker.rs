@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use netproof_probe::wire::Timing;
+use netproof_probe::wire::{Script, Timing};
 use tokio::sync::watch;
 
 use super::{
@@ -354,6 +354,7 @@ pub(super) fn control_dial(
         source,
         whom: Whom::Address(live.address(destination, family)?),
         port: Port { number: CONTROL_PORT, protocol },
+        script: Script::default(),
         keyed: true,
     })
 }

@@ -3,13 +3,14 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{
+    http::read_http,
     nearest::{listed, nearest},
     node::{Node, NodeKind, Scalar, yaml_1_1_bool},
     reader::{Fields, Reader, Word},
     scope::Scope,
     source::Span,
     table,
-    types::{Denial, EvidenceRule, Peer},
+    types::{Denial, EvidenceRule, HttpAsk, Peer},
     words::{CLAIM_NAME, is_claim_name},
 };
 use crate::model::{Connectivity, Family};
@@ -40,6 +41,7 @@ pub(super) struct Options {
     pub(super) evidence: EvidenceRule,
     pub(super) denial: Option<Denial>,
     pub(super) reached_by: Option<Word>,
+    pub(super) http: Option<(HttpAsk, Span)>,
 }
 
 /// Reads `cases`.
@@ -252,6 +254,7 @@ struct OptionNodes<'n> {
     evidence: Option<&'n Node>,
     denial: Option<&'n Node>,
     reached_by: Option<&'n Node>,
+    http: Option<&'n Node>,
 }
 
 impl<'n> OptionNodes<'n> {
@@ -263,6 +266,7 @@ impl<'n> OptionNodes<'n> {
             evidence: fields.optional("evidence"),
             denial: fields.optional("denial"),
             reached_by: fields.optional("reachedBy"),
+            http: fields.optional("http"),
         }
     }
 
@@ -276,8 +280,10 @@ impl<'n> OptionNodes<'n> {
                 reader.mistake(&node.span, message);
             }
         }
+        let http = self.http.and_then(|node| Some((read_http(reader, node)?, node.span.clone())));
         let because = self.because.and_then(|node| reader.text(node, "a text"));
         Options {
+            http,
             within: self.within.and_then(|node| reader.duration(node, "within")),
             family: self.family.and_then(|node| reader.choice(node, "family", &families)),
             because: because.map(|word| word.text.trim_end().to_owned()),

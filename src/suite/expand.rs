@@ -13,7 +13,7 @@ use super::{
     scope::Scope,
     services::{Service, ServicePort},
     source::Span,
-    types::{Case, CasePort, EvidenceRule, Peer, PodPeer, ServicePeer},
+    types::{Case, CasePort, EvidenceRule, HttpAsk, Peer, PodPeer, ServicePeer},
 };
 use crate::model::{Connectivity, Family, Port, Protocol};
 
@@ -47,6 +47,14 @@ pub(super) fn expand(reader: &mut Reader, scope: &Scope, claims: Vec<Claim>) -> 
             }
             for word in &claim.ports {
                 let Some(port) = resolve_port(reader, scope, pair, word) else { continue };
+                if let Some((_, span)) = &claim.options.http
+                    && port.port.protocol != Protocol::Http
+                {
+                    let message = format!("{} is no HTTP port", port.port);
+                    let help = format!("write `{}/http`", port.port.number);
+                    reader.mistake(span, message).help(help);
+                    continue;
+                }
                 let case = case(reader, scope, pair, port, &claim.options);
                 let id = (case.name.clone(), case.port.label.clone());
                 let same = ids.entry(id).or_default();
@@ -83,6 +91,10 @@ fn case(reader: &Reader, scope: &Scope, pair: &Pair, port: CasePort, options: &O
         evidence: if denied { options.evidence } else { EvidenceRule::Controls },
         denial: options.denial.filter(|_| denied),
         reached_by: options.reached_by.as_ref().map(|word| word.text.clone()),
+        http: options
+            .http
+            .as_ref()
+            .map(|(http, _)| HttpAsk { status: http.status.filter(|_| !denied), ..http.clone() }),
         location: reader.source.location(pair.span.start),
     }
 }

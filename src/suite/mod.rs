@@ -11,6 +11,7 @@ mod change;
 mod claims;
 mod document;
 mod expand;
+mod http;
 mod levelling;
 mod loader;
 mod manifest;
@@ -46,6 +47,6 @@ pub use namespaces::{replace_namespace_references, rewrite_namespaces};
 pub use parse::parse;
 pub use schema::schema;
 pub use types::{
-    Case, CasePort, Denial, EvidenceRule, Location, Manifest, Peer, PodPeer, ServicePeer, Setup,
-    SetupNamespace, Step, Suite,
+    Case, CasePort, Denial, EvidenceRule, HttpAsk, Location, Manifest, Peer, PodPeer, ServicePeer,
+    Setup, SetupNamespace, Step, Suite,
 };

@@ -255,6 +255,25 @@ struct Case {
     denial: Option<Denial>,
     /// The pod peer whose same dial proves that a foreign address is alive.
     reached_by: Option<String>,
+    /// The HTTP request and its answer, on HTTP ports.
+    http: Option<Http>,
+}
+
+/// An HTTP request, and the answer that an allow asks for.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct Http {
+    /// The method; `GET` if left out.
+    method: Option<String>,
+    /// Path and query; `/` if left out.
+    path: Option<String>,
+    /// The `Host` header; what is dialled if left out.
+    host: Option<String>,
+    /// Headers besides.
+    headers: Option<BTreeMap<String, String>>,
+    /// The status that an allow asks for; any answer will do if left out.
+    #[schemars(range(min = 100, max = 599))]
+    status: Option<u16>,
 }
 
 /// Claims as a grid: rows dial columns; `.` is allow, `X` is deny, `-` is not claimed.
@@ -280,6 +299,8 @@ struct Table {
     denial: Option<Denial>,
     /// The pod peer whose same dial proves that a foreign address is alive.
     reached_by: Option<String>,
+    /// The HTTP request and its answer, on HTTP ports.
+    http: Option<Http>,
 }
 
 /// Changes, made in the order of these fields, and what is claimed then. They accumulate, and

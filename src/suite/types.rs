@@ -147,8 +147,25 @@ pub struct Case {
     pub denial: Option<Denial>,
     /// The [`Peer::Pod`] whose same dial proves that a foreign destination is alive.
     pub reached_by: Option<String>,
+    /// The HTTP request and its answer; only on HTTP ports.
+    pub http: Option<HttpAsk>,
     /// Where the claim stands.
     pub location: Location,
+}
+
+/// An HTTP request as a case describes it, and the answer that an allow asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HttpAsk {
+    /// The method: `GET` where the suite doesn't say.
+    pub method: String,
+    /// Path and query: `/` where the suite doesn't say.
+    pub path: String,
+    /// The `Host` header, where it isn't what is dialled.
+    pub host: Option<String>,
+    /// Headers besides.
+    pub headers: BTreeMap<String, String>,
+    /// The status that an allow asks for.
+    pub status: Option<u16>,
 }
 
 /// A port as a case names it.

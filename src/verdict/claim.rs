@@ -21,6 +21,8 @@ pub struct Claim {
     /// True where either end is behind a service-mesh proxy, whose handshake proves
     /// nothing about the peer (L38).
     pub meshed: bool,
+    /// The HTTP status that an allow asks for, if it does.
+    pub status: Option<u16>,
     /// Who else is behind the Service that is dialled, by its EndpointSlices. Which backend
     /// answers is chance: that it was ours in every round proves nothing (L12).
     pub strangers: BTreeSet<String>,

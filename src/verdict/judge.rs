@@ -81,6 +81,11 @@ fn connected(claim: &Claim, by: &AnsweredBy) -> Judgement {
             let reason = Reason::SharedService { with, meant: meant(claim) };
             Judgement::new(Verdict::Fail, reason)
         }
+        // It got through, so that no policy is to blame.
+        (Allowed, true) if answered_otherwise(claim, by).is_some() => {
+            let (wanted, found) = answered_otherwise(claim, by).unwrap_or_default();
+            Judgement::new(Verdict::Fail, Reason::OtherAnswer { wanted, found })
+        }
         (Allowed, true) => match by {
             AnsweredBy::Agent { identity, .. } => {
                 Judgement::new(Verdict::Pass, Reason::Answered { by: identity.clone() })
@@ -100,6 +105,25 @@ fn connected(claim: &Claim, by: &AnsweredBy) -> Judgement {
             Judgement::new(verdict, reason)
         }
     }
+}
+
+/// The answer that the claim asks for and the one that came, where they differ.
+fn answered_otherwise(claim: &Claim, by: &AnsweredBy) -> Option<(String, String)> {
+    /// What our own agents answer to any request.
+    const OK: u16 = 200;
+    let wanted = claim.status?;
+    let found = match by {
+        AnsweredBy::Agent { .. } => Some(OK),
+        AnsweredBy::Application { status, .. } => *status,
+        AnsweredBy::Nobody => None,
+    };
+    let told = match (found, by) {
+        (Some(status), _) if status == wanted => return None,
+        (Some(status), _) => format!("HTTP {status}"),
+        (None, AnsweredBy::Application { summary, .. }) => summary.clone(),
+        (None, _) => "no HTTP answer".to_owned(),
+    };
+    Some((format!("HTTP {wanted}"), told))
 }
 
 fn meant(claim: &Claim) -> String {

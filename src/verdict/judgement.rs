@@ -90,6 +90,13 @@ pub enum Reason {
         /// Who should answer.
         meant: String,
     },
+    /// The connection was made, and the application answered otherwise than asked for.
+    OtherAnswer {
+        /// What was asked for.
+        wanted: String,
+        /// What came.
+        found: String,
+    },
     /// Blocked, and a path control is down: the network, not policy.
     PathDown {
         /// The control.
@@ -189,6 +196,9 @@ impl fmt::Display for Reason {
             Self::WrongEndpoint { by, meant } => write!(f, "answered by {by}, meant for {meant}"),
             Self::SharedService { with, meant } => {
                 write!(f, "the Service leads to {with} too, meant for {meant}")
+            }
+            Self::OtherAnswer { wanted, found } => {
+                write!(f, "connected, and answered {found}, not {wanted}")
             }
             Self::PathDown { control, detail } => {
                 write!(f, "the path is down, not a policy: {control}: {detail}")

@@ -18,6 +18,7 @@ fn probe(id: u64, target: std::net::IpAddr, port: u16) -> Probe {
         port,
         protocol: Protocol::Tcp,
         question: Question::Keyed { nonce: format!("{:032x}", rand::random::<u128>()) },
+        script: Default::default(),
         timing: Timing::default(),
     }
 }

@@ -6,4 +6,5 @@ mod support;
 
 mod faults;
 mod meddling;
+mod protocols;
 mod stage;

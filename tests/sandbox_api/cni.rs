@@ -41,6 +41,7 @@ fn knock(id: u64, last: u8, window: u32) -> Probe {
         port: 8080,
         protocol: Tcp,
         question: Question::Keyed { nonce: "1".repeat(32) },
+        script: Default::default(),
         timing: Timing { window, attempts: 100, reply: 1_000 },
     }
 }

@@ -12,8 +12,8 @@ use kube::{
 };
 use netproof::sandbox::process::{Options, Sandbox};
 use netproof_probe::wire::{
-    Answer, Outcome, Probe, ProbeResult, Protocol, Question, Request, Response, Target, Timing,
-    VERSION,
+    Answer, Outcome, Probe, ProbeResult, Protocol, Question, Request, Response, Script, Target,
+    Timing, VERSION,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -131,8 +131,9 @@ impl Lab {
             Ok(address) => Target::Address(address),
             Err(_) => Target::Name(target.to_owned()),
         };
-        let timing = Timing::default();
-        self.probe(from, Probe { id: 1, target, port, protocol, question, timing }).await
+        let (script, timing) = (Script::default(), Timing::default());
+        let probe = Probe { id: 1, target, port, protocol, question, script, timing };
+        self.probe(from, probe).await
     }
 
     /// Makes one probe from a pod.

@@ -87,6 +87,7 @@ async fn a_new_pod_is_isolated_before_its_first_process_starts() {
         port: 8080,
         protocol: wire::Protocol::Tcp,
         question: Question::Keyed { nonce: "1".repeat(32) },
+        script: Default::default(),
         timing: Timing { window: 2_000, attempts: 100, reply: 1_000 },
     };
     let (answer, ()) = tokio::join!(lab.probe("a", knock), lab.ready([agent_on("b", "node-2")]));

@@ -4,10 +4,10 @@ use std::{error::Error as _, io, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
-    Request, Response,
+    Method, Request, Response, Uri,
     body::{Bytes, Incoming},
     client::conn::http1,
-    header::{CONNECTION, HOST, USER_AGENT},
+    header::{CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
@@ -15,7 +15,7 @@ use tokio::{net::TcpStream, time::timeout};
 use super::{Call, Said, Saying, stream::broken};
 use crate::{
     question::{KeyedAnswer, NONCE_HEADER, TAG_HEADER},
-    wire::Answer,
+    wire::{Answer, HttpRequest},
 };
 
 /// Longer than any answer.
@@ -49,12 +49,36 @@ async fn exchange(call: &Call, stream: TcpStream) -> hyper::Result<Said> {
     }
 }
 
+/// Whether a request can be made.
+pub fn check(http: &HttpRequest) -> Result<(), String> {
+    Method::from_bytes(http.method.as_bytes())
+        .map_err(|_| format!("`{}` is no HTTP method", http.method))?;
+    if !http.path.starts_with('/') || http.path.parse::<Uri>().is_err() {
+        return Err(format!("`{}` is no path of an HTTP request", http.path));
+    }
+    let host = http.host.iter().map(|host| ("host", host));
+    for (name, value) in http.headers.iter().map(|(name, value)| (name.as_str(), value)).chain(host)
+    {
+        if name.parse::<HeaderName>().is_err() || value.parse::<HeaderValue>().is_err() {
+            return Err(format!("`{name}: {value}` is no HTTP header"));
+        }
+    }
+    Ok(())
+}
+
 fn request(call: &Call) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
-    let host = match call.address.port() {
-        80 => call.host.clone(),
-        port => format!("{}:{port}", call.host),
+    let asked = call.script.http.as_ref();
+    let host = match (asked.and_then(|http| http.host.clone()), call.address.port()) {
+        (Some(host), _) => host,
+        (None, 80) => call.host.clone(),
+        (None, port) => format!("{}:{port}", call.host),
     };
+    // What can't be said was refused by `check`.
+    if let Some(http) = asked {
+        *request.method_mut() = Method::from_bytes(http.method.as_bytes()).unwrap_or_default();
+        *request.uri_mut() = http.path.parse().unwrap_or_default();
+    }
     let mut header = |name: hyper::header::HeaderName, value: &str| {
         // A name that resolved has no characters that a header can't have.
         if let Ok(value) = value.parse() {
@@ -64,6 +88,11 @@ fn request(call: &Call) -> Request<Empty<Bytes>> {
     header(HOST, &host);
     header(USER_AGENT, concat!("netproof-probe/", env!("CARGO_PKG_VERSION")));
     header(CONNECTION, "close");
+    for (name, value) in asked.iter().flat_map(|http| &http.headers) {
+        if let Ok(name) = name.parse() {
+            header(name, value);
+        }
+    }
     if let Saying::Keyed(key, nonce) = &call.saying {
         let question = key.question(*nonce);
         header(hyper::header::HeaderName::from_static(NONCE_HEADER), &nonce.to_string());

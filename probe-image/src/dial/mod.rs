@@ -29,7 +29,9 @@ use crate::{
     question::{Key, Nonce},
     resolve::Resolver,
     source_port::SourcePorts,
-    wire::{Answer, Dial, Outcome, Probe, ProbeResult, Protocol, Question, Resolution, Target},
+    wire::{
+        Answer, Dial, Outcome, Probe, ProbeResult, Protocol, Question, Resolution, Script, Target,
+    },
 };
 use admission::Admission;
 
@@ -64,6 +66,7 @@ struct Call {
     /// What an HTTP server is called: the name dialled, or the address.
     host: String,
     protocol: Protocol,
+    script: Script,
     saying: Saying,
     window: Duration,
     attempts: u32,
@@ -117,6 +120,9 @@ pub enum Error {
     /// A port that no connection has.
     #[error("probe {0}: port 0")]
     Port(u64),
+    /// A request that HTTP doesn't have.
+    #[error("probe {0}: {1}")]
+    Http(u64, String),
     /// A nonce that isn't one.
     #[error("probe {0}: {1}")]
     Nonce(u64, crate::question::Error),
@@ -135,6 +141,9 @@ pub fn check(probe: &Probe) -> Result<(), Error> {
     }
     if probe.timing.window > LONGEST || probe.timing.reply > LONGEST {
         return Err(Error::Timing(probe.id));
+    }
+    if let Some(http) = &probe.script.http {
+        http::check(http).map_err(|error| Error::Http(probe.id, error))?;
     }
     if let Question::Keyed { nonce } = &probe.question {
         nonce.parse::<Nonce>().map_err(|error| Error::Nonce(probe.id, error))?;
@@ -189,6 +198,7 @@ impl Dialer {
                 address: SocketAddr::new(address, probe.port),
                 host: host.clone(),
                 protocol: probe.protocol,
+                script: probe.script.clone(),
                 saying: saying.clone(),
                 window: Duration::from_millis(probe.timing.window.into()),
                 attempts: probe.timing.attempts,

@@ -198,6 +198,7 @@ impl Session {
 
 pub fn keyed(protocol: Protocol, port: u16) -> Probe {
     Probe {
+        script: Default::default(),
         id: 1,
         target: Target::Address([127, 0, 0, 1].into()),
         port,

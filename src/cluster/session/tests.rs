@@ -152,6 +152,7 @@ fn probe(id: u64) -> Probe {
         port: 8080,
         protocol: Protocol::Tcp,
         question: Question::Keyed { nonce: format!("{id:032x}") },
+        script: Default::default(),
         timing: Timing::default(),
     }
 }

@@ -102,12 +102,39 @@ async fn talk(mut stream: TcpStream, http: bool) -> io::Result<()> {
         if request.windows(4).any(|end| end == b"\r\n\r\n") || request.len() > 65_536 {
             let body = "a host outside the cluster\n";
             let answer = format!(
-                "HTTP/1.1 200 OK\r\nServer: external\r\nContent-Type: text/plain\r\n\
+                "HTTP/1.1 {}\r\nServer: external\r\nContent-Type: text/plain\r\n\
                  Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                status(&request),
                 body.len()
             );
             stream.write_all(answer.as_bytes()).await?;
             return stream.shutdown().await;
+        }
+    }
+}
+
+/// 200, unless the path asks for another status: `/status/404`.
+fn status(request: &[u8]) -> http::StatusCode {
+    let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let path = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let asked = path.strip_prefix(b"/status/");
+    asked.and_then(|code| http::StatusCode::from_bytes(code).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_chooses_the_status() {
+        for (request, expected) in [
+            ("GET / HTTP/1.1\r\n\r\n", 200),
+            ("GET /status/401 HTTP/1.1\r\n\r\n", 401),
+            ("HEAD /status/500 HTTP/1.1\r\n\r\n", 500),
+            ("GET /status/9 HTTP/1.1\r\n\r\n", 200),
+            ("nonsense", 200),
+        ] {
+            assert_eq!(status(request.as_bytes()).as_u16(), expected, "{request}");
         }
     }
 }

@@ -195,3 +195,20 @@ cases:
 "
     ));
 }
+
+#[test]
+fn an_http_request_is_one_or_a_mistake() {
+    let case = |port: &str, http: &str| {
+        format!(
+            "cases: [{{name: a, from: web, to: api, port: {port}, expect: allow, http: {http}}}]\n"
+        )
+    };
+    let http = good_cases(&case("main", "{path: /a, headers: {x-y: z}}")).remove(0).http.unwrap();
+    assert_eq!((http.method.as_str(), http.path.as_str(), http.status), ("GET", "/a", None));
+    snapshot!(wrong_rest(&format!(
+        "cases:\n{}{}",
+        "  - {name: a, from: web, to: db, port: main, expect: allow, http: {}}\n",
+        "  - {name: b, from: web, to: api, port: main, expect: allow, http: {method: get, path: a, \
+         host: \"\\n\", headers: {Host: a, 'a b': c, d: 1}, status: 700, sttus: 1}}\n"
+    )));
+}

@@ -9,6 +9,7 @@ use crate::verdict::{ControlKind::*, ControlState, Reason::*, Verdict::*};
 
 fn claim(expect: crate::model::Connectivity) -> Claim {
     Claim {
+        status: None,
         expect,
         intended: Intended::Agents(["api".to_owned(), "api-2".to_owned()].into()),
         evidence: EvidenceRule::Controls,
@@ -308,6 +309,7 @@ fn anything() -> impl Strategy<Value = (Claim, Observation, Controls)> {
             evidence: if any && !allow { EvidenceRule::Any } else { EvidenceRule::Controls },
             intended: if ours { claim(Allowed).intended } else { Intended::Foreign },
             denial: [None, Some(Denial::Drop), Some(Denial::Reject)][usize::from(denial)],
+            status: None,
             strangers: BTreeSet::new(),
             meshed,
         });
@@ -380,5 +382,25 @@ proptest! {
             );
             prop_assert!(!by_policy, "{judgement:?}");
         }
+    }
+}
+
+#[test]
+fn a_status_that_was_not_asked_for_fails_an_allow_and_passes_no_denial() {
+    let application = |status| AnsweredBy::Application { status, summary: "HTTP".to_owned() };
+    for (expect, status, by, passes) in [
+        (Allowed, Some(200), application(Some(200)), true),
+        (Allowed, None, application(Some(500)), true),
+        (Allowed, Some(200), application(Some(403)), false),
+        (Allowed, Some(200), application(None), false),
+        (Allowed, Some(200), AnsweredBy::Nobody, false),
+        (Blocked, Some(403), application(Some(200)), false),
+        (Blocked, Some(403), application(Some(403)), false),
+    ] {
+        let claim = Claim { status, ..foreign(expect) };
+        let seen = Observation::Connected { by: by.clone() };
+        let judgement = judge(&claim, &seen, &Controls::default());
+        let expected = if passes { Verdict::Pass } else { Verdict::Fail };
+        assert_eq!(judgement.verdict, expected, "{expect} {status:?} {by}");
     }
 }
