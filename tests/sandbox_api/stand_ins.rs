@@ -278,7 +278,17 @@ async fn an_ephemeral_container_joins_a_running_pod_and_leaves_it_as_it_is() {
     };
     lab.until("web", "has it", runs).await;
     let params = LogParams { container: Some("debug".into()), ..LogParams::default() };
-    let log = lab.pods().logs("web", &params).await.expect("a log");
+    // A container runs from its first instant, and says its first line a little later.
+    let first_line = async {
+        loop {
+            let log = lab.pods().logs("web", &params).await.expect("a log");
+            if !log.is_empty() {
+                return log;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let log = timeout(DEADLINE, first_line).await.expect("it says something");
     assert_eq!(log, "netproof stands in for shop/web\n");
     lab.pods().delete("web", &DeleteParams::default()).await.expect("there");
     lab.until("web", "is gone", |pod: Option<&Pod>| pod.is_none()).await;
