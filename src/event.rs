@@ -50,6 +50,9 @@ pub enum Event {
         cases: Vec<CaseInfo>,
         /// Cases that the filter left out.
         filtered_out: usize,
+        /// Which repetition it is; absent where the run is made once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        repetition: Option<Repetition>,
     },
     /// A stage has got this far.
     Progress {
@@ -142,6 +145,17 @@ pub enum Event {
         /// True if every case that was listed got its verdict.
         complete: bool,
     },
+}
+
+/// A run's place among its repetitions; each has its own id and its own events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Repetition {
+    /// From 1.
+    pub number: u32,
+    /// How many there are to be; absent where they go on until one fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u32>,
 }
 
 /// What a run talks to.

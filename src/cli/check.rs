@@ -12,8 +12,17 @@ use anstream::AutoStream;
 use super::Exit;
 use crate::suite::{self, Mistakes, Suite};
 
-/// Check suite files, without touching a cluster.
+/// Find every mistake of suites, without touching a cluster.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  netproof check suites/*.yaml
+  netproof init --manifests deploy/ | netproof check -
+
+Each mistake is told with its line, a caret and the nearest valid word; all of all files at once.
+
+Exit codes:
+  0 no mistake    2 at least one")]
 pub struct CheckCommand {
     /// Suite files; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -48,6 +57,14 @@ pub(super) fn load(files: &[PathBuf]) -> Result<Vec<Suite>, Mistakes> {
     suite::load(files)
 }
 
+/// Loads suites, or says all that is wrong with them.
+pub(super) fn load_or_say(files: &[PathBuf]) -> Result<Vec<Suite>, Exit> {
+    load(files).map_err(|mistakes| {
+        print(&mistakes);
+        Exit::BadInput
+    })
+}
+
 /// Says on standard error all that is wrong.
 pub(super) fn print(mistakes: &Mistakes) {
     let colour = AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
@@ -58,8 +75,12 @@ fn summary(suite: &Suite) -> String {
     let count = |number: usize, what: &str| {
         format!("{number} {what}{}", if number == 1 { "" } else { "s" })
     };
-    let (cases, peers) = (suite.cases.len(), suite.peers.len());
-    format!("{}: {}, {}", suite.name, count(cases, "case"), count(peers, "peer"))
+    let (cases, peers) = (suite.all_cases().count(), suite.peers.len());
+    let steps = match suite.steps.len() {
+        0 => String::new(),
+        steps => format!(" in {}", count(steps, "step")),
+    };
+    format!("{}: {}{steps}, {}", suite.name, count(cases, "case"), count(peers, "peer"))
 }
 
 #[cfg(test)]
@@ -77,8 +98,19 @@ peers:
   metadata: {ip: 169.254.169.254}
 cases: [{name: closed, from: tester, to: metadata, port: 80, expect: deny}]
 ";
-        let (suites, mistakes) = suite::parse("smoke.yaml", text, &|_| unreachable!());
-        assert!(mistakes.is_empty(), "the suite is good: {mistakes:?}");
-        assert_eq!(summary(&suites[0]), "smoke: 1 case, 2 peers");
+        let stepped = "
+steps:
+  - name: later
+    wait: 1s
+    cases: [{name: still, from: tester, to: metadata, port: [80, 443], expect: deny}]
+";
+        for (text, expected) in [
+            (text.to_owned(), "smoke: 1 case, 2 peers"),
+            (format!("{text}{}", stepped.trim_start()), "smoke: 3 cases in 1 step, 2 peers"),
+        ] {
+            let (suites, mistakes) = suite::parse("smoke.yaml", &text, &|_| unreachable!());
+            assert!(mistakes.is_empty(), "the suite is good: {mistakes:?}");
+            assert_eq!(summary(&suites[0]), expected);
+        }
     }
 }

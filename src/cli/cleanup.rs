@@ -1,15 +1,13 @@
 //! `netproof cleanup`: removes what dead runs have left in a cluster.
 
-use std::{io::Write, path::PathBuf};
+use std::io::Write;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, exit::complain, signals};
+use super::{Exit, exit::complain, signals, target::WayArgs};
 use crate::{
-    cluster::{
-        AbandonedRun, CleanupOptions, CleanupReport, Cluster, ErrorKind, Kubeconfig, cleanup,
-    },
+    cluster::{AbandonedRun, CleanupOptions, CleanupReport, ErrorKind, cleanup},
     model::chain,
     run::Stop,
 };
@@ -27,12 +25,8 @@ Exit codes:
   0 nothing of a dead run is left       3 something is left, or could not tell
   2 bad kubeconfig                      130 interrupted")]
 pub(super) struct CleanupCommand {
-    /// The kubeconfig; else $KUBECONFIG, ~/.kube/config, or the pod's own account.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context; else its current one.
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    way: WayArgs,
     /// Look into this namespace only; may be given several times. For whoever may not
     /// list in all of them.
     #[arg(long = "namespace", short, value_name = "NAMESPACE")]
@@ -45,13 +39,9 @@ pub(super) struct CleanupCommand {
 impl CleanupCommand {
     /// Cleans up, and says on standard output what was found and removed.
     pub async fn run(self) -> Exit {
-        let from = self.kubeconfig.map_or(Kubeconfig::Default, Kubeconfig::File);
-        let cluster = match Cluster::connect(&from, self.context.as_deref()).await {
+        let cluster = match self.way.connect().await {
             Ok(cluster) => cluster,
-            Err(error) => {
-                complain(&chain(&error), error.remedy());
-                return Exit::BadInput;
-            }
+            Err(exit) => return exit,
         };
         let stop = Stop::new();
         if let Err(error) = signals::watch(stop.clone()) {

@@ -38,6 +38,19 @@ impl Exit {
 }
 
 impl Exit {
+    /// The graver of two, in the order in which they count: 130, 2, 4, 1, 3, 0.
+    pub fn graver(self, other: Self) -> Self {
+        let order = [
+            Self::Interrupted,
+            Self::BadInput,
+            Self::NotEnforced,
+            Self::Failed,
+            Self::Undecided,
+            Self::Passed,
+        ];
+        order.into_iter().find(|exit| [self, other].contains(exit)).unwrap_or(self)
+    }
+
     /// The end of a run, as its report has it.
     pub fn of(report: &Report) -> Self {
         let known =

@@ -6,18 +6,22 @@ mod cleanup;
 mod completions;
 mod diff;
 mod elf;
+mod execute;
 mod exit;
 mod explain;
 mod image;
 mod manifests;
 mod nodes;
 mod oci;
+mod output;
+mod plan;
 mod predict;
 mod run;
 mod sandbox;
 mod schema;
 mod signals;
 mod state;
+mod target;
 mod trace;
 mod workloads;
 
@@ -59,6 +63,8 @@ enum Command {
     Run(Box<run::RunCommand>),
     /// Find every mistake of suites, without touching a cluster.
     Check(check::CheckCommand),
+    /// Say what a run would create and ask, with nothing done.
+    Plan(Box<plan::PlanCommand>),
     /// Say what policies mean for suites or for all workloads; no packet is sent.
     Predict(Box<predict::PredictCommand>),
     /// Say why the policies let one connection through, or don't.
@@ -92,6 +98,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments.command {
         Command::Run(command) => on_runtime(command.run()),
         Command::Check(command) => command.run().into(),
+        Command::Plan(command) => on_runtime(command.run()),
         Command::Predict(command) => on_runtime(command.run()),
         Command::Explain(command) => on_runtime(command.run()),
         Command::Diff(command) => on_runtime(command.run()),

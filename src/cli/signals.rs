@@ -2,8 +2,18 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Exit;
+use super::{Exit, exit::complain};
 use crate::{event::Interruption, run::Stop};
+
+/// What the signals end, listening already.
+pub(super) fn stop() -> Result<Stop, Exit> {
+    let stop = Stop::new();
+    watch(stop.clone()).map_err(|error| {
+        complain(&format!("listen for signals: {error}"), None);
+        Exit::Undecided
+    })?;
+    Ok(stop)
+}
 
 /// Begins to listen. What a forced end leaves behind is `netproof cleanup`'s.
 pub(super) fn watch(stop: Stop) -> std::io::Result<()> {

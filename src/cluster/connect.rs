@@ -42,6 +42,8 @@ pub enum Kubeconfig {
     /// `$KUBECONFIG`, else `~/.kube/config`, else the service account of the pod that
     /// netproof itself runs in.
     Default,
+    /// The service account of the pod that netproof itself runs in.
+    InCluster,
     /// This file.
     File(PathBuf),
     /// This text: a sandbox's.
@@ -144,6 +146,7 @@ impl Cluster {
 /// The kubeconfig; none where there is none and the service account of a pod is to be used.
 fn read(from: &Kubeconfig) -> Result<Option<Written>, ConnectError> {
     match from {
+        Kubeconfig::InCluster => Ok(None),
         Kubeconfig::File(path) => {
             Written::read_from(path).map(Some).map_err(|error| unreadable(&error))
         }

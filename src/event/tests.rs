@@ -175,6 +175,8 @@ fn event() -> impl Strategy<Value = Event> {
             },
             cases,
             filtered_out: 3,
+            repetition: (bits % 2 == 0)
+                .then_some(Repetition { number: 2, of: (bits % 4 == 0).then_some(bits) }),
         },
     );
     prop_oneof![

@@ -111,7 +111,10 @@ pub fn build(suites: &[Suite], inputs: &Inputs) -> Result<Plan, PlanError> {
         .map(|node| node.name.clone())
         .collect();
     let controls = controls::add(&inputs.run, &nodes, &control_namespace, &mut names, &mut pods);
-    for case in planned.iter_mut().flat_map(|suite| &mut suite.cases) {
+    let all_cases = planned.iter_mut().flat_map(|suite| {
+        suite.cases.iter_mut().chain(suite.steps.iter_mut().flat_map(|step| &mut step.cases))
+    });
+    for case in all_cases {
         let Some(controls) = controls.get(&pods[case.source.0].node) else { continue };
         match case.destination {
             Destination::Service { .. } => case.witnesses.push(controls.witness),

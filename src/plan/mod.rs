@@ -10,6 +10,7 @@ mod names;
 mod objects;
 mod suite;
 mod types;
+mod words;
 
 pub use build::{Inputs, Node, PlanError, build};
 pub use filter::{Filter, Pattern, PatternError};

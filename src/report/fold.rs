@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::enforcement::Enforcement;
 use crate::{
-    event::{Canary, CaseInfo, CaseOutcome, ClusterInfo, Event, Interruption, Record},
+    event::{Canary, CaseInfo, CaseOutcome, ClusterInfo, Event, Interruption, Record, Repetition},
     model::RunId,
     plan::CaseId,
     verdict::{AnsweredBy, Observation, Reason, Verdict},
@@ -51,6 +51,8 @@ pub struct Head {
     pub cluster: ClusterInfo,
     /// Cases that the filter left out.
     pub filtered_out: usize,
+    /// Which repetition it is, where there are several.
+    pub repetition: Option<Repetition>,
 }
 
 /// A case and what became of it.
@@ -129,6 +131,7 @@ impl Report {
                 cluster,
                 cases,
                 filtered_out,
+                repetition,
             } => {
                 self.head = Some(Head {
                     run: run.clone(),
@@ -136,6 +139,7 @@ impl Report {
                     started: *started,
                     cluster: cluster.clone(),
                     filtered_out: *filtered_out,
+                    repetition: *repetition,
                 });
                 let reported = |info: &CaseInfo| ReportedCase { info: info.clone(), outcome: None };
                 self.cases = cases.iter().map(reported).collect();
@@ -193,6 +197,11 @@ impl Report {
     /// What the canaries say of the CNI.
     pub fn enforcement(&self) -> Enforcement {
         Enforcement::of(&self.canaries)
+    }
+
+    /// Which repetition it is, where there are several.
+    pub fn repetition(&self) -> Option<Repetition> {
+        self.head.as_ref().and_then(|head| head.repetition)
     }
 
     /// How many cases ended how.

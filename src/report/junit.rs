@@ -16,7 +16,10 @@ use std::io;
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite, XmlString};
 
 use super::{Enforcement, Report, ReportedCase, block, summary, text};
-use crate::verdict::{Reason, Verdict};
+use crate::{
+    event::Repetition,
+    verdict::{Reason, Verdict},
+};
 
 /// The suite about the run itself.
 const OWN: &str = "netproof";
@@ -24,16 +27,27 @@ const OWN: &str = "netproof";
 /// A block's width in columns: nobody wraps lines in XML.
 const WIDTH: usize = 120;
 
-/// The whole document.
-pub(super) fn document(report: &Report) -> io::Result<String> {
+/// The whole document: of one run, or of its repetitions so far.
+pub(super) fn document(reports: &[&Report]) -> io::Result<String> {
     let mut document = quick_junit::Report::new(OWN);
-    document.set_time(report.elapsed);
-    document.add_test_suite(own(report));
+    document.set_time(reports.iter().map(|report| report.elapsed).sum());
+    for (place, report) in reports.iter().enumerate() {
+        let mut own = own(report);
+        if place + 1 == reports.len() {
+            own.add_test_cases(repetitions(report));
+        }
+        document.add_test_suite(own);
+        document.add_test_suites(suites(report));
+    }
+    document.to_string().map_err(io::Error::other)
+}
+
+fn suites(report: &Report) -> Vec<TestSuite> {
     let enforcement = report.enforcement();
     let mut suites: Vec<TestSuite> = Vec::new();
     for reported in &report.cases {
         let test = test(report, reported, &enforcement);
-        let name = reported.info.suite.as_str();
+        let name = suite_name(report, &reported.info.suite);
         match suites.iter_mut().find(|suite| suite.name.as_str() == name) {
             Some(suite) => _ = suite.add_test_case(test),
             None => {
@@ -43,12 +57,33 @@ pub(super) fn document(report: &Report) -> io::Result<String> {
             }
         }
     }
-    document.add_test_suites(suites);
-    document.to_string().map_err(io::Error::other)
+    suites
+}
+
+/// A suite's name, with the repetition where there are several.
+fn suite_name(report: &Report, name: &str) -> String {
+    match report.repetition() {
+        Some(repetition) => format!("{name} (repetition {})", repetition.number),
+        None => name.to_owned(),
+    }
+}
+
+/// That as many repetitions ran as were to.
+fn repetitions(last: &Report) -> Option<TestCase> {
+    let Repetition { number, of } = last.repetition()?;
+    let of = of?;
+    let status = if number < of {
+        let said = format!("{number} of {of} repetitions ran");
+        non_success(NonSuccessKind::Error, "Incomplete", &said, None)
+    } else {
+        TestCaseStatus::success()
+    };
+    Some(own_test("all repetitions ran", &suite_name(last, OWN), status))
 }
 
 fn own(report: &Report) -> TestSuite {
-    let mut suite = TestSuite::new(OWN);
+    let name = suite_name(report, OWN);
+    let mut suite = TestSuite::new(&name);
     if let Some(head) = &report.head {
         for (name, value) in [
             ("run", head.run.to_string()),
@@ -76,20 +111,20 @@ fn own(report: &Report) -> TestSuite {
         Enforcement::Proven { .. } => TestCaseStatus::success(),
         Enforcement::Untested => TestCaseStatus::skipped(),
     };
-    suite.add_test_case(own_test("the CNI enforces NetworkPolicy", status));
+    suite.add_test_case(own_test("the CNI enforces NetworkPolicy", &name, status));
 
     let cause = report.aborted.as_ref().map(|aborted| aborted.message.as_str());
     let status = match summary::ending(report) {
         None => TestCaseStatus::success(),
         Some(ending) => non_success(NonSuccessKind::Error, "Incomplete", &ending, cause),
     };
-    suite.add_test_case(own_test("the run is complete", status));
+    suite.add_test_case(own_test("the run is complete", &name, status));
     suite
 }
 
-fn own_test(name: &str, status: TestCaseStatus) -> TestCase {
+fn own_test(name: &str, class: &str, status: TestCaseStatus) -> TestCase {
     let mut test = TestCase::new(name, status);
-    test.set_classname(OWN);
+    test.set_classname(class);
     test
 }
 
@@ -98,7 +133,7 @@ fn test(report: &Report, reported: &ReportedCase, enforcement: &Enforcement) -> 
     let Some(outcome) = &reported.outcome else {
         let mut status = TestCaseStatus::skipped();
         status.set_message("the run ended before it was judged");
-        return named(reported, status);
+        return named(report, reported, status);
     };
     let reason = outcome.judgement.reason.to_string();
     let told = plain(&block::case(reported, outcome, enforcement, &[], WIDTH));
@@ -113,7 +148,7 @@ fn test(report: &Report, reported: &ReportedCase, enforcement: &Enforcement) -> 
             status
         }
     };
-    let mut test = named(reported, status);
+    let mut test = named(report, reported, status);
     test.set_time(outcome.took);
     for (name, value) in [
         ("from", info.from.clone()),
@@ -134,12 +169,12 @@ fn test(report: &Report, reported: &ReportedCase, enforcement: &Enforcement) -> 
     test
 }
 
-fn named(reported: &ReportedCase, status: TestCaseStatus) -> TestCase {
+fn named(report: &Report, reported: &ReportedCase, status: TestCaseStatus) -> TestCase {
     let info = &reported.info;
     // The id without its suite: how CI systems tell cases apart over time.
     let name = info.id.0.strip_prefix(&format!("{}/", info.suite)).unwrap_or(&info.id.0);
     let mut test = TestCase::new(name, status);
-    test.set_classname(info.suite.as_str());
+    test.set_classname(suite_name(report, &info.suite));
     test
 }
 

@@ -19,6 +19,7 @@ mod junit;
 mod layout;
 mod progress;
 mod quiet;
+mod repetitions;
 #[cfg(test)]
 mod samples;
 mod summary;
@@ -27,9 +28,10 @@ mod text;
 
 pub use enforcement::Enforcement;
 pub use fanout::{EventSender, Finished, Reporter, Writer, WriterError, channel};
-pub use file::{FileFormat, FileWriter};
+pub use file::{FileFormat, ReportFile};
 pub use fold::{Aborted, Counts, Head, Report, ReportedCase, Swept, Warning};
 pub use json::JsonWriter;
 pub use progress::ProgressWriter;
 pub use quiet::QuietWriter;
+pub use repetitions::Repetitions;
 pub use text::TextWriter;

@@ -55,6 +55,7 @@ pub(super) fn started(cases: Vec<CaseInfo>) -> Event {
         },
         cases,
         filtered_out: 0,
+        repetition: None,
     }
 }
 

@@ -89,6 +89,10 @@ fn head(report: &Report) -> String {
     parts.extend((!cluster.version.is_empty()).then(|| cluster.version.clone()));
     parts.push(format!("run {}", head.run));
     parts.extend((!cluster.nodes.is_empty()).then(|| cluster.nodes.join(", ")));
+    parts.extend(head.repetition.map(|repetition| match repetition.of {
+        Some(of) => format!("repetition {} of {of}", repetition.number),
+        None => format!("repetition {}", repetition.number),
+    }));
     parts.join(" · ")
 }
 

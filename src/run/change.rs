@@ -35,7 +35,7 @@ impl Runner<'_> {
             if self.stop.is_stopped() {
                 break;
             }
-            let what = self.describe(change);
+            let what = self.plan.describe(change);
             let event = Event::Changed {
                 suite: suite.name.clone(),
                 step: step.name.clone(),
@@ -148,45 +148,5 @@ impl Runner<'_> {
         let event =
             Event::Undone { restored: undone.restored, kept: undone.kept, failed: undone.failed };
         self.events.send(event).await;
-    }
-
-    /// A change in a few words.
-    fn describe(&self, change: &PlannedChange) -> String {
-        let labels = |set: &Labels, remove: &BTreeSet<String>| {
-            let set = set.iter().map(|(key, value)| format!("{key}={value}"));
-            let all: Vec<String> = set.chain(remove.iter().map(|key| format!("{key}-"))).collect();
-            all.join(" ")
-        };
-        let names = |pods: &[PodIndex]| {
-            let names: Vec<&str> =
-                pods.iter().map(|pod| self.plan.pod(*pod).name.as_str()).collect();
-            names.join(", ")
-        };
-        match change {
-            PlannedChange::Apply(planned) => {
-                let text = |at: &str| planned.object.pointer(at).and_then(|value| value.as_str());
-                let place = text("/metadata/namespace").map(|name| format!("{name}/"));
-                format!(
-                    "apply {} {}{}",
-                    text("/kind").unwrap_or_default(),
-                    place.unwrap_or_default(),
-                    text("/metadata/name").unwrap_or_default()
-                )
-            }
-            PlannedChange::Patch { object, .. } => format!("patch {object}"),
-            PlannedChange::Delete(object) => format!("delete {object}"),
-            PlannedChange::LabelPods { pods, set, remove } => {
-                format!("label pod {} {}", names(pods), labels(set, remove))
-            }
-            PlannedChange::LabelNamespace { namespace, set, remove } => {
-                format!("label namespace {namespace} {}", labels(set, remove))
-            }
-            PlannedChange::DeletePods(pods) => format!("delete pod {}", names(pods)),
-            PlannedChange::CreatePods(pods) => format!("create pod {}", names(pods)),
-            PlannedChange::Wait(Wait::Time(time)) => format!("wait {time:?}"),
-            PlannedChange::Wait(Wait::Condition { object, condition, .. }) => {
-                format!("wait for {object} to be {condition}")
-            }
-        }
     }
 }

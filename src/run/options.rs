@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use netproof_probe::wire::Timing;
 
-use crate::verdict::SettlingRules;
+use crate::{event::Repetition, verdict::SettlingRules};
 
 /// How a run behaves.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Options {
     pub keep: bool,
     /// What a reader should know beforehand; each becomes a warning.
     pub notes: Vec<String>,
+    /// Which repetition the run is, where there are several.
+    pub repetition: Option<Repetition>,
     /// How long removing everything may take.
     pub sweep_within: Duration,
 }
@@ -48,6 +50,7 @@ impl Options {
             fail_fast: false,
             keep: false,
             notes: Vec::new(),
+            repetition: None,
             sweep_within: Duration::from_secs(60),
         }
     }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     cluster::{self, Finding, Meddling, Pods, RunContext, RunLease, Severity, preflight, sweep},
-    event::{self, CaseInfo, CaseOutcome, ClusterInfo, Event, Stage},
+    event::{self, CaseInfo, CaseOutcome, ClusterInfo, Event, Repetition, Stage},
     model::{Family, Transport},
     plan::{Plan, PlannedCase, PodIndex, SuitePlan},
     report::EventSender,
@@ -39,7 +39,7 @@ pub async fn run(
     stop: &Stop,
 ) {
     let origin = Instant::now();
-    events.send(started(plan, info)).await;
+    events.send(started(plan, info, options.repetition)).await;
     for message in &options.notes {
         events.send(Event::Warning { message: message.clone(), remedy: None }).await;
     }
@@ -56,7 +56,7 @@ pub async fn run(
     events.send(Event::RunFinished { complete }).await;
 }
 
-fn started(plan: &Plan, cluster: ClusterInfo) -> Event {
+fn started(plan: &Plan, cluster: ClusterInfo, repetition: Option<Repetition>) -> Event {
     let case = |suite: &SuitePlan, case: &PlannedCase| CaseInfo {
         id: case.id.clone(),
         suite: suite.name.clone(),
@@ -83,6 +83,7 @@ fn started(plan: &Plan, cluster: ClusterInfo) -> Event {
             .flat_map(|suite| suite.all_cases().map(|each| case(suite, each)))
             .collect(),
         filtered_out: plan.filtered_out,
+        repetition,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::event::{Event, Interruption};
 
 fn written(events: Vec<Event>) -> String {
     let report: Report = records(events).into_iter().collect();
-    document(&report).expect("a document")
+    document(&[&report]).expect("a document")
 }
 
 #[test]
