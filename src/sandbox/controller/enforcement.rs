@@ -32,7 +32,8 @@ use crate::sandbox::{
     api::{
         object::Object,
         resource::{
-            ENDPOINT_SLICES, FAULTS, NAMESPACES, NETWORK_POLICIES, PODS, Resource, SERVICES,
+            ENDPOINT_SLICES, EXTERNAL_HOSTS, FAULTS, NAMESPACES, NETWORK_POLICIES, NODES, PODS,
+            Resource, SERVICES,
         },
         store::{Change, Event, Observer, Store},
     },
@@ -48,9 +49,18 @@ const RETRY: Duration = Duration::from_millis(200);
 /// some 400 KiB, and a flood of changes must not make one that is larger.
 const AT_ONCE: usize = 64;
 
-/// The kinds that rules are made of.
-static KINDS: [&Resource; 6] =
-    [&NAMESPACES, &PODS, &NETWORK_POLICIES, &SERVICES, &ENDPOINT_SLICES, &FAULTS];
+/// The kinds that rules are made of; ClusterNetworkPolicies besides, of which there are none
+/// at the start.
+static KINDS: [&Resource; 8] = [
+    &NAMESPACES,
+    &PODS,
+    &NETWORK_POLICIES,
+    &SERVICES,
+    &ENDPOINT_SLICES,
+    &FAULTS,
+    &NODES,
+    &EXTERNAL_HOSTS,
+];
 
 /// Keeps the rules of all nodes in step with the store until cancelled, and publishes up to
 /// which version they are.
@@ -156,14 +166,18 @@ impl Observer for Inbox {
     }
 }
 
-/// Whether an event can change any rule. Of pods it is the few facts that rules are made of.
+/// Whether an event can change any rule. Of pods and nodes it is the few facts that rules
+/// are made of.
 fn wanted(event: &Event) -> bool {
-    if event.resource != &PODS {
-        return KINDS.contains(&event.resource);
+    let previous = event.previous.as_deref().filter(|_| event.change != Change::Deleted);
+    if event.resource == &PODS {
+        let facts = |pod: &Value| (facts::addresses(pod), pod.labels(), facts::ended(pod));
+        previous.map(facts) != Some(facts(&event.object))
+    } else if event.resource == &NODES {
+        previous.map(facts::node) != Some(facts::node(&event.object))
+    } else {
+        KINDS.contains(&event.resource) || facts::is_cluster_policy(event.resource)
     }
-    let facts = |pod: &Value| (facts::addresses(pod), pod.labels(), facts::ended(pod));
-    let before = event.previous.as_ref().map(|pod| facts(pod));
-    event.change == Change::Deleted || before != Some(facts(&event.object))
 }
 
 struct Enforcer {

@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::reconcile::reconcile;
 use crate::sandbox::{
     api::{
-        access, conditions,
+        access, conditions, custom,
         delete::{self, DeleteOptions},
         object::Object,
         resource::{
-            CONFIG_MAPS, NAMESPACES, PRIORITY_CLASSES, Resource, SERVICE_ACCOUNTS, SERVICE_CIDRS,
-            SERVICES,
+            CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PRIORITY_CLASSES, Resource,
+            SERVICE_ACCOUNTS, SERVICE_CIDRS, SERVICES,
         },
         store::{Change, Event, Store, Writer},
         write::{self, Place},
@@ -55,6 +55,7 @@ pub fn set_up(store: &Store, family: IpFamily) {
     });
     create(store, &SERVICES, "default", service);
     access::bootstrap(store);
+    create(store, &CUSTOM_RESOURCE_DEFINITIONS, "", custom::cluster_network_policy());
     for (name, value, what) in [
         ("system-cluster-critical", 2_000_000_000, "cluster"),
         ("system-node-critical", 2_000_001_000, "node"),

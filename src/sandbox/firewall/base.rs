@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!   before:  loss? ── known: accept ── a cluster address after translation: refuse
-//!   egress:  known: accept ── a pod to itself: accept ── jump by source
-//!   ingress: known: accept ── a pod to itself: accept ── jump by destination
+//!   egress:  known: accept ── the Admin tier ── what comes next
+//!   ingress: known: accept ── the Admin tier ── what comes next
 //! ```
 //!
 //! The three follow one another on every packet that a node forwards; what one accepts the
@@ -16,7 +16,9 @@ use std::net::IpAddr;
 
 use super::{
     addresses::{Addresses, Family},
-    pieces::{Setting, all_pods_name, map_name, open_chain},
+    frame::judging,
+    names::{ITSELF, all_pods_name},
+    pieces::Setting,
     policy::Direction,
     ruleset::{Action, Base, Chain, Elements, Match, Rule, Ruleset, Set},
     service,
@@ -49,32 +51,24 @@ pub(super) fn compile(input: &Input<'_>) -> Ruleset {
     // It stands even without Services: a connection that was sent on once depends on it.
     let service::Translation { sets, chains, refusals } =
         service::translation(input.services, input.node);
-    let itself: Vec<_> =
-        sets.iter().filter(|set| set.name.starts_with(service::HAIRPINS)).collect();
-    let itself: Vec<_> = itself.into_iter().map(|set| (set.family, set.name.clone())).collect();
+    let itself = sets.iter().filter(|set| set.name.starts_with(service::HAIRPINS)).map(|set| {
+        Rule::new([Match::PairIn(set.family, set.name.clone())], Action::Accept)
+            .because("a pod that reaches itself through a Service")
+    });
+    let rules = itself.collect();
+    base.chains.push(Chain { name: ITSELF.to_owned(), base: None, rules });
     base.sets.extend(sets);
     base.chains.extend(chains);
-    let itself = |action: Action| -> Vec<Rule> {
-        let rules = itself.iter().map(|(family, set)| {
-            Rule::new([Match::PairIn(*family, set.clone())], action.clone())
-                .because("a pod that reaches itself through a Service")
-        });
-        rules.collect()
-    };
     base.chains.push(chain("output", Base::FilterOutput, refusals.clone()));
     base.chains.push(chain("before", Base::FilterForward, [before, refusals].concat()));
     for direction in Direction::BOTH {
-        if input.setting.log {
-            base.chains.push(open_chain(direction));
-        }
         let hook = match direction {
             Direction::Egress => Base::FilterEgress,
             Direction::Ingress => Base::FilterIngress,
         };
         let mut rules = known(input.setting);
         if input.setting.switches.enforces(direction) {
-            rules.extend(itself(Action::Accept));
-            rules.extend(maps(direction, input.setting));
+            rules.extend(judging(direction));
         }
         base.chains.push(chain(direction.field(), hook, rules));
     }
@@ -92,21 +86,6 @@ fn known(setting: &Setting) -> Vec<Rule> {
         Rule::new([Match::Transport(Transport::Tcp), Match::Established], Action::Accept),
         Rule::new([Match::Original, Match::Established], Action::Accept).because(fault),
     ]
-}
-
-/// The rules that lead from an address to what is said about its pod.
-fn maps(direction: Direction, setting: &Setting) -> Vec<Rule> {
-    let families = setting.families.iter();
-    let heeded = families.filter(|family| **family == Family::V4 || !setting.switches.ignore_ipv6);
-    let rule = |&family: &Family| {
-        let map = map_name(direction, family);
-        let jump = match direction {
-            Direction::Ingress => Action::JumpByDestination(family, map),
-            Direction::Egress => Action::JumpBySource(family, map),
-        };
-        Rule::new([], jump)
-    };
-    heeded.map(rule).collect()
 }
 
 #[derive(Default)]

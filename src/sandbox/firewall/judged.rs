@@ -15,9 +15,10 @@ pub(in crate::sandbox) struct Judged {
     pub direction: Direction,
     /// Whether it went on.
     pub allowed: bool,
-    /// The policy that allowed it; or all that isolate the pod, none of which did.
+    /// The policy whose rule decided; or all NetworkPolicies that isolate the pod, none of
+    /// which allowed it.
     pub policies: Vec<PolicyKey>,
-    /// The number of the rule that allowed it.
+    /// The number of the rule that decided.
     pub rule: Option<usize>,
 }
 
@@ -39,21 +40,26 @@ impl Engine {
         let judged = |allowed, policies, rule| Judged { direction, allowed, policies, rule };
         match said {
             OPEN => Some(judged(true, Vec::new(), None)),
-            DENIED => Some(judged(false, self.isolating(address, direction), None)),
-            ALLOWED => {
-                let rule = words.next()?.parse().ok()?;
-                let name = words.next()?;
-                // Long names were cut; the pod's own policies tell the rest.
-                let full =
-                    self.isolating(address, direction).into_iter().find(|(namespace, policy)| {
-                        let full = format!("{namespace}/{policy}");
-                        full == name || (text.len() >= CUT && full.starts_with(name))
-                    });
-                let read = || {
-                    let (namespace, policy) = name.split_once('/')?;
-                    Some((namespace.to_owned(), policy.to_owned()))
+            ALLOWED | DENIED => {
+                let allowed = said == ALLOWED;
+                let Some(rule) = words.next() else {
+                    let isolating = self.isolating(address, direction);
+                    return (!allowed).then(|| judged(false, isolating, None));
                 };
-                Some(judged(true, full.or_else(read).into_iter().collect(), Some(rule)))
+                let name = words.next()?;
+                let (policies, read) = match name.split_once('/') {
+                    Some((namespace, policy)) => {
+                        (self.isolating(address, direction), (namespace, policy))
+                    }
+                    None => (self.judging(address, direction), ("", name)),
+                };
+                // Long names were cut; the pod's own policies tell the rest.
+                let full = policies.into_iter().find(|(namespace, policy)| {
+                    namespace == read.0
+                        && (policy == read.1 || (text.len() >= CUT && policy.starts_with(read.1)))
+                });
+                let policy = full.unwrap_or_else(|| (read.0.to_owned(), read.1.to_owned()));
+                Some(judged(allowed, vec![policy], Some(rule.parse().ok()?)))
             }
             _ => None,
         }
@@ -89,16 +95,30 @@ mod tests {
                 host_network: false,
             }],
             policies: policies.into(),
+            cluster_policies: vec![
+                serde_yaml::from_str(
+                    "{metadata: {name: guard}, spec: {tier: Admin, priority: 1, subject: {namespaces: \
+                     {}}, egress: [{action: Deny, to: [{namespaces: {}}]}]}}",
+                )
+                .expect("a policy"),
+            ],
             ..Snapshot::default()
         };
         let engine = Engine::of(&snapshot, ["one"], &[], true);
         let key = |name: &str| ("shop".to_owned(), name.to_owned());
+        let cluster = |name: &str| (String::new(), name.to_owned());
         let cut = format!("allowed ingress 12 shop/{long}");
         let world: IpAddr = [192, 0, 2, 1].into();
         for (text, expected) in [
             ("open egress", Some((Direction::Egress, true, vec![], None))),
             ("denied ingress", Some((Direction::Ingress, false, vec![key("a"), key(&long)], None))),
             ("denied egress", Some((Direction::Egress, false, vec![], None))),
+            (
+                "denied egress 3 guard",
+                Some((Direction::Egress, false, vec![cluster("guard")], Some(3))),
+            ),
+            ("denied egress x guard", None),
+            ("allowed egress", None),
             ("allowed ingress 0 shop/a", Some((Direction::Ingress, true, vec![key("a")], Some(0)))),
             (&cut[..127], Some((Direction::Ingress, true, vec![key(&long)], Some(12)))),
             (

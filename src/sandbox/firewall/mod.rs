@@ -1,4 +1,5 @@
-//! The reference CNI: NetworkPolicy and Services as nf_tables rules, a table per node.
+//! The reference CNI: NetworkPolicies, ClusterNetworkPolicies and Services as nf_tables
+//! rules, a table per node.
 //!
 //! [`Engine`] turns events into the changes of each node's table and touches nothing;
 //! `encode` and `load` hand them to the kernel in one transaction, and
@@ -12,7 +13,9 @@ mod base;
 mod delta;
 mod encode;
 mod engine;
+mod frame;
 mod judged;
+mod names;
 mod node;
 mod pieces;
 mod policy;
@@ -22,6 +25,7 @@ mod service;
 mod snapshot;
 mod switches;
 mod text;
+mod trace;
 mod tracked;
 
 pub use delta::Delta;
@@ -29,6 +33,7 @@ pub(in crate::sandbox) use encode::{encode, encode_delta, load};
 pub use engine::{Engine, Update, compile};
 pub(in crate::sandbox) use judged::Judged;
 pub(in crate::sandbox) use policy::Direction;
+pub use policy::cluster::ClusterNetworkPolicy;
 pub(in crate::sandbox) use ruleset::Loss;
 pub use ruleset::Ruleset;
 pub use snapshot::{
@@ -36,3 +41,4 @@ pub use snapshot::{
 };
 pub(in crate::sandbox) use switches::{delay, late_isolation};
 pub(in crate::sandbox) use text::LOG_GROUP;
+pub use trace::{Packet, Trace};

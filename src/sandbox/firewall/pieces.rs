@@ -1,29 +1,17 @@
 //! What a policy becomes on a node: a chain for each direction, and the sets that its rules
-//! look addresses up in.
-//!
-//! ```text
-//!   egress ── by source ──▶ egress/shop ── subjects of deny-all ──▶ egress/shop/deny-all
-//!                                       ── subjects of db ────────▶ egress/shop/db: accept
-//!                                       ── drop
-//! ```
-//!
-//! Whatever is accepted in `egress` goes on to `ingress`, which stands behind it in the
-//! kernel's order: both ends must agree. (Tiers before and after NetworkPolicy would be
-//! chains before and after the namespace's.) Labels decide over elements of sets alone, so a
-//! relabel changes no rule.
+//! look addresses up in. Labels decide over elements of sets alone, so a relabel changes no
+//! rule.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
     addresses::{Addresses, Family},
-    policy::{Direction, Policy, PolicyKey, PolicyRule, Port},
-    ruleset::{Action, Chain, Elements, Match, Rejection, Rule, Set},
+    names::{all_pods_name, blocks_name, chain_name, next_chain_name, peers_name, sockets_name},
+    policy::{Among, Direction, Policy, PolicyRule, Port, Tier, Verdict},
+    ruleset::{Action, Chain, Elements, Jump, Match, Rejection, Rule, Set},
     switches::Switches,
 };
 use crate::model::Transport;
-
-/// Chains and sets have names of up to 255 bytes, and these stand in front of others.
-const LONGEST: usize = 180;
 
 /// What every rule of a node depends on beside its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,64 +26,17 @@ pub(super) struct Setting {
 /// Where a port of a rule stands: the rule's number and the port's.
 pub(super) type Place = (usize, usize);
 
-/// The name of a policy's chain in a direction, with which those of its sets begin.
-pub(super) fn chain_name(direction: Direction, (namespace, name): &PolicyKey) -> String {
-    let full = format!("{}/{namespace}/{name}", direction.field());
-    if full.len() <= LONGEST {
-        return full;
-    }
-    // Names of objects are ASCII; whatever else came through is cut at a letter's border.
-    let mut end = LONGEST - 20;
-    while !full.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}.{:016x}", &full[..end], digest(&full))
-}
+/// Peers of a rule that come and go: the rule's number and their kind.
+pub(super) type Followed = (usize, Among);
 
-/// FNV-1a: names must be the same wherever they are made.
-fn digest(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
-        (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
-/// The name of a namespace's chain in a direction.
-pub(super) fn namespace_chain_name(direction: Direction, namespace: &str) -> String {
-    format!("{}/{namespace}", direction.field())
-}
-
-/// The chain of pods that no policy isolates.
-pub(super) fn open_chain_name(direction: Direction) -> String {
-    format!("{}-open", direction.field())
-}
-
-/// The map that leads from a pod's address to its namespace's chain.
-pub(super) fn map_name(direction: Direction, family: Family) -> String {
-    of_family(format!("{}-pods", direction.field()), family)
-}
-
-fn of_family(name: String, family: Family) -> String {
-    match family {
-        Family::V4 => name,
-        Family::V6 => format!("{name}-6"),
-    }
-}
-
-pub(super) fn subjects_name(chain: &str, family: Family) -> String {
-    of_family(format!("{chain}/subjects"), family)
-}
-
-pub(super) fn peers_name(chain: &str, rule: usize, family: Family) -> String {
-    of_family(format!("{chain}/{rule}/pods"), family)
-}
-
-fn blocks_name(chain: &str, rule: usize, family: Family) -> String {
-    of_family(format!("{chain}/{rule}/blocks"), family)
-}
-
-pub(super) fn sockets_name(chain: &str, (rule, port): Place, family: Family) -> String {
-    of_family(format!("{chain}/{rule}/port-{port}"), family)
-}
+/// How the log's text begins where a rule allows a connection; behind it stand the
+/// direction, the rule's number and the policy.
+pub(super) const ALLOWED: &str = "allowed";
+/// How the log's text begins where a connection is denied. Behind it stands the direction,
+/// and if a rule denies it, the rule's number and the policy.
+pub(super) const DENIED: &str = "denied";
+/// The log's text where no policy had a say.
+pub(super) const OPEN: &str = "open";
 
 /// The named ports of a policy's direction, each with its place, rule, transport and name.
 pub(super) fn named_ports(
@@ -134,19 +75,79 @@ pub(super) fn policy_chain(policy: &Policy, direction: Direction, setting: &Sett
     let name = chain_name(direction, &policy.key);
     let rules = policy.rules(direction).unwrap_or_default().iter().enumerate();
     let rules = rules.flat_map(|(index, rule)| {
-        permits(&name, index, rule, direction, setting).into_iter().map(move |matches| {
-            let permit = Rule::new(matches, Action::Accept).because(rule.by.clone());
-            let (namespace, policy) = &policy.key;
-            let field = direction.field();
-            let told = || format!("{ALLOWED} {field} {index} {namespace}/{policy}");
-            if setting.log { permit.logged(told()) } else { permit }
+        let matching = matching(&name, index, rule, direction, setting).into_iter();
+        let told = told(policy, direction, index, rule.verdict);
+        matching.flat_map(move |matches| {
+            let acts = acts(policy, direction, rule.verdict, matches, setting);
+            let told = told.clone().filter(|_| setting.log);
+            acts.into_iter().map(move |act| {
+                let act = act.because(rule.by.clone());
+                match &told {
+                    Some(text) => act.logged(text.clone()),
+                    None => act,
+                }
+            })
         })
     });
     Chain { rules: rules.collect(), name, base: None }
 }
 
-/// What a rule permits, each as matches that must hold together.
-fn permits(
+/// What the flow log is told of a connection that a rule decides about.
+fn told(policy: &Policy, direction: Direction, index: usize, verdict: Verdict) -> Option<String> {
+    let field = direction.field();
+    let by = match &policy.key {
+        (namespace, name) if namespace.is_empty() => name.clone(),
+        (namespace, name) => format!("{namespace}/{name}"),
+    };
+    match (verdict, policy.rank) {
+        (Verdict::Accept, _) => Some(format!("{ALLOWED} {field} {index} {by}")),
+        (Verdict::Deny, _) => Some(format!("{DENIED} {field} {index} {by}")),
+        // Nothing comes after this tier.
+        (Verdict::Pass, Some((Tier::Baseline, _))) => Some(format!("{OPEN} {field}")),
+        (Verdict::Pass, _) => None,
+    }
+}
+
+/// What becomes of the packets that matches choose.
+fn acts(
+    policy: &Policy,
+    direction: Direction,
+    verdict: Verdict,
+    matches: Vec<Match>,
+    setting: &Setting,
+) -> Vec<Rule> {
+    match (verdict, policy.rank) {
+        (Verdict::Accept, _) | (Verdict::Pass, Some((Tier::Baseline, _)) | None) => {
+            vec![Rule::new(matches, Action::Accept)]
+        }
+        (Verdict::Pass, Some((Tier::Admin, _))) => {
+            vec![Rule::new(matches, Action::Jump(next_chain_name(direction)))]
+        }
+        (Verdict::Deny, _) => denials(matches, setting),
+    }
+}
+
+/// Rules that deny the packets that matches choose.
+pub(super) fn denials(matches: Vec<Match>, setting: &Setting) -> Vec<Rule> {
+    if !setting.switches.reject {
+        return vec![Rule::new(matches, Action::Drop)];
+    }
+    let with_tcp = || {
+        let tcp = Match::Transport(Transport::Tcp);
+        if matches.contains(&tcp) { matches.clone() } else { [&matches[..], &[tcp]].concat() }
+    };
+    let mut rules = Vec::new();
+    if !matches.contains(&Match::Transport(Transport::Udp)) {
+        rules.push(Rule::new(with_tcp(), Action::Reject(Rejection::Reset)));
+    }
+    if !matches.contains(&Match::Transport(Transport::Tcp)) {
+        rules.push(Rule::new(matches, Action::Reject(Rejection::Prohibited)));
+    }
+    rules
+}
+
+/// What a rule is about, each as matches that must hold together.
+fn matching(
     chain: &str,
     index: usize,
     rule: &PolicyRule,
@@ -155,15 +156,15 @@ fn permits(
 ) -> Vec<Vec<Match>> {
     let peers = peers(chain, index, rule, direction, setting);
     let Some(ports) = &rule.ports else { return peers };
-    let mut permits = Vec::new();
+    let mut found = Vec::new();
     for (port, entry) in ports.iter().enumerate() {
         match entry {
             Port::All(transport) => {
-                permits.extend(each_with(&peers, &[Match::Transport(*transport)]));
+                found.extend(each_with(&peers, &[Match::Transport(*transport)]));
             }
             Port::Range(transport, range) => {
                 let port = [Match::Transport(*transport), Match::Port(*range)];
-                permits.extend(each_with(&peers, &port));
+                found.extend(each_with(&peers, &port));
             }
             Port::Named(transport, _) => {
                 for &family in &setting.families {
@@ -172,16 +173,16 @@ fn permits(
                     match direction {
                         Direction::Ingress => {
                             let own = peers.iter().filter(|peer| in_family(peer, family));
-                            permits.extend(own.map(|peer| [&peer[..], &port].concat()));
+                            found.extend(own.map(|peer| [&peer[..], &port].concat()));
                         }
                         // The sockets are the peers' own.
-                        Direction::Egress => permits.push(port.to_vec()),
+                        Direction::Egress => found.push(port.to_vec()),
                     }
                 }
             }
         }
     }
-    permits
+    found
 }
 
 fn each_with(peers: &[Vec<Match>], port: &[Match]) -> Vec<Vec<Match>> {
@@ -210,9 +211,10 @@ fn peers(
         Direction::Egress => Match::DestinationIn(family, name),
     };
     let mut ways = Vec::new();
-    if !peers.selectors.is_empty() {
+    for followed in rule.follows() {
         let families = setting.families.iter();
-        ways.extend(families.map(|&family| vec![among(family, peers_name(chain, index, family))]));
+        let name = |family| peers_name(chain, (index, followed), family);
+        ways.extend(families.map(|&family| vec![among(family, name(family))]));
     }
     for family in Family::BOTH {
         if peers.blocks.of(family).is_empty() {
@@ -229,65 +231,6 @@ fn peers(
         ways.push(way);
     }
     ways
-}
-
-/// The set of all pods' addresses, where a fault needs it.
-pub(super) fn all_pods_name(family: Family) -> String {
-    of_family("pods".to_owned(), family)
-}
-
-/// The chain of a namespace's isolated pods: through all policies that may allow, then denied.
-pub(super) fn namespace_chain<'a>(
-    direction: Direction,
-    namespace: &str,
-    policies: impl Iterator<Item = &'a PolicyKey>,
-    setting: &Setting,
-) -> Chain {
-    let mut rules = Vec::new();
-    if setting.switches.ignore_udp {
-        let udp = Rule::new([Match::Transport(Transport::Udp)], Action::Accept);
-        rules.push(udp.because("fault ignore-udp"));
-    }
-    for key in policies {
-        let chain = chain_name(direction, key);
-        for &family in &setting.families {
-            let subjects = subjects_name(&chain, family);
-            let own = match direction {
-                Direction::Ingress => Match::DestinationIn(family, subjects),
-                Direction::Egress => Match::SourceIn(family, subjects),
-            };
-            let jump = Rule::new([own], Action::Jump(chain.clone()));
-            rules.push(jump.because(format!("{}/{}", key.0, key.1)));
-        }
-    }
-    let because = format!("no policy in {namespace} allows it");
-    let denied = |matches: Vec<Match>, action| {
-        let rule = Rule::new(matches, action).because(because.clone());
-        if setting.log { rule.logged(format!("{DENIED} {}", direction.field())) } else { rule }
-    };
-    if setting.switches.reject {
-        let tcp = vec![Match::Transport(Transport::Tcp)];
-        rules.push(denied(tcp, Action::Reject(Rejection::Reset)));
-        rules.push(denied(Vec::new(), Action::Reject(Rejection::Prohibited)));
-    } else {
-        rules.push(denied(Vec::new(), Action::Drop));
-    }
-    Chain { name: namespace_chain_name(direction, namespace), base: None, rules }
-}
-
-/// How the log's text begins where a rule allows a connection; behind it stand the
-/// direction, the rule's number and the policy.
-pub(super) const ALLOWED: &str = "allowed";
-/// How the log's text begins where a connection is denied.
-pub(super) const DENIED: &str = "denied";
-/// The log's text where no policy had a say.
-pub(super) const OPEN: &str = "open";
-
-/// The chain of the pods that no policy isolates, which only tells of them.
-pub(super) fn open_chain(direction: Direction) -> Chain {
-    let rule = Rule::new([], Action::Accept).logged(format!("{OPEN} {}", direction.field()));
-    let rule = rule.because("not isolated");
-    Chain { name: open_chain_name(direction), base: None, rules: vec![rule] }
 }
 
 /// Addresses of a family among others.
@@ -307,7 +250,7 @@ pub(super) fn sockets<'a>(
 
 /// Jumps of a family among others.
 pub(super) fn jumps<'a>(
-    all: impl IntoIterator<Item = (&'a IpAddr, &'a super::ruleset::Jump)>,
+    all: impl IntoIterator<Item = (&'a IpAddr, &'a Jump)>,
     family: Family,
 ) -> Elements {
     let own = all.into_iter().filter(|(address, _)| Family::of(**address) == family);

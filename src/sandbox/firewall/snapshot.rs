@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
+use super::policy::cluster::ClusterNetworkPolicy;
 use crate::model::{Labels, Transport};
 
 /// The state of the API at one moment.
@@ -15,8 +16,14 @@ pub struct Snapshot {
     /// Every pod that has an address and has not ended. Of two with the same address the
     /// later one counts: addresses are reused.
     pub pods: Vec<PodEntry>,
-    /// Every policy.
+    /// Every NetworkPolicy.
     pub policies: Vec<NetworkPolicy>,
+    /// Every ClusterNetworkPolicy.
+    pub cluster_policies: Vec<ClusterNetworkPolicy>,
+    /// The labels of nodes, and the addresses of their status.
+    pub node_labels: BTreeMap<String, (Labels, Vec<IpAddr>)>,
+    /// Hosts outside the cluster: their names for DNS, and their addresses.
+    pub hosts: BTreeMap<String, (Vec<String>, Vec<IpAddr>)>,
     /// Every Service that has a cluster address.
     pub services: Vec<ServiceEntry>,
     /// The nodes by their names.

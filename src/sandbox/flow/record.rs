@@ -63,8 +63,11 @@ impl Flow {
         if !judged.policies.is_empty() {
             let said = if dropped { "denied" } else { "allowed" };
             let policies = judged.policies.iter().map(|(namespace, name)| {
-                let mut policy =
-                    json!({"kind": "NetworkPolicy", "namespace": namespace, "name": name});
+                let mut policy = if namespace.is_empty() {
+                    json!({"kind": "ClusterNetworkPolicy", "name": name})
+                } else {
+                    json!({"kind": "NetworkPolicy", "namespace": namespace, "name": name})
+                };
                 if let Some(rule) = judged.rule {
                     policy["rule"] = rule.into();
                 }

@@ -1,10 +1,13 @@
 //! Custom resources: what a CustomResourceDefinition makes of itself, and of its objects.
 //!
 //! Instances are pruned, filled with defaults and checked by the schema of their version.
-//! Rules in CEL (`x-kubernetes-validations`) are kept and not evaluated; versions differ in
-//! their `apiVersion` alone, as with the conversion strategy `None`.
+//! Of rules in CEL (`x-kubernetes-validations`) those of the kind that the cluster has from
+//! the start are checked, others are kept and not evaluated; versions differ in their
+//! `apiVersion` alone, as with the conversion strategy `None`.
 
+mod cluster_network_policy;
 mod definition;
+mod expression;
 mod path;
 mod structure;
 mod validate;
@@ -16,6 +19,9 @@ use serde_json::Value;
 
 use super::{object::Object, resource::Resource, schema::Node};
 
+pub use cluster_network_policy::{
+    NAME as CLUSTER_NETWORK_POLICIES, definition as cluster_network_policy,
+};
 pub(super) use definition::{default, prepare, selectable, validate as validate_definition};
 pub use path::JsonPath;
 

@@ -173,3 +173,95 @@ fn paths_lead_where_kubectl_leads() {
         assert_eq!(found, expected, "{path}");
     }
 }
+
+#[test]
+fn the_policies_of_the_cluster_are_checked_as_upstreams_definition_has_it() {
+    let mut definition = cluster_network_policy();
+    default(&mut definition);
+    prepare(&mut definition);
+    assert_eq!(validate_definition(&definition, None), [], "the definition");
+    let row = rows(&definition)[0];
+    let custom = row.definition().expect("custom");
+    let subject = json!({"namespaces": {}});
+    let with = |field: &str, value: Value| {
+        let mut spec = json!({"tier": "Admin", "priority": 1, "subject": subject});
+        spec[field] = value;
+        spec
+    };
+    let to = |peer: Value, protocol: Value| {
+        with("egress", json!([{"action": "Accept", "to": [peer], "protocols": [protocol]}]))
+    };
+    let tcp = json!({"tcp": {"destinationPort": {"number": 80}}});
+    let everybody = json!({"namespaces": {}});
+    let many = |count: usize, one: Value| Value::from(vec![one; count]);
+    let deny = json!({"action": "Deny", "from": [everybody]});
+    for (spec, expected) in [
+        (with("priority", 1000.into()), None),
+        (with("priority", 1001.into()), Some("should be less than or equal to 1000")),
+        (with("priority", (-1).into()), Some("should be greater than or equal to 0")),
+        (with("tier", "Middle".into()), Some("supported values: \"Admin\", \"Baseline\"")),
+        (json!({"tier": "Admin", "priority": 1}), Some("spec.subject")),
+        (with("subject", json!({})), Some("should have at least 1 properties")),
+        (
+            with("subject", json!({"namespaces": {}, "pods": {"podSelector": {}}})),
+            Some("Too many: 2"),
+        ),
+        (with("subject", json!({"pods": {}})), Some("spec.subject.pods.podSelector")),
+        (with("ingress", many(25, deny.clone())), None),
+        (with("ingress", many(26, deny.clone())), Some("Too many: 26: must have at most 25 items")),
+        (with("ingress", json!([{"action": "Allow", "from": [everybody]}])), Some("\"Pass\"")),
+        (with("ingress", json!([{"action": "Deny", "from": []}])), Some("at least 1 items")),
+        (with("ingress", json!([{"action": "Deny"}])), Some("spec.ingress[0].from")),
+        (
+            with(
+                "ingress",
+                json!([{"name": "x".repeat(101), "action": "Deny", "from": [everybody]}]),
+            ),
+            Some("Too long"),
+        ),
+        (to(everybody.clone(), tcp.clone()), None),
+        (to(everybody.clone(), json!({"tcp": {}})), Some("at least 1 properties")),
+        (
+            to(everybody.clone(), json!({"tcp": {"destinationPort": {"number": 0}}})),
+            Some("greater than or equal to 1"),
+        ),
+        (
+            to(
+                everybody.clone(),
+                json!({"tcp": {"destinationPort": {"range": {"start": 9, "end": 9}}}}),
+            ),
+            Some("Invalid value: \"object\": Start port must be less than End port"),
+        ),
+        (to(everybody.clone(), json!({"destinationNamedPort": "web"})), None),
+        (to(json!({"networks": ["10.0.0.1/8", "fd00::/8"]}), tcp.clone()), None),
+        (
+            to(json!({"networks": ["10.0.0.0"]}), tcp.clone()),
+            Some("Invalid value: \"string\": Invalid CIDR format provided"),
+        ),
+        (to(json!({"networks": ["::ffff:10.0.0.0/104"]}), tcp.clone()), Some("Invalid CIDR")),
+        (
+            to(json!({"networks": ["10.0.0.0/8", "10.0.0.0/8"]}), tcp.clone()),
+            Some("Duplicate value"),
+        ),
+        (
+            to(json!({"networks": ["10.0.0.0/8"]}), json!({"destinationNamedPort": "web"})),
+            Some(
+                "Invalid value: \"object\": networks/nodes/domainNames peer cannot be set with namedPorts",
+            ),
+        ),
+        (to(json!({"nodes": {}}), json!({"destinationNamedPort": "web"})), Some("namedPorts")),
+        (to(json!({"domainNames": ["*.example.com"]}), tcp.clone()), None),
+        (to(json!({"domainNames": ["*"]}), tcp), Some("should match")),
+    ] {
+        let object = json!({"metadata": {"name": "it"}, "spec": spec});
+        let causes = custom.causes(&object);
+        let said = causes.iter().map(|cause| format!("{} {}", cause.field, cause.message));
+        let said: Vec<_> = said.collect();
+        match expected {
+            None => assert_eq!(said, Vec::<String>::new(), "{object}"),
+            Some(text) => {
+                assert!(said.iter().any(|one| one.contains(text)), "{object}: {said:?}");
+            }
+        }
+    }
+}

@@ -3,7 +3,10 @@
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::super::{failure::Cause, names, object::Object};
+use super::{
+    super::{failure::Cause, names, object::Object},
+    expression,
+};
 
 /// Reads every pattern of a schema. One that can't be read fits everything.
 pub(super) fn patterns(schema: &Value, into: &mut Vec<(String, Option<Regex>)>) {
@@ -36,6 +39,18 @@ pub(super) fn causes(
     // Its metadata is checked for every kind alike.
     check.value(schema, object, "");
     check.causes.retain(|cause| !cause.field.starts_with("metadata."));
+    let blocking =
+        ["FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"];
+    if !expression::any(schema) {
+        return check.causes;
+    }
+    if check.causes.iter().any(|cause| blocking.contains(&cause.reason)) {
+        let text = "some validation rules were not checked because the object was invalid; \
+                    correct the existing errors to complete validation";
+        check.causes.push(Cause::invalid("<nil>", &Value::Null, text));
+    } else {
+        check.expressions(schema, object, "");
+    }
     check.causes
 }
 
@@ -268,6 +283,32 @@ impl Check<'_> {
                     Cause::invalid(join(path, "metadata.name"), &object.name().into(), &error);
                 self.causes.push(cause);
             }
+        }
+    }
+
+    /// The rules in CEL, of those that are known.
+    fn expressions(&mut self, schema: &Value, value: &Value, path: &str) {
+        for rule in schema.items("/x-kubernetes-validations") {
+            if expression::holds(rule.text("/rule"), value) == Some(false) {
+                let kind = schema["type"].clone();
+                self.causes.push(Cause::invalid(path, &kind, rule.text("/message")));
+            }
+        }
+        match value {
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.expressions(&schema["items"], item, &format!("{path}[{index}]"));
+                }
+            }
+            Value::Object(map) => {
+                for (name, value) in map {
+                    let known = schema["properties"].get(name);
+                    if let Some(schema) = known.or_else(|| schema.get("additionalProperties")) {
+                        self.expressions(schema, value, &join(path, name));
+                    }
+                }
+            }
+            _ => {}
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     model::{Labels, Transport},
     sandbox::{
-        api::object::Object,
+        api::{custom::CLUSTER_NETWORK_POLICIES, object::Object, resource::Resource},
         firewall::{NamedPort, PodEntry},
     },
 };
@@ -18,6 +18,24 @@ pub(in super::super) fn transport(protocol: &str) -> Option<Transport> {
         "UDP" => Some(Transport::Udp),
         _ => None,
     }
+}
+
+/// Whether a kind is that of ClusterNetworkPolicies, in whichever version.
+pub(super) fn is_cluster_policy(resource: &Resource) -> bool {
+    let (plural, group) = CLUSTER_NETWORK_POLICIES;
+    resource.plural == plural && resource.group == group
+}
+
+/// A node's labels and addresses.
+pub(super) fn node(node: &Value) -> (Labels, Vec<IpAddr>) {
+    let addresses = node.items("/status/addresses").iter().map(|each| each.text("/address"));
+    (node.labels(), parsed(addresses, ""))
+}
+
+/// The names and addresses of a host outside.
+pub(super) fn host(host: &Value) -> (Vec<String>, Vec<IpAddr>) {
+    let texts = |pointer| host.items(pointer).iter().filter_map(Value::as_str);
+    (texts("/spec/names").map(str::to_owned).collect(), parsed(texts("/spec/addresses"), ""))
 }
 
 /// Whether a pod's address is its own no longer.

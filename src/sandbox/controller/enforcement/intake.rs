@@ -21,11 +21,12 @@ use crate::{
         api::{
             object::Object,
             resource::{
-                ENDPOINT_SLICES, FAULTS, NAMESPACES, NETWORK_POLICIES, PODS, Resource, SERVICES,
+                ENDPOINT_SLICES, EXTERNAL_HOSTS, FAULTS, NAMESPACES, NETWORK_POLICIES, NODES, PODS,
+                Resource, SERVICES,
             },
         },
         fault::NetworkFault as Fault,
-        firewall::{self, Engine},
+        firewall::{self, ClusterNetworkPolicy, Engine},
     },
 };
 
@@ -37,7 +38,7 @@ pub(super) type Key = (String, String);
 pub(super) struct Intake {
     pods: BTreeMap<Key, Arc<Value>>,
     namespaces: BTreeMap<String, Labels>,
-    policies: BTreeMap<Key, NetworkPolicy>,
+    policies: BTreeMap<Key, Policy>,
     services: BTreeMap<Key, Arc<Value>>,
     slices: BTreeMap<Key, Arc<Value>>,
     fault_objects: BTreeMap<Key, Arc<Value>>,
@@ -45,12 +46,19 @@ pub(super) struct Intake {
     /// The labels that a pod is judged by, with its uid.
     believed_pods: BTreeMap<Key, (String, Labels)>,
     believed_namespaces: BTreeMap<String, Labels>,
-    believed_policies: BTreeMap<Key, NetworkPolicy>,
+    believed_policies: BTreeMap<Key, Policy>,
     /// Changes of policy that are not in force yet, in order.
     held: VecDeque<(Instant, Belief)>,
     /// Pods that are not isolated yet, and until when.
     open: BTreeMap<Key, Instant>,
     services_changed: bool,
+}
+
+/// A policy of either kind; the keys of those of the cluster have no namespace.
+#[derive(Clone, Debug)]
+enum Policy {
+    Network(Box<NetworkPolicy>),
+    Cluster(Box<ClusterNetworkPolicy>),
 }
 
 /// A change of policy.
@@ -61,7 +69,7 @@ enum Belief {
     /// A namespace has other labels.
     Namespace(String, Labels),
     /// A policy is there, or gone.
-    Policy(Key, Option<Box<NetworkPolicy>>),
+    Policy(Key, Option<Policy>),
 }
 
 impl Intake {
@@ -81,7 +89,21 @@ impl Intake {
             // The API stores none that can't be read so.
             let policy =
                 object.and_then(|object| serde_json::from_value(Value::clone(&object)).ok());
-            self.policy(now, key, policy);
+            self.policy(now, key, policy.map(Policy::Network));
+        } else if facts::is_cluster_policy(resource) {
+            // Its schema is an object like others, and may be changed to take anything.
+            let policy = object.and_then(|object| {
+                let read = serde_json::from_value(Value::clone(&object));
+                read.inspect_err(|error| {
+                    tracing::warn!(%error, policy = key.1, "read a ClusterNetworkPolicy");
+                })
+                .ok()
+            });
+            self.policy(now, key, policy.map(Policy::Cluster));
+        } else if *resource == NODES {
+            engine.set_node(&key.1, object.map(|node| facts::node(&node)));
+        } else if *resource == EXTERNAL_HOSTS {
+            engine.set_host(&key.1, object.map(|host| facts::host(&host)));
         } else if *resource == FAULTS {
             put(&mut self.fault_objects, key, object);
         } else if *resource == SERVICES {
@@ -228,7 +250,7 @@ impl Intake {
         }
     }
 
-    fn policy(&mut self, now: Instant, key: Key, policy: Option<NetworkPolicy>) {
+    fn policy(&mut self, now: Instant, key: Key, policy: Option<Policy>) {
         match &policy {
             Some(policy) => _ = self.policies.insert(key.clone(), policy.clone()),
             None => {
@@ -238,7 +260,7 @@ impl Intake {
                 }
             }
         }
-        self.held.push_back((now, Belief::Policy(key, policy.map(Box::new))));
+        self.held.push_back((now, Belief::Policy(key, policy)));
     }
 
     fn believe(&mut self, engine: &mut Engine, belief: Belief) {
@@ -258,11 +280,18 @@ impl Intake {
                 }
             }
             Belief::Policy(key, Some(policy)) => {
-                engine.set_policy(&policy);
-                self.believed_policies.insert(key, *policy);
+                match &policy {
+                    Policy::Network(policy) => engine.set_policy(policy),
+                    Policy::Cluster(policy) => engine.set_cluster_policy(policy),
+                }
+                self.believed_policies.insert(key, policy);
             }
             Belief::Policy(key, None) => {
-                engine.remove_policy(&key.0, &key.1);
+                if key.0.is_empty() {
+                    engine.remove_cluster_policy(&key.1);
+                } else {
+                    engine.remove_policy(&key.0, &key.1);
+                }
                 self.believed_policies.remove(&key);
             }
         }

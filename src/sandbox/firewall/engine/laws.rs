@@ -1,18 +1,13 @@
 //! That no history matters: whatever happened, the kernel's table is what the last state
 //! alone would lead to.
 
-use std::fmt::Debug;
-
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::*;
+use super::{kernel::Kernel, *};
 use crate::{
     model::Transport,
-    sandbox::firewall::{
-        EndpointEntry, NamedPort, ServicePortEntry,
-        ruleset::{Action, Chain, Elements, Match, Rule, Set},
-    },
+    sandbox::firewall::{EndpointEntry, NamedPort, ServiceEntry, ServicePortEntry},
 };
 
 const NODES: [&str; 2] = ["one", "two"];
@@ -27,6 +22,12 @@ enum Happening {
     Open(u8, u8),
     /// Namespace, name, which text.
     Policy(u8, u8, Option<u8>),
+    /// Name, which text, priority.
+    ClusterPolicy(u8, Option<(u8, u8)>),
+    /// Which one, label.
+    Node(u8, Option<u8>),
+    /// Name, last part of its address.
+    Host(u8, Option<u8>),
     /// How many Services, to how many endpoints.
     Services(u8, u8),
     Faults(Vec<u8>),
@@ -37,7 +38,9 @@ enum Happening {
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
-    use Happening::{Faults, Load, Namespace, Open, Pod, Policy, Refusal, Services};
+    use Happening::{
+        ClusterPolicy, Faults, Host, Load, Namespace, Node, Open, Pod, Policy, Refusal, Services,
+    };
     let pod = (0..3_u8, 0..8_u8, any::<bool>(), 0..3_u8, 8080..8082_u16);
     prop_oneof![
         2 => (0..3_u8, prop::option::weighted(0.9, 0..3_u8)).prop_map(|(a, b)| Namespace(a, b)),
@@ -45,6 +48,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..3_u8, 0..4_u8).prop_map(|(a, b)| Open(a, b)),
         6 => (0..3_u8, 0..3_u8, prop::option::weighted(0.8, 0..SPECS))
             .prop_map(|(a, b, c)| Policy(a, b, c)),
+        4 => (0..4_u8, prop::option::weighted(0.8, (0..CLUSTER_SPECS, 0..3_u8)))
+            .prop_map(|(a, b)| ClusterPolicy(a, b)),
+        1 => (0..2_u8, prop::option::weighted(0.8, 0..3_u8)).prop_map(|(a, b)| Node(a, b)),
+        1 => (0..2_u8, prop::option::weighted(0.8, 0..3_u8)).prop_map(|(a, b)| Host(a, b)),
         1 => (0..3_u8, 0..3_u8).prop_map(|(a, b)| Services(a, b)),
         1 => prop::collection::vec(0..FAULTS.len() as u8, 0..3).prop_map(Faults),
         1 => (0..2_u8).prop_map(Refusal),
@@ -97,6 +104,36 @@ fn spec(which: u8) -> serde_json::Value {
         }
         _ => json!({}),
     }
+}
+
+const CLUSTER_SPECS: u8 = 6;
+
+fn cluster_spec(which: u8, priority: u8) -> serde_json::Value {
+    let label = |value: u8| json!({"matchLabels": {"app": value.to_string()}});
+    let mut spec = match which {
+        0 => json!({"tier": "Admin", "subject": {"namespaces": {}}, "ingress": [
+            {"action": "Deny", "from": [{"namespaces": label(0)}]}]}),
+        1 => json!({"tier": "Baseline", "subject": {"namespaces": label(1)}, "egress": [
+            {"action": "Pass", "to": [{"nodes": label(0)}, {"networks": ["10.0.0.4/30", "fd00::/16"]}]},
+            {"name": "x", "action": "Accept", "to": [{"domainNames": ["*.example.com"]}]},
+            {"action": "Deny", "to": [{"networks": ["0.0.0.0/0"]}]}]}),
+        2 => json!({"tier": "Admin",
+            "subject": {"pods": {"namespaceSelector": {}, "podSelector": label(1)}},
+            "ingress": [{"action": "Pass", "from": [{"namespaces": {}}],
+                "protocols": [{"destinationNamedPort": "main"}]}],
+            "egress": [{"action": "Accept", "to": [{"pods": {"podSelector": label(2)}}],
+                "protocols": [{"destinationNamedPort": "main"},
+                    {"udp": {"destinationPort": {"range": {"start": 1, "end": 99}}}}]}]}),
+        3 => json!({"tier": "Baseline", "subject": {"namespaces": label(2)},
+            "ingress": [{"action": "Deny", "from": [{}]}, {"action": "Accept", "from": [{}]}],
+            "egress": [{"action": "Deny", "to": [{"namespaces": {}}],
+                "protocols": [{"sctp": {"destinationPort": {"number": 80}}}]}]}),
+        4 => json!({"tier": "Admin", "subject": {"namespaces": label(0)}}),
+        _ => json!({"tier": "Admin", "subject": {"namespaces": label(0)}, "egress": [
+            {"action": "Deny", "to": [{"nodes": {}}]}]}),
+    };
+    spec["priority"] = priority.into();
+    spec
 }
 
 /// What an engine has been told, as it stands.
@@ -190,6 +227,39 @@ impl World {
                     None => engine.remove_policy(&namespace, &name),
                 }
             }
+            Happening::ClusterPolicy(name, is) => {
+                let name = format!("cluster{name}");
+                let known = &mut self.snapshot.cluster_policies;
+                known.retain(|policy| policy.metadata.name.as_ref() != Some(&name));
+                match is {
+                    Some((which, priority)) => {
+                        let policy = json!({
+                            "metadata": {"name": name}, "spec": cluster_spec(*which, *priority),
+                        });
+                        let policy: ClusterNetworkPolicy =
+                            serde_json::from_value(policy).expect("a policy");
+                        engine.set_cluster_policy(&policy);
+                        known.push(policy);
+                    }
+                    None => engine.remove_cluster_policy(&name),
+                }
+            }
+            Happening::Node(node, label) => {
+                let name = format!("node{node}");
+                self.snapshot.node_labels.remove(&name);
+                let addresses = vec![[10, 9, 0, *node].into(), [0xfd09; 8].into()];
+                let is = label.map(|label| (labels(label), addresses));
+                engine.set_node(&name, is.clone());
+                self.snapshot.node_labels.extend(is.map(|is| (name, is)));
+            }
+            Happening::Host(host, last) => {
+                let name = format!("host{host}");
+                self.snapshot.hosts.remove(&name);
+                let names = vec![format!("{name}.Example.com."), "example.com".to_owned()];
+                let is = last.map(|last| (names, vec![[192, 0, 2, last].into()]));
+                engine.set_host(&name, is.clone());
+                self.snapshot.hosts.extend(is.map(|is| (name, is)));
+            }
             Happening::Services(count, endpoints) => {
                 let service = |number: u8| ServiceEntry {
                     namespace: "n0".to_owned(),
@@ -245,169 +315,6 @@ fn load(engine: &mut Engine, kernels: &mut [Kernel; 2], refuses: Option<&str>) {
             Some(update) => kernel.take(update),
             None => {}
         }
-    }
-}
-
-/// A kernel that refuses what the real one would.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Kernel {
-    sets: BTreeMap<String, Set>,
-    chains: BTreeMap<String, Chain>,
-}
-
-impl Kernel {
-    fn of(rules: Ruleset) -> Self {
-        let sets = rules.sets.into_iter().map(|set| (set.name.clone(), set)).collect();
-        let chains = rules.chains.into_iter().map(|chain| (chain.name.clone(), chain)).collect();
-        Self { sets, chains }
-    }
-
-    fn take(&mut self, update: &Update) {
-        let delta = match update {
-            Update::Whole(rules) => {
-                let (sets, chains) = (rules.sets.len(), rules.chains.len());
-                *self = Self::of(rules.clone());
-                assert_eq!(
-                    (self.sets.len(), self.chains.len()),
-                    (sets, chains),
-                    "names are unique"
-                );
-                return self.check();
-            }
-            Update::Delta(delta) => delta,
-        };
-        for chain in &delta.new_chains {
-            let old = self.chains.insert(chain.name.clone(), chain.clone());
-            assert_eq!(old, None, "chain {} is new", chain.name);
-        }
-        for name in &delta.flushed {
-            self.chains.get_mut(name).expect(name).rules.clear();
-        }
-        for set in &delta.removed {
-            let old = self.sets.get_mut(&set.name).expect(&set.name);
-            old.elements = merged(&old.elements, &set.elements, false);
-        }
-        for name in &delta.old_sets {
-            assert!(!self.is_used(name), "set {name} is in use");
-            self.sets.remove(name).expect(name);
-        }
-        for set in &delta.new_sets {
-            let old = self.sets.insert(set.name.clone(), set.clone());
-            assert_eq!(old, None, "set {} is new", set.name);
-        }
-        for set in &delta.added {
-            let old = self.sets.get_mut(&set.name).expect(&set.name);
-            old.elements = merged(&old.elements, &set.elements, true);
-        }
-        for chain in &delta.rules {
-            let own = self.chains.get_mut(&chain.name).expect(&chain.name);
-            own.rules.extend(chain.rules.iter().cloned());
-        }
-        for name in &delta.old_chains {
-            assert!(!self.leads_to(name), "chain {name} is in use");
-            self.chains.remove(name).expect(name);
-        }
-        self.check();
-    }
-
-    fn rules(&self) -> impl Iterator<Item = &Rule> {
-        self.chains.values().flat_map(|chain| &chain.rules)
-    }
-
-    fn is_used(&self, set: &str) -> bool {
-        self.rules().any(|rule| sets_of(rule).contains(&set))
-    }
-
-    fn leads_to(&self, chain: &str) -> bool {
-        let jumps = self.sets.values().any(|set| match &set.elements {
-            Elements::Jumps(jumps) => jumps.values().any(|jump| jump.chain == chain),
-            _ => false,
-        });
-        jumps || self.rules().any(|rule| matches!(&rule.action, Action::Jump(to) if to == chain))
-    }
-
-    /// All that is referred to is there.
-    fn check(&self) {
-        for rule in self.rules() {
-            for set in sets_of(rule) {
-                assert!(self.sets.contains_key(set), "set {set}, of {rule}");
-            }
-            if let Action::Jump(to) = &rule.action {
-                assert!(self.chains.contains_key(to), "chain {to}, of {rule}");
-            }
-        }
-        for set in self.sets.values() {
-            if let Elements::Jumps(jumps) = &set.elements {
-                for jump in jumps.values() {
-                    assert!(self.chains.contains_key(&jump.chain), "chain {}", jump.chain);
-                }
-            }
-        }
-    }
-}
-
-fn sets_of(rule: &Rule) -> Vec<&str> {
-    let mut sets: Vec<&str> = rule
-        .matches
-        .iter()
-        .filter_map(|one| match one {
-            Match::SourceIn(_, set)
-            | Match::DestinationIn(_, set)
-            | Match::SourceNotIn(_, set)
-            | Match::DestinationNotIn(_, set)
-            | Match::PairIn(_, set)
-            | Match::SocketIn(_, set) => Some(set.as_str()),
-            _ => None,
-        })
-        .collect();
-    if let Action::JumpBySource(_, map) | Action::JumpByDestination(_, map) = &rule.action {
-        sets.push(map);
-    }
-    sets
-}
-
-/// Elements with others put in or taken out; those must not be there before, or must.
-fn merged(old: &Elements, change: &Elements, put: bool) -> Elements {
-    fn all<T: Ord + Clone + Debug>(
-        old: &BTreeSet<T>,
-        change: &BTreeSet<T>,
-        put: bool,
-    ) -> BTreeSet<T> {
-        if put {
-            assert!(old.is_disjoint(change), "{change:?} was there");
-            old.union(change).cloned().collect()
-        } else {
-            assert!(old.is_superset(change), "{change:?} was not there");
-            old.difference(change).cloned().collect()
-        }
-    }
-    match (old, change) {
-        (Elements::Addresses(old), Elements::Addresses(change)) => {
-            let set = |set: &crate::sandbox::firewall::addresses::Addresses| {
-                set.ranges().map(|(one, _)| one).collect()
-            };
-            Elements::Addresses(all(&set(old), &set(change), put).into_iter().collect())
-        }
-        (Elements::Sockets(old), Elements::Sockets(change)) => {
-            Elements::Sockets(all(old, change, put))
-        }
-        (Elements::Pairs(old), Elements::Pairs(change)) => Elements::Pairs(all(old, change, put)),
-        (Elements::Jumps(old), Elements::Jumps(change)) => {
-            let set = |map: &BTreeMap<IpAddr, _>| -> BTreeSet<_> {
-                map.iter()
-                    .map(|(key, jump)| (*key, super::super::ruleset::Jump::clone(jump)))
-                    .collect()
-            };
-            Elements::Jumps(all(&set(old), &set(change), put).into_iter().collect())
-        }
-        (Elements::Services(old), Elements::Services(change)) => {
-            type Jumps = BTreeMap<(IpAddr, Transport, u16), super::super::ruleset::Jump>;
-            let set = |map: &Jumps| -> BTreeSet<_> {
-                map.iter().map(|(key, jump)| (*key, jump.clone())).collect()
-            };
-            Elements::Services(all(&set(old), &set(change), put).into_iter().collect())
-        }
-        (old, change) => panic!("{old:?} is of another kind than {change:?}"),
     }
 }
 

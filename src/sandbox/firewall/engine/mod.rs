@@ -10,6 +10,9 @@
 //! changes of each node into one transaction. That the outcome is the same as if all had
 //! been compiled from scratch is a test.
 
+mod around;
+mod pods;
+mod policies;
 mod shared;
 
 use std::{
@@ -18,7 +21,6 @@ use std::{
     sync::Arc,
 };
 
-use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
 use self::shared::Shared;
@@ -28,9 +30,9 @@ use super::{
     delta::Delta,
     node::NodeRules,
     pieces::Setting,
-    policy::{Direction, Policy, PolicyKey},
+    policy::{Direction, Policy, PolicyKey, cluster::ClusterNetworkPolicy},
     ruleset::Ruleset,
-    snapshot::{NodeEntry, PodEntry, ServiceEntry, Snapshot},
+    snapshot::{PodEntry, Snapshot},
     switches::Switches,
 };
 use crate::{model::Labels, sandbox::fault::NetworkFault};
@@ -48,12 +50,10 @@ pub enum Update {
 #[derive(Debug)]
 pub struct Engine {
     setting: Setting,
-    namespaces: BTreeMap<String, Labels>,
+    around: Surroundings,
     pods: BTreeMap<PodKey, Pod>,
     /// Who says that an address is its own, in the order in which they came.
     claims: BTreeMap<IpAddr, BTreeMap<u64, PodKey>>,
-    /// The pod that counts at an address: the last that came.
-    residents: BTreeMap<IpAddr, Pod>,
     policies: BTreeMap<PolicyKey, PolicyState>,
     /// Of it only the Services, and the ground that they stand on.
     services: Snapshot,
@@ -62,6 +62,18 @@ pub struct Engine {
     versions: u64,
     base_touched: bool,
     touched: BTreeSet<PolicyKey>,
+}
+
+/// What selectors choose from.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    namespaces: BTreeMap<String, Labels>,
+    /// The pod that counts at an address: the last that came.
+    residents: BTreeMap<IpAddr, Pod>,
+    /// Nodes with their labels and addresses.
+    nodes: BTreeMap<String, (Labels, Vec<IpAddr>)>,
+    /// Hosts outside the cluster with their names, in lower case, and addresses.
+    hosts: BTreeMap<String, (Vec<String>, Vec<IpAddr>)>,
 }
 
 pub(super) type PodKey = (String, String);
@@ -76,12 +88,19 @@ pub(super) struct Pod {
 
 #[derive(Debug)]
 pub(super) struct PolicyState {
-    raw: NetworkPolicy,
+    raw: Raw,
     pub policy: Policy,
     /// Differs whenever the policy's text, or how it is read, does.
     pub version: u64,
-    /// What is the same on all nodes, for each direction in which the policy isolates.
+    /// What is the same on all nodes, for each direction in which the policy has a say.
     pub shared: BTreeMap<Direction, Shared>,
+}
+
+/// A policy as it came.
+#[derive(Clone, Debug, PartialEq)]
+enum Raw {
+    Network(NetworkPolicy),
+    Cluster(ClusterNetworkPolicy),
 }
 
 impl Engine {
@@ -92,10 +111,9 @@ impl Engine {
         let setting = Setting { switches: Switches::default(), families: vec![Family::V4], log };
         Self {
             setting,
-            namespaces: BTreeMap::new(),
+            around: Surroundings::default(),
             pods: BTreeMap::new(),
             claims: BTreeMap::new(),
-            residents: BTreeMap::new(),
             policies: BTreeMap::new(),
             services: Snapshot::default(),
             nodes,
@@ -116,7 +134,7 @@ impl Engine {
         // All is read anew, with other eyes.
         for policy in std::mem::take(&mut self.policies).into_values() {
             self.withdraw(&policy.policy.key);
-            self.set_policy(&policy.raw);
+            self.put(policy.raw);
         }
         self.reload_all();
     }
@@ -134,225 +152,6 @@ impl Engine {
         if let Some(node) = self.nodes.get_mut(node) {
             node.reload();
         }
-    }
-
-    /// A namespace is new or has other labels; none when it has gone.
-    pub fn set_namespace(&mut self, name: &str, labels: Option<Labels>) {
-        if self.namespaces.get(name) == labels.as_ref() {
-            return;
-        }
-        match labels {
-            Some(labels) => _ = self.namespaces.insert(name.to_owned(), labels),
-            None => _ = self.namespaces.remove(name),
-        }
-        let inside: Vec<(IpAddr, Arc<PodEntry>)> = self
-            .residents
-            .iter()
-            .filter(|(_, pod)| pod.entry.namespace == name)
-            .map(|(&address, pod)| (address, Arc::clone(&pod.entry)))
-            .collect();
-        for (key, state) in &mut self.policies {
-            for (direction, shared) in &mut state.shared {
-                let rules = state.policy.rules(*direction).unwrap_or_default();
-                for (index, rule) in rules.iter().enumerate() {
-                    if !rule.asks_for_namespaces() {
-                        continue;
-                    }
-                    for (address, pod) in &inside {
-                        let scope = (key.0.as_str(), &self.namespaces);
-                        if shared.meet(scope, (index, rule), *address, Some(pod)) {
-                            self.touched.insert(key.clone());
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// A pod is new or is different; none when it has gone or ended. An open pod is not
-    /// isolated, whatever the policies say.
-    pub fn set_pod(&mut self, namespace: &str, name: &str, entry: Option<PodEntry>, open: bool) {
-        let key = (namespace.to_owned(), name.to_owned());
-        // Pods of the host network are no more than their node's address.
-        let entry = entry.filter(|entry| !entry.host_network);
-        let old = self.pods.get(&key).cloned();
-        if let (Some(old), Some(new)) = (&old, &entry)
-            && *old.entry == *new
-            && old.open == open
-        {
-            return;
-        }
-        let mut addresses: BTreeSet<IpAddr> = BTreeSet::new();
-        if let Some(old) = &old {
-            for address in &old.entry.addresses {
-                addresses.insert(*address);
-                if let Some(claims) = self.claims.get_mut(address) {
-                    claims.remove(&old.order);
-                }
-            }
-        }
-        match entry {
-            Some(entry) => {
-                // Who moves to another address comes there as the last.
-                let stays = old.as_ref().filter(|old| old.entry.addresses == entry.addresses);
-                let order = stays.map_or_else(
-                    || {
-                        self.orders += 1;
-                        self.orders
-                    },
-                    |old| old.order,
-                );
-                for address in &entry.addresses {
-                    addresses.insert(*address);
-                    self.claims.entry(*address).or_default().insert(order, key.clone());
-                }
-                self.pods.insert(key, Pod { entry: Arc::new(entry), order, open });
-            }
-            None => _ = self.pods.remove(&key),
-        }
-        for address in addresses {
-            self.settle(address);
-        }
-    }
-
-    /// Lets the pod count that came last to an address.
-    fn settle(&mut self, address: IpAddr) {
-        let last = self.claims.get(&address).and_then(|claims| claims.last_key_value());
-        let new = last.and_then(|(_, key)| self.pods.get(key)).cloned();
-        if new.is_none() {
-            self.claims.remove(&address);
-        }
-        let old = match &new {
-            Some(new) => self.residents.insert(address, new.clone()),
-            None => self.residents.remove(&address),
-        };
-        let node = |pod: &Option<Pod>| pod.as_ref().map(|pod| pod.entry.node.clone());
-        if node(&old) != node(&new) {
-            self.base_touched |= super::base::asks_for_pods(&self.setting);
-        }
-        if let Some(old) = &old
-            && let Some(node) = self.nodes.get_mut(&old.entry.node)
-        {
-            node.evict(address, &old.entry);
-        }
-        for (key, state) in &mut self.policies {
-            for (direction, shared) in &mut state.shared {
-                let rules = state.policy.rules(*direction).unwrap_or_default();
-                for rule in rules.iter().enumerate() {
-                    let scope = (key.0.as_str(), &self.namespaces);
-                    if shared.meet(scope, rule, address, new.as_ref().map(|pod| &*pod.entry)) {
-                        self.touched.insert(key.clone());
-                    }
-                }
-            }
-        }
-        if let Some(new) = new {
-            self.place(address, &new);
-        }
-    }
-
-    /// Puts a pod among the subjects of all policies that isolate it.
-    fn place(&mut self, address: IpAddr, pod: &Pod) {
-        let Some(node) = self.nodes.get_mut(&pod.entry.node) else { return };
-        node.evict(address, &pod.entry);
-        for direction in Direction::BOTH {
-            let first = (pod.entry.namespace.clone(), String::new());
-            let own = self.policies.range(first..);
-            let own = own.take_while(|(key, _)| key.0 == pod.entry.namespace);
-            let isolating = own.map(|(_, state)| state).filter(|state| {
-                !pod.open
-                    && state.shared.contains_key(&direction)
-                    && state.policy.selects(&pod.entry)
-            });
-            let most = if self.setting.switches.first_policy_only { 1 } else { usize::MAX };
-            for state in isolating.take(most) {
-                node.subject(&state.policy, direction, address, &pod.entry);
-            }
-            node.admit(direction, address, &pod.entry, self.setting.log);
-        }
-    }
-
-    /// A policy is new or different.
-    pub fn set_policy(&mut self, raw: &NetworkPolicy) {
-        let policy = Policy::read(raw, &self.setting.switches);
-        let key = policy.key.clone();
-        if self.policies.get(&key).is_some_and(|old| old.raw.spec == raw.spec) {
-            return;
-        }
-        self.versions += 1;
-        let mut shared = BTreeMap::new();
-        for direction in Direction::BOTH {
-            if policy.rules(direction).is_some() {
-                let one = Shared::of(&policy, direction, &self.residents, &self.namespaces);
-                shared.insert(direction, one);
-            }
-        }
-        let state = PolicyState { raw: raw.clone(), policy, version: self.versions, shared };
-        self.withdraw(&key);
-        self.policies.insert(key.clone(), state);
-        self.touched.insert(key.clone());
-        self.place_for(&key);
-    }
-
-    /// A policy has gone.
-    pub fn remove_policy(&mut self, namespace: &str, name: &str) {
-        let key = (namespace.to_owned(), name.to_owned());
-        if self.policies.remove(&key).is_some() {
-            self.withdraw(&key);
-            self.touched.insert(key.clone());
-            if self.setting.switches.first_policy_only {
-                self.place_for(&key);
-            }
-        }
-    }
-
-    /// Takes all pods out of a policy's subjects.
-    fn withdraw(&mut self, key: &PolicyKey) {
-        for node in self.nodes.values_mut() {
-            node.withdraw(key, self.setting.log);
-        }
-    }
-
-    /// Puts pods among the subjects of a policy.
-    fn place_for(&mut self, key: &PolicyKey) {
-        let inside: Vec<(IpAddr, Pod)> = self
-            .residents
-            .iter()
-            .filter(|(_, pod)| pod.entry.namespace == key.0)
-            .map(|(&address, pod)| (address, pod.clone()))
-            .collect();
-        if self.setting.switches.first_policy_only {
-            for (address, pod) in inside {
-                self.place(address, &pod);
-            }
-            return;
-        }
-        let Some(state) = self.policies.get(key) else { return };
-        for (address, pod) in inside {
-            if pod.open || !state.policy.selects(&pod.entry) {
-                continue;
-            }
-            let Some(node) = self.nodes.get_mut(&pod.entry.node) else { continue };
-            for &direction in state.shared.keys() {
-                node.subject(&state.policy, direction, address, &pod.entry);
-                node.admit(direction, address, &pod.entry, self.setting.log);
-            }
-        }
-    }
-
-    /// All Services.
-    pub fn set_services(&mut self, services: Vec<ServiceEntry>) {
-        if self.services.services != services {
-            self.services.services = services;
-            self.base_touched = true;
-        }
-    }
-
-    /// Where the nodes are, and the cluster's own ranges.
-    pub fn set_ground(&mut self, nodes: BTreeMap<String, NodeEntry>, ranges: Vec<IpNet>) {
-        self.services.nodes = nodes;
-        self.services.ranges = ranges;
-        self.base_touched = true;
     }
 
     /// What each node has to load to be up to date, of those that have to.
@@ -401,15 +200,15 @@ impl Engine {
 
     fn families(&self) -> Vec<Family> {
         let in_use = |address: Option<&IpAddr>| address.map(|address| Family::of(*address));
-        let first = in_use(self.residents.keys().next()).unwrap_or(Family::V4);
-        let last = in_use(self.residents.keys().next_back()).unwrap_or(first);
+        let first = in_use(self.around.residents.keys().next()).unwrap_or(Family::V4);
+        let last = in_use(self.around.residents.keys().next_back()).unwrap_or(first);
         if first == last { vec![first] } else { vec![first, last] }
     }
 
     fn base(&self, node: &str) -> Ruleset {
         let pods = || {
             let one = |(address, pod): (&IpAddr, &Pod)| (*address, pod.entry.node == node);
-            self.residents.iter().map(one).collect()
+            self.around.residents.iter().map(one).collect()
         };
         let input = super::base::Input {
             setting: &self.setting,
@@ -422,14 +221,21 @@ impl Engine {
 
     /// The pod at an address.
     pub(in crate::sandbox) fn resident(&self, address: IpAddr) -> Option<&Arc<PodEntry>> {
-        self.residents.get(&address).map(|pod| &pod.entry)
+        self.around.residents.get(&address).map(|pod| &pod.entry)
     }
 
-    /// The names of the policies that isolate the pod at an address.
+    /// The names of the NetworkPolicies that isolate the pod at an address.
     pub(super) fn isolating(&self, address: IpAddr, direction: Direction) -> Vec<PolicyKey> {
-        let Some(pod) = self.residents.get(&address) else { return Vec::new() };
+        let Some(pod) = self.around.residents.get(&address) else { return Vec::new() };
         let Some(node) = self.nodes.get(&pod.entry.node) else { return Vec::new() };
-        node.isolating(address, direction, &pod.entry.namespace)
+        node.subject_of(address, direction, &pod.entry.namespace)
+    }
+
+    /// The names of the ClusterNetworkPolicies that are about the pod at an address.
+    pub(super) fn judging(&self, address: IpAddr, direction: Direction) -> Vec<PolicyKey> {
+        let Some(pod) = self.around.residents.get(&address) else { return Vec::new() };
+        let Some(node) = self.nodes.get(&pod.entry.node) else { return Vec::new() };
+        node.subject_of(address, direction, "")
     }
 
     /// An engine that knows a whole state.
@@ -447,8 +253,17 @@ impl Engine {
         for pod in &snapshot.pods {
             engine.set_pod(&pod.namespace, &pod.name, Some(pod.clone()), false);
         }
+        for (name, (labels, addresses)) in &snapshot.node_labels {
+            engine.set_node(name, Some((labels.clone(), addresses.clone())));
+        }
+        for (name, (names, addresses)) in &snapshot.hosts {
+            engine.set_host(name, Some((names.clone(), addresses.clone())));
+        }
         for policy in &snapshot.policies {
             engine.set_policy(policy);
+        }
+        for policy in &snapshot.cluster_policies {
+            engine.set_cluster_policy(policy);
         }
         engine.set_services(snapshot.services.clone());
         engine.set_ground(snapshot.nodes.clone(), snapshot.ranges.clone());
@@ -465,6 +280,8 @@ pub fn compile(snapshot: &Snapshot, node: &str, faults: &[NetworkFault]) -> Rule
     }
 }
 
+#[cfg(test)]
+mod kernel;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]

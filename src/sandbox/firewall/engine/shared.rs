@@ -5,12 +5,12 @@ use std::{
     net::IpAddr,
 };
 
-use super::Pod;
+use super::Surroundings;
 use crate::{
     model::Labels,
     sandbox::firewall::{
-        pieces::{self, Place},
-        policy::{Direction, Policy, PolicyRule, Port, named},
+        pieces::{self, Followed, Place},
+        policy::{Among, Direction, Policy, PolicyRule, Port, named},
         snapshot::PodEntry,
         tracked::{Changes, Tracked},
     },
@@ -19,7 +19,7 @@ use crate::{
 /// The peers of a policy's rules.
 #[derive(Debug, Default)]
 pub(in crate::sandbox::firewall) struct Shared {
-    pub peers: BTreeMap<usize, Tracked<IpAddr>>,
+    pub peers: BTreeMap<Followed, Tracked<IpAddr>>,
     /// Named ports of peers, for egress.
     pub sockets: BTreeMap<Place, Tracked<(IpAddr, u16)>>,
 }
@@ -27,7 +27,7 @@ pub(in crate::sandbox::firewall) struct Shared {
 /// What has changed in [`Shared`].
 #[derive(Debug, Default)]
 pub(in crate::sandbox::firewall) struct SharedChanges {
-    pub peers: BTreeMap<usize, Changes<IpAddr, ()>>,
+    pub peers: BTreeMap<Followed, Changes<IpAddr, ()>>,
     pub sockets: BTreeMap<Place, Changes<(IpAddr, u16), ()>>,
 }
 
@@ -44,29 +44,63 @@ impl SharedChanges {
 pub(super) type Scope<'a> = (&'a str, &'a BTreeMap<String, Labels>);
 
 impl Shared {
-    pub(super) fn of(
-        policy: &Policy,
-        direction: Direction,
-        residents: &BTreeMap<IpAddr, Pod>,
-        namespaces: &BTreeMap<String, Labels>,
-    ) -> Self {
+    pub(super) fn of(policy: &Policy, direction: Direction, around: &Surroundings) -> Self {
         let mut shared = Self::default();
-        for (index, rule) in policy.rules(direction).unwrap_or_default().iter().enumerate() {
-            if rule.has_selectors() {
-                shared.peers.insert(index, Tracked::new());
-            }
+        let rules = || policy.rules(direction).unwrap_or_default().iter().enumerate();
+        for (index, rule) in rules() {
+            shared.peers.extend(rule.follows().map(|among| ((index, among), Tracked::new())));
         }
         if direction == Direction::Egress {
             for (place, ..) in pieces::named_ports(policy, direction) {
                 shared.sockets.insert(place, Tracked::new());
             }
         }
-        for (&address, pod) in residents {
-            for rule in policy.rules(direction).unwrap_or_default().iter().enumerate() {
-                shared.meet((&policy.key.0, namespaces), rule, address, Some(&*pod.entry));
+        for (&address, pod) in &around.residents {
+            for rule in rules() {
+                let scope = (policy.key.0.as_str(), &around.namespaces);
+                shared.meet(scope, rule, address, Some(&*pod.entry));
             }
         }
+        for rule in rules() {
+            shared.look_around(rule, around);
+        }
         shared
+    }
+
+    /// Looks which nodes and hosts are peers of a rule. Says whether that changed.
+    pub(super) fn look_around(
+        &mut self,
+        (index, rule): (usize, &PolicyRule),
+        around: &Surroundings,
+    ) -> bool {
+        let Some(peers) = &rule.peers else { return false };
+        let mut changed = false;
+        for among in [Among::Nodes, Among::Hosts] {
+            let Some(known) = self.peers.get_mut(&(index, among)) else { continue };
+            let chosen: BTreeSet<IpAddr> = match among {
+                Among::Pods => continue,
+                Among::Nodes => {
+                    let nodes = around.nodes.values();
+                    let chosen = nodes.filter(|(labels, _)| peers.chooses_node(labels));
+                    chosen.flat_map(|(_, addresses)| addresses).copied().collect()
+                }
+                Among::Hosts => {
+                    let hosts = around.hosts.values();
+                    let chosen =
+                        hosts.filter(|(names, _)| names.iter().any(|one| peers.chooses_host(one)));
+                    chosen.flat_map(|(_, addresses)| addresses).copied().collect()
+                }
+            };
+            let gone: Vec<IpAddr> =
+                known.now().keys().filter(|old| !chosen.contains(old)).copied().collect();
+            for address in gone {
+                changed |= known.set(address, None);
+            }
+            for address in chosen {
+                changed |= known.set(address, Some(()));
+            }
+        }
+        changed
     }
 
     /// Looks whether the pod at an address is a peer of a rule. Says whether that changed.
@@ -79,7 +113,7 @@ impl Shared {
     ) -> bool {
         let chosen = pod.is_some_and(|pod| rule.chooses(own, pod, namespaces));
         let mut changed = false;
-        if let Some(peers) = self.peers.get_mut(&index) {
+        if let Some(peers) = self.peers.get_mut(&(index, Among::Pods)) {
             changed |= peers.set(address, chosen.then_some(()));
         }
         // A block takes the named ports of the pods inside: this CNI's choice; the API

@@ -148,6 +148,58 @@ fn the_order_in_which_the_api_lists_things_changes_nothing() {
     }
 }
 
+const CLUSTER: &str = "
+metadata: {name: guard}
+spec:
+  tier: Admin
+  priority: 5
+  subject: {namespaces: {matchLabels: {team: a}}}
+  ingress:
+  - {action: Accept, from: [{pods: {podSelector: {matchLabels: {app: guest}}}}], protocols: [{destinationNamedPort: main}]}
+  - {name: the rest, action: Pass, from: [{namespaces: {}}], protocols: [{tcp: {destinationPort: {number: 80}}}, {udp: {destinationPort: {range: {start: 1, end: 9}}}}]}
+  - {action: Deny, from: [{namespaces: {}}], protocols: [{sctp: {destinationPort: {number: 80}}}]}
+---
+metadata: {name: first}
+spec:
+  tier: Admin
+  priority: 1
+  subject: {pods: {podSelector: {matchLabels: {app: guest}}}}
+  egress:
+  - {action: Deny, to: [{nodes: {matchLabels: {zone: a}}}, {networks: [10.0.9.0/24, 192.0.2.1/32]}]}
+  - {action: Accept, to: [{domainNames: ['*.example.com']}]}
+  - {action: Accept, to: [{}]}
+  - {action: Pass, to: [{}]}
+---
+metadata: {name: floor}
+spec:
+  tier: Baseline
+  priority: 0
+  subject: {namespaces: {}}
+  ingress:
+  - {action: Pass, from: [{pods: {podSelector: {matchLabels: {app: web}}}}]}
+  - {action: Deny, from: [{namespaces: {}}]}
+";
+
+#[test]
+fn tiers_stand_before_and_after_the_namespaces() {
+    let mut snapshot =
+        snapshot("{metadata: {name: web}, spec: {podSelector: {matchLabels: {app: web}}}}");
+    snapshot.cluster_policies = serde_yaml::Deserializer::from_str(CLUSTER)
+        .map(|document| ClusterNetworkPolicy::deserialize(document).expect("a policy"))
+        .collect();
+    let addresses = vec![[10, 9, 0, 1].into()];
+    let labels = Labels::from([("zone".to_owned(), "a".to_owned())]);
+    snapshot.node_labels.insert("node-1".into(), (labels, addresses));
+    let host = (vec!["API.example.com".to_owned()], vec![[192, 0, 2, 7].into()]);
+    snapshot.hosts.insert("api".into(), host);
+    assert_snapshot!("tiers", isolation(&snapshot, "node-2", &[]));
+    let reject = ["reject".parse().expect("a fault")];
+    assert_snapshot!("tiers_rejecting", isolation(&snapshot, "node-2", &reject));
+    let mut engine = Engine::of(&snapshot, ["node-2"], &[], true);
+    engine.take();
+    assert_snapshot!("tiers_told", engine.ruleset("node-2").expect("the node").to_nft());
+}
+
 #[test]
 fn a_new_connection_is_told_to_the_flow_log_with_what_decided() {
     let mut engine = Engine::of(&snapshot(CORNERS), ["node-2"], &[], true);
