@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     model::{Connectivity, Family, Port, RunId, Transport, milliseconds},
     plan::CaseId,
-    verdict::{Change, Controls, Judgement, Observation},
+    verdict::{Cause, Change, Controls, Judgement, Observation},
 };
 
-/// The format's version; grows when a reader of the old one would misread the new.
-pub const VERSION: u32 = 2;
+/// The format's version; grows when a reader of the old one would misread the new, or miss
+/// what decides. 3: outcomes carry their cause.
+pub const VERSION: u32 = 3;
 
 /// An event and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -303,6 +304,9 @@ pub struct CaseOutcome {
     /// The verdict and its reason.
     #[serde(flatten)]
     pub judgement: Judgement,
+    /// What the policies say of it, where the claim doesn't hold, or holds against them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// What was last seen.
     pub seen: Option<Observation>,
     /// The controls of the last round.
@@ -329,6 +333,7 @@ impl CaseOutcome {
     pub fn without_rounds(judgement: Judgement) -> Self {
         Self {
             judgement,
+            cause: None,
             seen: None,
             controls: Controls::default(),
             history: Vec::new(),

@@ -9,7 +9,7 @@ use super::{
     Exit,
     exit::complain,
     state::{State, StateArgs},
-    workloads::{AskedPort, endpoints, named_service, rows},
+    workloads::{AskedPort, endpoints, rows},
 };
 use crate::{
     model::{End, Labels, Pod, Topology, Traffic},
@@ -125,7 +125,7 @@ impl ExplainCommand {
         let is_pod = find_pod(topology, &self.to, namespace).is_some();
         let service = match self.to.split_once('/') {
             Some(_) => topology.service(space, name),
-            None => named_service(topology, &self.to, namespace),
+            None => crate::topology::named_service(topology, &self.to, namespace),
         };
         if let (Some(service), false) = (service, is_pod) {
             if let Some(host) = &service.external_name {

@@ -14,7 +14,7 @@ use super::{
     state::{Objects, StateArgs},
     workloads::{AskedPort, Row, cells, rows},
 };
-use crate::policy::{Compiled, Origin};
+use crate::policy::Compiled;
 
 /// Say what policies mean: for the claims of suites, or, without a suite, for every
 /// workload and every other.
@@ -79,7 +79,7 @@ impl PredictCommand {
             })?
         };
         let objects = if self.offline && self.state.manifests.is_empty() {
-            Objects { items: Vec::new(), origin: Origin::Manifest, missing: Vec::new() }
+            Objects::of_manifests(Vec::new())
         } else {
             self.state.read().await?
         };

@@ -1,6 +1,7 @@
 //! What is to be evaluated: manifests, a git revision or a cluster.
 
 use std::{
+    collections::BTreeSet,
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
     process::Command,
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     cluster::{Cluster, Kubeconfig},
     model::{Topology, chain},
-    policy::{Compiled, Origin, PolicySet},
+    policy::{Compiled, Foreign, Origin, PolicySet, Unread},
     topology::{self, reader},
 };
 
@@ -42,8 +43,25 @@ pub(super) struct StateArgs {
 pub(super) struct Objects {
     pub(super) items: Vec<Value>,
     pub(super) origin: Origin,
-    /// Kinds that may not be read, and why that matters.
-    pub(super) missing: Vec<String>,
+    /// Kinds of policy that may not be read, and may decide.
+    pub(super) foreign: Vec<Foreign>,
+    /// What else may not be read.
+    pub(super) unread: BTreeSet<Unread>,
+    /// What may not be read, in sentences.
+    pub(super) notes: Vec<String>,
+}
+
+impl Objects {
+    /// Of manifests.
+    pub(super) fn of_manifests(items: Vec<Value>) -> Self {
+        Self {
+            items,
+            origin: Origin::Manifest,
+            foreign: Vec::new(),
+            unread: BTreeSet::new(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 impl StateArgs {
@@ -56,7 +74,7 @@ impl StateArgs {
         for path in &self.manifests {
             items.extend(read_path(path)?);
         }
-        Ok(Objects { items, origin: Origin::Manifest, missing: Vec::new() })
+        Ok(Objects::of_manifests(items))
     }
 }
 
@@ -77,11 +95,24 @@ async fn read_cluster(kubeconfig: Option<PathBuf>, context: Option<&str>) -> Res
         complain(&chain(&error), Some("name manifests by --manifests, or a cluster by --context"));
         Exit::BadInput
     })?;
-    let state = cluster.policy_state().await.map_err(|error| {
+    let state = cluster.policy_state(None).await.map_err(|error| {
         complain(&chain(&error), None);
         Exit::Undecided
     })?;
-    Ok(Objects { items: state.objects, origin: Origin::Stored, missing: state.missing })
+    let consequence = |decides: bool| match decides {
+        true => "it may decide, so nothing is told where it may",
+        false => "what an address stands for is less sure",
+    };
+    let notes = state.missing.iter().map(|missing| {
+        format!("may not read {missing} ({}): {}", missing.why, consequence(missing.decides))
+    });
+    Ok(Objects {
+        notes: notes.collect(),
+        foreign: state.foreign().collect(),
+        unread: state.unread(),
+        items: state.objects,
+        origin: Origin::Stored,
+    })
 }
 
 /// One side of a comparison: a path, `REVISION:PATH` of git, or `cluster`.
@@ -89,7 +120,7 @@ pub(super) async fn read_side(text: &str) -> Result<Objects, Exit> {
     let path = Path::new(text);
     if text == "-" || path.exists() {
         let items = read_path(path)?;
-        return Ok(Objects { items, origin: Origin::Manifest, missing: Vec::new() });
+        return Ok(Objects::of_manifests(items));
     }
     match text.split_once(':') {
         None if text == "cluster" => read_cluster(None, None).await,
@@ -99,7 +130,7 @@ pub(super) async fn read_side(text: &str) -> Result<Objects, Exit> {
                 complain(&format!("git revision `{text}`: {why}"), None);
                 Exit::BadInput
             })?;
-            Ok(Objects { items, origin: Origin::Manifest, missing: Vec::new() })
+            Ok(Objects::of_manifests(items))
         }
         None => {
             let remedy = "a file or a folder, `REVISION:PATH` of git, or `cluster[:CONTEXT]`";
@@ -163,21 +194,20 @@ impl Objects {
         mut notes: Vec<String>,
         namespace: &str,
     ) -> Result<State, Exit> {
-        let policies =
+        let mut policies =
             PolicySet::read(&self.items, namespace, self.origin).map_err(|mistakes| {
                 for mistake in &mistakes {
                     complain(&mistake.to_string(), None);
                 }
                 Exit::BadInput
             })?;
-        notes.extend(self.missing.iter().map(|kind| format!("may not read {kind}")));
-        let mut policies = policies;
-        // What can't be read may decide: nothing is told then.
-        policies.foreign.extend(self.missing.iter().map(|kind| crate::policy::Foreign {
-            kind: kind.clone(),
-            namespace: None,
-            name: "(may not be read)".to_owned(),
+        notes.extend(self.notes.iter().cloned());
+        notes.extend(policies.foreign_in_words().map(|words| {
+            format!("other kinds of policy may decide, and are not understood here: {words}")
         }));
+        // What can't be read may decide: nothing is told then.
+        policies.foreign.extend(self.foreign.iter().cloned());
+        policies.unread.extend(&self.unread);
         Ok(State { all: Compiled::new(policies, topology), notes })
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    model::{End, IpProtocol, Service, Target, Topology, Traffic},
+    model::{End, IpProtocol, Service, Topology, Traffic},
     policy::{Compiled, Decision, Outcome},
+    topology,
 };
 
 /// A workload, and pods that stand for it.
@@ -124,54 +125,12 @@ pub(super) fn letter(cells: &[Cell]) -> char {
     }
 }
 
-/// The Service that a host name means inside the cluster: `db`, `db.shop`, `db.shop.svc`
-/// or `db.shop.svc.cluster.local`.
-pub(super) fn named_service<'a>(
-    topology: &'a Topology,
-    host: &str,
-    namespace: &str,
-) -> Option<&'a Service> {
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let mut parts = host.splitn(3, '.');
-    let (name, space) = (parts.next()?, parts.next().unwrap_or(namespace));
-    match parts.next() {
-        None | Some("svc" | "svc.cluster.local") => topology.service(space, name),
-        Some(_) => None,
-    }
-}
-
-/// The connections behind a Service's port: each endpoint with its own port.
+/// Who stands behind a Service's port: each endpoint with its own port.
 pub(super) fn endpoints(
     topology: &Topology,
     service: &Service,
     port: AskedPort,
 ) -> Vec<(End, AskedPort)> {
-    let found = service
-        .ports
-        .iter()
-        .find(|known| known.number == port.number && known.protocol == port.protocol);
-    let Some(known) = found else { return Vec::new() };
-    let Some(selector) = &service.selector else {
-        let number = match &known.target {
-            Target::Number(number) => *number,
-            Target::Name(_) => known.number,
-        };
-        let ends = service.endpoints.iter().map(|address| End::Address(*address));
-        return ends.map(|end| (end, AskedPort { number, ..port })).collect();
-    };
-    let selects = |pod: &&(usize, &crate::model::Pod)| {
-        pod.1.namespace == service.namespace
-            && selector.iter().all(|(key, value)| pod.1.labels.get(key) == Some(value))
-    };
-    let pods: Vec<_> = topology.pods().iter().enumerate().collect();
-    pods.iter()
-        .filter(selects)
-        .filter_map(|(index, pod)| {
-            let number = match &known.target {
-                Target::Number(number) => *number,
-                Target::Name(name) => pod.named_port(name, port.protocol)?,
-            };
-            Some((End::Pod(*index), AskedPort { number, ..port }))
-        })
-        .collect()
+    let found = topology::behind(topology, service, port.protocol, port.number).into_iter();
+    found.map(|(end, number)| (end, AskedPort { number, ..port })).collect()
 }

@@ -5,8 +5,9 @@ use proptest::{collection::vec, option, prelude::*};
 use super::*;
 use crate::{
     model::Protocol,
+    policy::{self, Action, Isolation, Outcome, Spec, SpecRule},
     suite::Denial,
-    verdict::{AnsweredBy, ControlKind, ControlState, Reason, Verdict},
+    verdict::{AnsweredBy, CauseKind, ControlKind, ControlState, Reason, Verdict},
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -94,6 +95,37 @@ fn controls() -> impl Strategy<Value = Controls> {
     prop::collection::btree_map(kind(), state, 0..4).prop_map(Controls)
 }
 
+fn cause() -> impl Strategy<Value = Cause> {
+    let kind = prop::sample::select(vec![
+        CauseKind::NotEnforced,
+        CauseKind::PolicyAllows,
+        CauseKind::PolicyDenies,
+        CauseKind::CniBlocks,
+        CauseKind::BlockedOtherwise,
+        CauseKind::Undetermined,
+    ]);
+    let outcome =
+        prop::sample::select(vec![Outcome::Allowed, Outcome::Denied, Outcome::Undetermined]);
+    let way = prop::sample::select(vec![policy::Direction::Ingress, policy::Direction::Egress]);
+    let isolation = (text(), way.clone(), vec(text(), 0..2))
+        .prop_map(|(pod, direction, policies)| Isolation { pod, direction, policies });
+    let action = prop::sample::select(vec![Action::Accept, Action::Deny, Action::Pass]);
+    let rule = (text(), way, any::<u16>(), text(), action).prop_map(
+        |(policy, direction, index, path, action)| SpecRule {
+            policy,
+            direction,
+            index,
+            path,
+            action,
+        },
+    );
+    let lists = (vec(isolation, 0..2), vec(rule, 0..2), vec(text(), 0..2), vec(text(), 0..2));
+    (kind, outcome, text(), lists).prop_map(|(kind, outcome, because, lists)| {
+        let (isolated, rules, nearest, doubts) = lists;
+        Cause { kind, spec: Spec { outcome, because, isolated, rules, nearest, doubts } }
+    })
+}
+
 fn outcome() -> impl Strategy<Value = CaseOutcome> {
     let verdict = prop::sample::select(vec![
         Verdict::Pass,
@@ -108,9 +140,11 @@ fn outcome() -> impl Strategy<Value = CaseOutcome> {
         seen,
     });
     let times = (option::of(duration()), option::of(duration()), duration(), any::<bool>());
-    (judgement, option::of(observation()), controls(), vec(change, 0..3), times, text()).prop_map(
-        |(judgement, seen, controls, history, times, source)| CaseOutcome {
+    let judged = (judgement, option::of(cause()));
+    (judged, option::of(observation()), controls(), vec(change, 0..3), times, text()).prop_map(
+        |((judgement, cause), seen, controls, history, times, source)| CaseOutcome {
             judgement,
+            cause,
             seen,
             controls,
             history,

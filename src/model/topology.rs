@@ -95,7 +95,7 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// The name that it stands for, where its type is `ExternalName`.
     pub external_name: Option<String>,
-    /// Addresses that EndpointSlices list where there is no selector.
+    /// Addresses that EndpointSlices list as ready; empty where none were read.
     pub endpoints: Vec<IpAddr>,
 }
 

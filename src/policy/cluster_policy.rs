@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::{decision::Direction, ports::PortMatch, selector::Selector};
 
@@ -87,7 +88,8 @@ pub struct ClusterRule {
 }
 
 /// What becomes of traffic that a rule matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Action {
     /// It is let through; the older kinds write `Allow`.
     Accept,

@@ -1,20 +1,24 @@
 //! Policies and a topology, made fast to ask: words are numbers, namespaces' selectors are
 //! bit sets, blocks and ports are ranges, and each pod knows which policies select it.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
 use super::{
     bits::Bits,
     block,
-    cluster_policy::{Action, ClusterPeer, ClusterPolicy, Subject, Tier},
+    cluster_policy::{Action, Tier},
     decision::Direction,
-    intern::{Interner, Selection, Test, Word, Words},
-    network_policy::{NetworkPolicy, Peer, Rule},
+    intern::{Interner, Selection, Words},
     ports::PortMatch,
-    selector::Selector,
-    set::{Foreign, Policy, PolicySet},
+    set::{Foreign, Policy, PolicySet, Unread},
 };
 use crate::model::{Family, Topology};
+
+mod forms;
+mod select;
 
 /// A policy's number in a [`Compiled`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +31,7 @@ pub struct Compiled {
     pub(super) policies: Vec<Option<Policy>>,
     pub(super) forms: Vec<Option<Form>>,
     pub(super) foreign: Vec<Foreign>,
+    pub(super) unread: BTreeSet<Unread>,
     pub(super) words: Interner,
     pub(super) namespaces: Vec<Space>,
     pub(super) space_index: HashMap<String, u32>,
@@ -166,6 +171,7 @@ impl Compiled {
             policies: Vec::new(),
             forms: Vec::new(),
             foreign: policies.foreign,
+            unread: policies.unread,
             words: Interner::default(),
             namespaces: Vec::new(),
             space_index: HashMap::new(),
@@ -245,201 +251,5 @@ impl Compiled {
             self.pods.push(PodForm { space, host: pod.host_network, node, labels });
         }
         self.topology = topology;
-    }
-
-    pub(super) fn form(&mut self, policy: &Policy) -> Form {
-        match policy {
-            Policy::Network(policy) => self.network_form(policy),
-            Policy::Cluster(policy) => self.cluster_form(policy),
-        }
-    }
-
-    fn network_form(&mut self, policy: &NetworkPolicy) -> Form {
-        let space = self.space_index.get(&policy.namespace).copied();
-        let scope = space.map_or(Scope::Nowhere, Scope::Own);
-        let mut rules = |rules: &Option<Vec<Rule>>| {
-            let rules = rules.as_ref()?;
-            Some(rules.iter().map(|rule| self.rule_form(rule, scope)).collect())
-        };
-        let (ingress, egress) = (rules(&policy.ingress), rules(&policy.egress));
-        let pods = self.words.selector(&policy.pod_selector);
-        Form { scope, pods, rank: None, ingress, egress }
-    }
-
-    fn rule_form(&mut self, rule: &Rule, own: Scope) -> RuleForm {
-        let mut peer = |peer: &Peer| match peer {
-            Peer::Pods { namespaces, pods } => PeerForm::Pods {
-                scope: namespaces.as_ref().map_or(own, |selector| self.space_set(selector)),
-                pods: pods
-                    .as_ref()
-                    .map_or_else(Selection::default, |pods| self.words.selector(pods)),
-            },
-            Peer::Block(block) => PeerForm::Block(Addresses {
-                family: Family::of(block.cidr.addr()),
-                ranges: block::ranges(block).into(),
-            }),
-        };
-        let peers = rule.peers.as_ref().map(|peers| peers.iter().map(&mut peer).collect());
-        RuleForm { action: Action::Accept, fails_closed: false, peers, ports: rule.ports.clone() }
-    }
-
-    fn cluster_form(&mut self, policy: &ClusterPolicy) -> Form {
-        let (scope, pods) = self.subject_form(&policy.subject);
-        let mut rules = |direction| {
-            let mut forms = Vec::new();
-            for rule in policy.rules(direction) {
-                let peers = rule.peers.iter().map(|peer| self.cluster_peer(peer)).collect();
-                forms.push(RuleForm {
-                    action: rule.action,
-                    fails_closed: rule.fails_closed(),
-                    peers: Some(peers),
-                    ports: rule.ports.clone(),
-                });
-            }
-            Some(forms)
-        };
-        let (ingress, egress) = (rules(Direction::Ingress), rules(Direction::Egress));
-        Form { scope, pods, rank: Some((policy.tier, policy.priority)), ingress, egress }
-    }
-
-    fn cluster_peer(&mut self, peer: &ClusterPeer) -> PeerForm {
-        match peer {
-            ClusterPeer::Pods(subject) => {
-                let (scope, pods) = self.subject_form(subject);
-                PeerForm::Pods { scope, pods }
-            }
-            ClusterPeer::Nodes(selector) => PeerForm::Nodes(self.words.selector(selector)),
-            ClusterPeer::Networks(networks) => {
-                let addresses = |network: &ipnet::IpNet| Addresses {
-                    family: Family::of(network.addr()),
-                    ranges: Box::new([block::range(network)]),
-                };
-                PeerForm::Networks(networks.iter().map(addresses).collect())
-            }
-            ClusterPeer::DomainNames(names) => PeerForm::Names(names.clone()),
-            ClusterPeer::Unknown(_) => PeerForm::Unknown,
-        }
-    }
-
-    fn subject_form(&mut self, subject: &Subject) -> (Scope, Selection) {
-        (self.space_set(&subject.namespaces), self.words.selector(&subject.pods))
-    }
-
-    /// The set of namespaces that a selector makes; equal selectors share one.
-    fn space_set(&mut self, selector: &Selector) -> Scope {
-        let selection = self.words.selector(selector);
-        if let Some(index) = self.space_set_index.get(&selection) {
-            return Scope::Set(*index);
-        }
-        let selected = |(_, space): &(usize, &Space)| selection.matches(&space.labels);
-        let bits =
-            Bits::of(self.namespaces.iter().enumerate().filter(selected).map(|(index, _)| index));
-        let index = self.space_sets.len() as u32;
-        self.space_set_index.insert(selection.clone(), index);
-        self.space_sets.push((selection, bits));
-        Scope::Set(index)
-    }
-
-    pub(super) fn in_scope(&self, scope: Scope, space: u32) -> bool {
-        match scope {
-            Scope::Nowhere => false,
-            Scope::Own(own) => own == space,
-            Scope::Set(set) => self.space_sets[set as usize].1.contains(space as usize),
-        }
-    }
-
-    /// Finds out for each policy whom it selects. A selector with a plain value looks only
-    /// at the pods that have it, so that the work grows with what is selected.
-    fn select_all(&mut self) {
-        let mut postings: Vec<(u32, Word, Word, u32)> = Vec::new();
-        for (index, pod) in self.pods.iter().enumerate() {
-            let posting = |(key, value): &(Word, Word)| (pod.space, *key, *value, index as u32);
-            postings.extend(pod.labels.iter().map(posting));
-        }
-        postings.sort_unstable();
-        for id in self.ids().collect::<Vec<_>>() {
-            self.register(id);
-            let Some(form) = self.form_of(id) else { continue };
-            let plain = form.pods.terms.iter().find_map(|term| match &term.test {
-                Test::In(values) => Some((term.key, values)),
-                Test::NotIn(_) | Test::Exists | Test::Missing => None,
-            });
-            let pods: Vec<usize> = match (form.scope, plain) {
-                (Scope::Own(space), Some((key, values))) => {
-                    let at = |value: Word| {
-                        let first = postings.partition_point(|posting| {
-                            (posting.0, posting.1, posting.2) < (space, key, value)
-                        });
-                        postings[first..]
-                            .iter()
-                            .take_while(move |posting| {
-                                (posting.0, posting.1, posting.2) == (space, key, value)
-                            })
-                            .map(|posting| posting.3 as usize)
-                    };
-                    let fits = |pod: &usize| form.pods.matches(&self.pods[*pod].labels);
-                    values.iter().copied().flat_map(at).filter(fits).collect()
-                }
-                _ => self.subjects(form),
-            };
-            for pod in pods {
-                self.attach(pod, id);
-            }
-        }
-    }
-
-    /// The pods that a policy selects, by looking at all of its namespaces.
-    pub(super) fn subjects(&self, form: &Form) -> Vec<usize> {
-        let spaces: Vec<usize> = match form.scope {
-            Scope::Nowhere => Vec::new(),
-            Scope::Own(space) => vec![space as usize],
-            Scope::Set(set) => self.space_sets[set as usize].1.iter().collect(),
-        };
-        let pods = spaces.into_iter().flat_map(|space| self.namespaces[space].pods.clone());
-        pods.filter(|pod| self.is_subject(form, *pod)).collect()
-    }
-
-    /// True where a policy selects a pod. Pods on their node's network are never subjects
-    /// of a cluster's policy; for a NetworkPolicy that is up to the implementation.
-    pub(super) fn is_subject(&self, form: &Form, pod: usize) -> bool {
-        let pod = &self.pods[pod];
-        self.in_scope(form.scope, pod.space)
-            && !(form.rank.is_some() && pod.host)
-            && form.pods.matches(&pod.labels)
-    }
-
-    pub(super) fn register(&mut self, id: PolicyId) {
-        let Some(form) = self.form_of(id) else { return };
-        match (form.rank, form.scope) {
-            (Some(_), _) => self.of_cluster.push(id),
-            (None, Scope::Own(space)) => self.of_space[space as usize].push(id),
-            (None, _) => {}
-        }
-    }
-
-    /// Notes that a policy selects a pod.
-    pub(super) fn attach(&mut self, pod: usize, id: PolicyId) {
-        let Some(form) = self.form_of(id) else { return };
-        match form.rank {
-            None => {
-                let list = &mut self.selecting[pod];
-                let at = list.partition_point(|other| *other < id);
-                list.insert(at, id);
-            }
-            Some(rank) => {
-                let place = |other: &PolicyId| {
-                    let other_rank = self.form_of(*other).and_then(|form| form.rank);
-                    (other_rank, *other) < (Some(rank), id)
-                };
-                let at = self.judging[pod].partition_point(place);
-                self.judging[pod].insert(at, id);
-            }
-        }
-    }
-
-    /// Forgets that a policy selects a pod.
-    pub(super) fn detach(&mut self, pod: usize, id: PolicyId) {
-        self.selecting[pod].retain(|other| *other != id);
-        self.judging[pod].retain(|other| *other != id);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::decision::RuleRef;
+use super::{decision::RuleRef, set::Unread};
 
 /// A corner that Kubernetes leaves to the implementation, or something that isn't known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +34,8 @@ pub enum Doubt {
     DomainNameAction(RuleRef),
     /// The host's addresses aren't known, and the rule goes by addresses.
     UnknownHost(RuleRef),
+    /// An address may belong to something that may not be read.
+    Unread(Unread),
     /// Other kinds of policy may decide, too: their names.
     Foreign(Vec<String>),
 }
@@ -55,6 +57,7 @@ impl Doubt {
             | Self::OwnNode
             | Self::Hairpin
             | Self::Tie(_)
+            | Self::Unread(_)
             | Self::Foreign(_) => None,
         }
     }
@@ -75,6 +78,7 @@ impl Doubt {
             Self::DomainName(_) => "domainName",
             Self::DomainNameAction(_) => "domainNameAction",
             Self::UnknownHost(_) => "unknownHost",
+            Self::Unread(_) => "unread",
             Self::Foreign(_) => "otherPolicies",
         }
     }
@@ -114,6 +118,9 @@ impl fmt::Display for Doubt {
             Self::DomainNameAction(_) => "domainNames are only defined for Accept rules",
             Self::UnknownHost(_) => {
                 "the host's addresses aren't known, and the rule goes by addresses"
+            }
+            Self::Unread(what) => {
+                return write!(f, "the address may be one of the {what}, which may not be read");
             }
             Self::Foreign(names) => {
                 return write!(f, "other kinds of policy may decide, too: {}", names.join(", "));

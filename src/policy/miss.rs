@@ -25,7 +25,7 @@ pub(super) struct Miss {
 }
 
 /// So many are told; the rest says nothing that these don't.
-const MOST: usize = 3;
+pub(super) const MOST: usize = 3;
 
 /// The nearest misses of some NetworkPolicies that isolate a pod.
 pub(super) fn of_rules(
@@ -51,43 +51,7 @@ pub(super) fn of_rules(
     nearest(misses)
 }
 
-/// Policies beside the pod that select nobody, although one changed letter would make them
-/// select it.
-pub(super) fn of_subjects(all: &Compiled, pod: usize) -> Vec<Miss> {
-    let Some(pod_data) = all.topology().pods().get(pod) else { return Vec::new() };
-    let mut misses = Vec::new();
-    for id in all.ids() {
-        let Some(Policy::Network(policy)) = all.policy(id) else { continue };
-        if policy.namespace != pod_data.namespace || policy.pod_selector.is_everything() {
-            continue;
-        }
-        let selects_nobody = all
-            .topology()
-            .pods()
-            .iter()
-            .filter(|other| other.namespace == policy.namespace)
-            .all(|other| !policy.pod_selector.matches(&other.labels));
-        if !selects_nobody {
-            continue;
-        }
-        let unmet = unmet(&policy.pod_selector, &pod_data.labels);
-        let distance: usize = unmet.iter().map(|(_, distance)| distance).sum();
-        if unmet.is_empty() || distance > 3 {
-            continue;
-        }
-        let place = format!("NetworkPolicy {}/{}", policy.namespace, policy.name);
-        let reasons: Vec<_> = unmet.iter().map(|(why, _)| why.as_str()).collect();
-        misses.push(Miss {
-            distance,
-            why: format!("{place} selects no pod: {}", reasons.join(" and ")),
-            change: format!("let spec.podSelector of {place} select {pod_data}"),
-            place,
-        });
-    }
-    nearest(misses)
-}
-
-fn nearest(mut misses: Vec<Miss>) -> Vec<Miss> {
+pub(super) fn nearest(mut misses: Vec<Miss>) -> Vec<Miss> {
     misses.sort();
     misses.truncate(MOST);
     misses
@@ -184,9 +148,18 @@ fn unmet_peer(
 }
 
 /// The requirements that labels don't meet, and how far they are from meeting them.
-fn unmet(selector: &Selector, labels: &Labels) -> Vec<(String, usize)> {
+pub(super) fn unmet(selector: &Selector, labels: &Labels) -> Vec<(String, usize)> {
     let unmet = selector.requirements.iter().filter(|requirement| !requirement.matches(labels));
     unmet.map(|requirement| describe(requirement, labels)).collect()
+}
+
+/// In how many places two words differ, where that is worth saying.
+pub(super) fn places(distance: usize) -> &'static str {
+    match distance {
+        1 => " in one place",
+        2 => " in two places",
+        _ => "",
+    }
 }
 
 fn describe(requirement: &Requirement, labels: &Labels) -> (String, usize) {
@@ -195,12 +168,7 @@ fn describe(requirement: &Requirement, labels: &Labels) -> (String, usize) {
         (Requirement::In(_, values), Some(found)) => {
             let by = values.iter().map(|value| strsim::osa_distance(value, found)).min();
             let by = by.unwrap_or(usize::MAX);
-            let near = match by {
-                1 => " in one place",
-                2 => " in two places",
-                _ => "",
-            };
-            (format!("label {key}={found} differs from {requirement}{near}"), by.min(4))
+            (format!("label {key}={found} differs from {requirement}{}", places(by)), by.min(4))
         }
         (Requirement::In(..) | Requirement::Exists(_), None) => {
             let similar = labels.keys().find(|other| strsim::osa_distance(other, key) <= 2);

@@ -18,6 +18,7 @@ mod compile;
 mod decision;
 mod doubt;
 mod fields;
+mod foreign;
 mod intern;
 mod matrix;
 mod miss;
@@ -31,6 +32,8 @@ mod reference;
 mod selector;
 mod sentences;
 mod set;
+mod spec;
+mod subject;
 mod tiers;
 
 #[cfg(test)]
@@ -44,12 +47,14 @@ pub use compile::{Compiled, PolicyId};
 pub use decision::{Decision, Direction, Outcome, Reason, RuleRef, Side};
 pub use doubt::Doubt;
 pub use fields::{Mistake, Origin};
+pub use foreign::{is_foreign_group, is_foreign_kind, is_read_kind};
 pub use matrix::{Matrix, Question};
 pub use network_policy::{NetworkPolicy, Peer, Rule};
 pub use ports::PortMatch;
 pub use selector::{Requirement, Selector};
 pub use sentences::Explanation;
-pub use set::{Foreign, Policy, PolicySet};
+pub use set::{Foreign, Policy, PolicySet, Unread};
+pub use spec::{Isolation, Spec, SpecRule};
 
 use crate::model::{Topology, Traffic};
 

@@ -6,51 +6,19 @@
 use std::net::IpAddr;
 
 use super::{
-    cluster_policy::{Action, Tier},
-    compile::{Compiled, PolicyId, RuleForm},
-    decision::{Decision, Direction, Outcome, Reason, RuleRef, Side},
+    cluster_policy::Tier,
+    compile::{Compiled, PolicyId},
+    decision::{Decision, Direction, Outcome, Reason, Side},
     doubt::Doubt,
+    set::Unread,
 };
-use crate::model::{End, Family, IpProtocol, Topology, Traffic};
+use crate::model::{End, Family, Topology, Traffic};
 
 mod hits;
+mod possible;
+mod stages;
 
-/// What can come out of a stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Possible {
-    allow: bool,
-    deny: bool,
-    /// The next stage decides.
-    next: bool,
-}
-
-impl Possible {
-    const ALLOW: Self = Self { allow: true, deny: false, next: false };
-    const DENY: Self = Self { allow: false, deny: true, next: false };
-    const NEXT: Self = Self { allow: false, deny: false, next: true };
-
-    fn or(self, other: Self) -> Self {
-        Self {
-            allow: self.allow || other.allow,
-            deny: self.deny || other.deny,
-            next: self.next || other.next,
-        }
-    }
-
-    fn of(action: Action) -> Self {
-        match action {
-            Action::Accept => Self::ALLOW,
-            Action::Deny => Self::DENY,
-            Action::Pass => Self::NEXT,
-        }
-    }
-
-    /// What was possible, with `next` replaced by what the next stage says.
-    fn then(self, next: impl FnOnce() -> Self) -> Self {
-        if self.next { Self { next: false, ..self }.or(next()) } else { self }
-    }
-}
-
+use possible::Possible;
 /// The other end, as one pod's policies see it.
 #[derive(Clone, Copy, Debug)]
 enum Other<'a> {
@@ -117,8 +85,9 @@ impl Compiled {
             let found = Findings::default();
             View { all: self, traffic, family, direction, pod, other, found }.judge()
         };
-        let egress = side(Direction::Egress, &from, &to);
-        let ingress = side(Direction::Ingress, &to, &from);
+        let mut egress = side(Direction::Egress, &from, &to);
+        let mut ingress = side(Direction::Ingress, &to, &from);
+        self.blur_unread(traffic, (&from, &to), &mut egress, &mut ingress);
         let foreign = self.foreign_to(&[&from, &to]);
         let outcome = if foreign.is_empty() {
             egress.outcome.and(ingress.outcome)
@@ -126,6 +95,45 @@ impl Compiled {
             Outcome::Undetermined
         };
         Decision { outcome, egress, ingress, foreign }
+    }
+
+    /// What depends on whose an address is can't be told where that may not be read.
+    fn blur_unread(
+        &self,
+        traffic: &Traffic,
+        ends: (&End, &End),
+        egress: &mut Side,
+        ingress: &mut Side,
+    ) {
+        for unread in &self.unread {
+            let doubtful = match (unread, ends) {
+                (Unread::Services, (End::Pod(_), End::Address(_))) => {
+                    traffic.via.is_none().then_some(&mut *egress)
+                }
+                (Unread::Pods, (End::Pod(_), End::Address(_))) => Some(&mut *egress),
+                (Unread::Pods, (End::Address(_), End::Pod(_))) => Some(&mut *ingress),
+                (Unread::Nodes, (End::Pod(pod), End::Address(_))) => {
+                    self.is_judged(*pod, egress).then_some(&mut *egress)
+                }
+                (Unread::Nodes, (End::Address(_), End::Pod(pod))) => {
+                    self.is_judged(*pod, ingress).then_some(&mut *ingress)
+                }
+                _ => None,
+            };
+            if let Some(side) = doubtful {
+                side.outcome = Outcome::Undetermined;
+                side.doubts.push(Doubt::Unread(*unread));
+            }
+        }
+    }
+
+    /// True where some policy has a say on a pod in this direction.
+    fn is_judged(&self, pod: usize, side: &Side) -> bool {
+        let has_rules = |id: &PolicyId| {
+            let rules = self.form_of(*id).and_then(|form| form.rules(side.direction));
+            rules.is_some_and(|rules| !rules.is_empty())
+        };
+        !side.isolated_by.is_empty() || self.judging[pod].iter().any(has_rules)
     }
 
     /// Objects of other kinds of policy that may decide about these ends.
@@ -237,183 +245,6 @@ impl View<'_> {
         match (&pods[self.pod].node, &pods[other].node) {
             (Some(own), Some(other)) => Some(own == other),
             _ => None,
-        }
-    }
-
-    /// A tier of cluster policies: by priority, then by rule; the first match ends it.
-    fn tier(&mut self, tier: Tier) -> Possible {
-        let all = self.all;
-        let ranked = all.judging[self.pod].iter().filter_map(|id| {
-            let (found, priority) = all.form_of(*id)?.rank?;
-            (found == tier).then_some((priority, *id))
-        });
-        let ranked: Vec<(u16, PolicyId)> = ranked.collect();
-        let mut total = Possible::default();
-        for group in ranked.chunk_by(|a, b| a.0 == b.0) {
-            let mut decided: Vec<(Possible, Vec<RuleRef>)> = Vec::new();
-            let mut falls_through = true;
-            for (_, id) in group {
-                let (possible, rules, through) = self.ordered(*id);
-                falls_through &= through;
-                if !rules.is_empty() {
-                    decided.push((possible, rules));
-                }
-            }
-            if decided.iter().any(|(possible, _)| *possible != decided[0].0) {
-                let rules = decided.iter().flat_map(|(_, rules)| rules).copied().collect();
-                self.found.doubt(Doubt::Tie(rules));
-            }
-            for (possible, rules) in decided {
-                total = total.or(possible);
-                self.found.reasons.extend(rules.into_iter().map(Reason::Rule));
-            }
-            if !falls_through {
-                return total;
-            }
-        }
-        total.or(Possible::NEXT)
-    }
-
-    /// One cluster policy: what its rules can make of this, which ones, and whether it can
-    /// be that none of them matches.
-    fn ordered(&mut self, id: PolicyId) -> (Possible, Vec<RuleRef>, bool) {
-        let all = self.all;
-        let rules = all.form_of(id).and_then(|form| form.rules(self.direction)).unwrap_or_default();
-        let (mut possible, mut matched) = (Possible::default(), Vec::new());
-        for (index, rule) in rules.iter().enumerate() {
-            let hit = self.cluster_hit(rule, self.rule_ref(id, index, rule));
-            if let Some(place) = hit.place() {
-                let action = if rule.fails_closed { Action::Deny } else { rule.action };
-                possible = possible.or(Possible::of(action));
-                matched.push(place);
-            }
-            match hit {
-                hits::Hit::Yes(_) => return (possible, matched, false),
-                hits::Hit::Maybe(doubt, _) => self.found.doubt(doubt),
-                hits::Hit::No => {}
-            }
-        }
-        (possible, matched, true)
-    }
-
-    fn rule_ref(&self, policy: PolicyId, index: usize, rule: &RuleForm) -> RuleRef {
-        RuleRef {
-            policy,
-            direction: self.direction,
-            rule: index as u16,
-            peer: None,
-            port: None,
-            action: if rule.fails_closed { Action::Deny } else { rule.action },
-        }
-    }
-
-    /// NetworkPolicies: isolated or not, and if so, the union of what they allow.
-    fn network(&mut self, itself: bool) -> Possible {
-        let all = self.all;
-        let isolates = |id: &&PolicyId| {
-            all.form_of(**id).is_some_and(|form| form.rules(self.direction).is_some())
-        };
-        let isolating: Vec<PolicyId> =
-            all.selecting[self.pod].iter().filter(isolates).copied().collect();
-        if isolating.is_empty() {
-            return Possible::NEXT;
-        }
-        let subject_is_host = all.pods[self.pod].host;
-        let other_is_host = match self.other {
-            Other::Pod(other) => all.pods.get(other).is_some_and(|pod| pod.host),
-            Other::Address(_) | Other::Host(_) => false,
-        };
-        let as_pod = self.union(&isolating, true);
-        let mut possible = as_pod;
-        if subject_is_host {
-            // As its node's address it is nobody's subject.
-            possible = possible.or(Possible::NEXT);
-        } else if other_is_host {
-            possible = possible.or(self.union(&isolating, false));
-        }
-        if possible.deny {
-            if (subject_is_host || other_is_host) && possible != as_pod {
-                self.found.doubt(Doubt::HostNetwork);
-            }
-            possible = possible.or(self.exemptions(itself));
-        }
-        self.found.isolated_by = isolating;
-        if !self.found.reasons.iter().any(|reason| self.is_network_rule(reason)) {
-            self.found.reasons.push(Reason::NoRule);
-        }
-        possible
-    }
-
-    fn is_network_rule(&self, reason: &Reason) -> bool {
-        let Reason::Rule(rule) = reason else { return false };
-        self.all.form_of(rule.policy).is_some_and(|form| form.rank.is_none())
-    }
-
-    /// What else may come out although no rule allows it.
-    fn exemptions(&mut self, itself: bool) -> Possible {
-        let mut possible = Possible::default();
-        if self.traffic.protocol == IpProtocol::Icmp {
-            self.found.doubt(Doubt::Icmp);
-            possible = possible.or(Possible::NEXT);
-        }
-        if itself {
-            self.found.doubt(Doubt::Hairpin);
-            possible = possible.or(Possible::ALLOW);
-        }
-        let own_node = match (self.direction, self.other) {
-            (_, Other::Address(address)) => self.is_own_node(address),
-            (Direction::Egress, Other::Pod(other)) if self.all.pods[other].host => {
-                self.shares_node(other)
-            }
-            _ => Some(false),
-        };
-        if own_node != Some(false) {
-            self.found.doubt(Doubt::OwnNode);
-            possible = possible.or(Possible::ALLOW);
-        }
-        possible
-    }
-
-    /// What the union of some NetworkPolicies allows. A pod on its node's network counts
-    /// as a pod, or else as its node's address.
-    fn union(&mut self, policies: &[PolicyId], as_pod: bool) -> Possible {
-        let all = self.all;
-        let (mut certain, mut maybe) = (false, false);
-        for id in policies {
-            let rules =
-                all.form_of(*id).and_then(|form| form.rules(self.direction)).unwrap_or_default();
-            for (index, rule) in rules.iter().enumerate() {
-                let hit = self.network_hit(rule, self.rule_ref(*id, index, rule), as_pod);
-                if let Some(place) = hit.place() {
-                    let reason = Reason::Rule(place);
-                    if !self.found.reasons.contains(&reason) {
-                        self.found.reasons.push(reason);
-                    }
-                }
-                match hit {
-                    hits::Hit::Yes(_) => certain = true,
-                    hits::Hit::Maybe(doubt, _) => {
-                        maybe = true;
-                        self.found.doubt(doubt);
-                    }
-                    hits::Hit::No => {}
-                }
-            }
-        }
-        if !as_pod
-            && self.direction == Direction::Ingress
-            && let Other::Pod(other) = self.other
-        {
-            match self.shares_node(other) {
-                Some(true) => certain = true,
-                None => maybe = true,
-                Some(false) => {}
-            }
-        }
-        match (certain, maybe) {
-            (true, _) => Possible::ALLOW,
-            (false, true) => Possible::ALLOW.or(Possible::DENY),
-            (false, false) => Possible::DENY,
         }
     }
 }

@@ -5,24 +5,12 @@ use serde_json::Value;
 use super::{
     cluster_policy::ClusterKind,
     fields::{Findings, Mistake, Origin},
+    foreign::{is_foreign_kind, is_mirror, is_wide},
     names::{is_dns_subdomain, subdomain_message},
     network_policy,
     set::{Foreign, Policy, PolicySet},
     tiers,
 };
-
-/// Groups whose policies decide about traffic and are not understood here.
-const FOREIGN: [(&str, &[&str]); 9] = [
-    ("cilium.io", &["CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy"]),
-    ("crd.projectcalico.org", &["NetworkPolicy", "GlobalNetworkPolicy"]),
-    ("projectcalico.org", &["NetworkPolicy", "GlobalNetworkPolicy"]),
-    ("crd.antrea.io", &["NetworkPolicy", "ClusterNetworkPolicy"]),
-    ("k8s.ovn.org", &["EgressFirewall"]),
-    ("k8s.cni.cncf.io", &["MultiNetworkPolicy"]),
-    ("security.istio.io", &["AuthorizationPolicy"]),
-    ("policy.linkerd.io", &["AuthorizationPolicy", "ServerAuthorization", "Server"]),
-    ("kuma.io", &["MeshTrafficPermission"]),
-];
 
 /// What an object is to the evaluator.
 enum Kind {
@@ -34,10 +22,10 @@ enum Kind {
     Other,
 }
 
-fn kind(object: &Value) -> Kind {
+fn kind(object: &Value, origin: Origin) -> Kind {
     let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
     let (api, kind) = (text("apiVersion"), text("kind"));
-    let group = api.rsplit_once('/').map_or("", |(group, _)| group);
+    let group = group_of(object);
     match (api, group, kind) {
         ("networking.k8s.io/v1", _, "NetworkPolicy") => Kind::Network,
         (_, "networking.k8s.io" | "extensions", "NetworkPolicy") => {
@@ -52,17 +40,30 @@ fn kind(object: &Value) -> Kind {
         ("policy.networking.k8s.io/v1alpha1", _, "BaselineAdminNetworkPolicy") => {
             Kind::Cluster(ClusterKind::BaselineAdminNetworkPolicy)
         }
+        // A cluster that has such a version knows what it means.
+        (_, "policy.networking.k8s.io", _)
+            if origin == Origin::Stored && is_foreign_kind(api, kind) =>
+        {
+            Kind::Foreign
+        }
         (_, "policy.networking.k8s.io", "ClusterNetworkPolicy") => {
             Kind::Outdated("policy.networking.k8s.io/v1alpha2")
         }
         (_, "policy.networking.k8s.io", "AdminNetworkPolicy" | "BaselineAdminNetworkPolicy") => {
             Kind::Outdated("policy.networking.k8s.io/v1alpha1")
         }
-        _ => {
-            let is = |(other, kinds): &(&str, &[&str])| *other == group && kinds.contains(&kind);
-            if FOREIGN.iter().any(is) { Kind::Foreign } else { Kind::Other }
+        _ if is_foreign_kind(api, kind)
+            && !is_mirror(group, metadata(object, "name").unwrap_or_default()) =>
+        {
+            Kind::Foreign
         }
+        _ => Kind::Other,
     }
+}
+
+fn group_of(object: &Value) -> &str {
+    let version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    version.rsplit_once('/').map_or("", |(group, _)| group)
 }
 
 impl PolicySet {
@@ -78,9 +79,9 @@ impl PolicySet {
     ) -> Result<Self, Vec<Mistake>> {
         let (mut policies, mut foreign, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
         for object in objects {
-            match kind(object) {
+            match kind(object, origin) {
                 Kind::Other => {}
-                Kind::Foreign => foreign.push(read_foreign(object, namespace)),
+                Kind::Foreign => foreign.push(read_foreign(object, namespace, origin)),
                 kind => {
                     policies.extend(read_policy(object, namespace, origin, kind, &mut mistakes))
                 }
@@ -104,10 +105,18 @@ fn metadata<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
     object.get("metadata")?.get(field)?.as_str().filter(|text| !text.is_empty())
 }
 
-fn read_foreign(object: &Value, namespace: &str) -> Foreign {
+fn read_foreign(object: &Value, namespace: &str, origin: Origin) -> Foreign {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
-    let is_wide = kind.contains("Cluster") || kind.contains("Global");
-    let namespace = (!is_wide).then(|| metadata(object, "namespace").unwrap_or(namespace));
+    let namespace = match (metadata(object, "namespace"), origin) {
+        (Some(written), _) if is_wide(group_of(object), written) => None,
+        (Some(written), _) => Some(written),
+        // The server writes one where there is one.
+        (None, Origin::Stored) => None,
+        (None, Origin::Manifest) => {
+            let is_wide = kind.contains("Cluster") || kind.contains("Global");
+            (!is_wide).then_some(namespace)
+        }
+    };
     Foreign {
         kind: kind.to_owned(),
         namespace: namespace.map(str::to_owned),

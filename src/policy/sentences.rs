@@ -7,6 +7,7 @@ use super::{
     miss::{self, Miss, wanted_port},
     network_policy::Peer,
     set::Policy,
+    subject,
 };
 use crate::model::{End, Traffic};
 
@@ -222,7 +223,7 @@ impl Compiled {
         let mut misses =
             miss::of_rules(self, &side.isolated_by, side.direction, traffic, (end, other));
         if let End::Pod(pod) = end {
-            misses.extend(miss::of_subjects(self, *pod));
+            misses.extend(subject::of_subjects(self, *pod, side.direction));
         }
         misses
     }

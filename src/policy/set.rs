@@ -1,6 +1,10 @@
 //! All policies of a cluster.
 
-use std::{cmp::Ordering, fmt};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::{cluster_policy::ClusterPolicy, network_policy::NetworkPolicy};
 
@@ -11,6 +15,29 @@ pub struct PolicySet {
     pub policies: Vec<Policy>,
     /// Objects of other kinds that may decide, too: with them, outcomes are undetermined.
     pub foreign: Vec<Foreign>,
+    /// What of the cluster may not be read: what depends on it is undetermined.
+    pub unread: BTreeSet<Unread>,
+}
+
+/// Something of a cluster that isn't known, and that an address may belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unread {
+    /// Nodes: an address may be one's.
+    Nodes,
+    /// Services: an address may be one's, and another is met behind it.
+    Services,
+    /// Pods of other namespaces: an address may be one's.
+    Pods,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nodes => "nodes",
+            Self::Services => "Services",
+            Self::Pods => "pods of other namespaces",
+        })
+    }
 }
 
 /// A policy.
@@ -86,9 +113,32 @@ impl fmt::Display for Foreign {
 }
 
 impl PolicySet {
+    /// The objects of other kinds, for a sentence: each kind with the first of them.
+    pub fn foreign_in_words(&self) -> Option<String> {
+        const SHOWN: usize = 3;
+        let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for foreign in &self.foreign {
+            let name = match &foreign.namespace {
+                Some(namespace) => format!("{namespace}/{}", foreign.name),
+                None => foreign.name.clone(),
+            };
+            kinds.entry(&foreign.kind).or_default().push(name);
+        }
+        let kinds = kinds.into_iter().map(|(kind, names)| {
+            let more = match names.len().saturating_sub(SHOWN) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let shown: Vec<String> = names.into_iter().take(SHOWN).collect();
+            format!("{kind} {}{more}", shown.join(", "))
+        });
+        let words: Vec<String> = kinds.collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+
     /// Puts policies in order.
     pub fn new(policies: impl IntoIterator<Item = Policy>) -> Self {
-        let mut set = Self { policies: policies.into_iter().collect(), foreign: Vec::new() };
+        let mut set = Self { policies: policies.into_iter().collect(), ..Self::default() };
         set.policies.sort_by_cached_key(|policy| {
             (policy.namespace().map(str::to_owned), policy.kind(), policy.name().to_owned())
         });

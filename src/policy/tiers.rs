@@ -1,16 +1,21 @@
 //! Reading the policies of the whole cluster. The older kinds have other words for the
 //! same things and are read into the same type.
 
+mod peers;
+mod ports;
+
 use serde_json::Value;
 
+use self::{
+    peers::read_peer,
+    ports::{read_ports, read_protocols},
+};
 use super::{
     cluster_policy::{Action, ClusterKind, ClusterPeer, ClusterPolicy, ClusterRule, Subject, Tier},
-    fields::{Findings, Origin},
-    names::is_domain_name,
-    ports::{PortMatch, read_protocol},
+    fields::Findings,
+    ports::PortMatch,
     selector,
 };
-use crate::model::IpProtocol;
 
 /// What differs between the kinds.
 struct Shape {
@@ -265,229 +270,4 @@ fn read_rule(
         findings.note(path, format!("Invalid value: \"object\": {message}"));
     }
     Some(ClusterRule { name, action: action?, peers, ports })
-}
-
-fn read_peer(
-    findings: &mut Findings,
-    path: &str,
-    egress: bool,
-    value: &Value,
-) -> Option<ClusterPeer> {
-    let mut object = findings.object(path, value);
-    let (namespaces, pods) = (object.field("namespaces"), object.field("pods"));
-    let (mut nodes, mut networks, mut domains) = (None, None, None);
-    if egress {
-        nodes = object.field("nodes");
-        networks = object.field("networks");
-        domains = object.field("domainNames");
-    }
-    if object.broken {
-        return None;
-    }
-    let known = [namespaces, pods, nodes, networks, domains].iter().flatten().count();
-    let unknown = object.unknown();
-    match (known, &unknown[..]) {
-        // One peer, of a kind that came after this was written.
-        (0, [kind]) => return Some(ClusterPeer::Unknown((*kind).to_owned())),
-        // The API server has dropped what it didn't know when the object was stored.
-        (0, []) if findings.origin == Origin::Stored => {
-            return Some(ClusterPeer::Unknown("nothing".to_owned()));
-        }
-        (found, rest) => exactly_one(findings, path, found + rest.len()),
-    }
-    let at = |field: &str| format!("{path}.{field}");
-    if let Some(value) = namespaces {
-        let namespaces = selector::read(findings, &at("namespaces"), value);
-        return Some(ClusterPeer::Pods(Subject { namespaces, pods: Default::default() }));
-    }
-    if let Some(value) = pods {
-        return Some(ClusterPeer::Pods(read_pods(findings, &at("pods"), value)));
-    }
-    if let Some(value) = nodes {
-        return Some(ClusterPeer::Nodes(selector::read(findings, &at("nodes"), value)));
-    }
-    if let Some(value) = networks {
-        return Some(ClusterPeer::Networks(read_networks(findings, &at("networks"), value)));
-    }
-    domains.map(|value| ClusterPeer::DomainNames(read_domains(findings, &at("domainNames"), value)))
-}
-
-fn read_networks(findings: &mut Findings, path: &str, value: &Value) -> Vec<ipnet::IpNet> {
-    let items = findings.list(path, value);
-    at_least_one(findings, path, items.len());
-    at_most(findings, path, items.len(), 25);
-    let mut found = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        let path = format!("{path}[{index}]");
-        // Host bits are no mistake to the CRD's `isCIDR`.
-        let Some(text) = findings.text(&path, item) else { continue };
-        match text.parse::<ipnet::IpNet>() {
-            Ok(block) => found.push(block.trunc()),
-            Err(_) => findings.invalid(&path, item, "Invalid CIDR format provided"),
-        }
-        if items[..index].contains(item) {
-            findings.note(&path, format!("Duplicate value: {item}"));
-        }
-    }
-    found
-}
-
-fn read_domains(findings: &mut Findings, path: &str, value: &Value) -> Vec<String> {
-    let items = findings.list(path, value);
-    at_least_one(findings, path, items.len());
-    at_most(findings, path, items.len(), 25);
-    let mut found = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        let path = format!("{path}[{index}]");
-        let Some(text) = findings.text(&path, item) else { continue };
-        if !is_domain_name(text) {
-            let message = "must be a domain name, or `*.` and one (e.g. 'example.com' or \
-                           '*.example.com')";
-            findings.invalid(&path, item, message);
-        }
-        found.push(text.to_owned());
-    }
-    found
-}
-
-/// An entry of a ClusterNetworkPolicy's `protocols`.
-fn read_protocols(findings: &mut Findings, path: &str, value: &Value) -> Option<PortMatch> {
-    let mut object = findings.object(path, value);
-    let carriers = [
-        ("tcp", IpProtocol::Tcp, object.field("tcp")),
-        ("udp", IpProtocol::Udp, object.field("udp")),
-        ("sctp", IpProtocol::Sctp, object.field("sctp")),
-    ];
-    let name = object.field("destinationNamedPort");
-    let at_name = object.at("destinationNamedPort");
-    let broken = object.broken;
-    object.finish(findings);
-    if broken {
-        return None;
-    }
-    let given = carriers.iter().filter(|(_, _, value)| value.is_some()).count();
-    exactly_one(findings, path, given + usize::from(name.is_some()));
-    if let Some(value) = name {
-        return findings.text(&at_name, value).map(|name| PortMatch::Named(None, name.to_owned()));
-    }
-    let (word, protocol, value) = carriers.into_iter().find(|(_, _, value)| value.is_some())?;
-    let at = format!("{path}.{word}");
-    let mut object = findings.object(&at, value?);
-    let port = object.field("destinationPort");
-    let at_port = object.at("destinationPort");
-    let broken = object.broken;
-    object.finish(findings);
-    let Some(port) = port.filter(|_| !broken) else {
-        if !broken {
-            exactly_one(findings, &at, 0);
-        }
-        return None;
-    };
-    let mut object = findings.object(&at_port, port);
-    let (number, range) = (object.field("number"), object.field("range"));
-    let (at_number, at_range) = (object.at("number"), object.at("range"));
-    object.finish(findings);
-    exactly_one(findings, &at_port, usize::from(number.is_some()) + usize::from(range.is_some()));
-    if let Some(value) = number {
-        return Some(PortMatch::one(protocol, read_port(findings, &at_number, value)?));
-    }
-    let (first, last) = read_range(findings, &at_range, range?, false)?;
-    Some(PortMatch::Range(protocol, first, last))
-}
-
-/// An entry of the older kinds' `ports`.
-fn read_ports(findings: &mut Findings, path: &str, value: &Value) -> Option<PortMatch> {
-    let mut object = findings.object(path, value);
-    let (number, name) = (object.field("portNumber"), object.field("namedPort"));
-    let range = object.field("portRange");
-    let (at_number, at_name) = (object.at("portNumber"), object.at("namedPort"));
-    let at_range = object.at("portRange");
-    let broken = object.broken;
-    object.finish(findings);
-    if broken {
-        return None;
-    }
-    exactly_one(findings, path, [number, name, range].iter().flatten().count());
-    if let Some(value) = name {
-        return findings.text(&at_name, value).map(|name| PortMatch::Named(None, name.to_owned()));
-    }
-    if let Some(value) = number {
-        let mut object = findings.object(&at_number, value);
-        let (protocol, port) = (object.field("protocol"), object.field("port"));
-        let (at_protocol, at_port) = (object.at("protocol"), object.at("port"));
-        object.finish(findings);
-        let protocol = carrier(findings, &at_protocol, protocol)?;
-        let Some(port) = port else {
-            findings.required(&at_port, "");
-            return None;
-        };
-        return Some(PortMatch::one(protocol, read_port(findings, &at_port, port)?));
-    }
-    let value = range?;
-    let protocol = carrier(findings, &format!("{at_range}.protocol"), value.get("protocol"))?;
-    let (first, last) = read_range(findings, &at_range, value, true)?;
-    Some(PortMatch::Range(protocol, first, last))
-}
-
-/// TCP where none is written.
-fn carrier(findings: &mut Findings, path: &str, value: Option<&Value>) -> Option<IpProtocol> {
-    match value.filter(|value| !value.is_null()) {
-        None => Some(IpProtocol::Tcp),
-        Some(value) => read_protocol(findings, path, value),
-    }
-}
-
-fn read_port(findings: &mut Findings, path: &str, value: &Value) -> Option<u16> {
-    let number = findings.integer(path, value)?;
-    let found = u16::try_from(number).ok().filter(|number| *number > 0);
-    if found.is_none() {
-        let (side, limit) = if number < 1 { ("greater", 1) } else { ("less", 65_535) };
-        let message = format!("{path} in body should be {side} than or equal to {limit}");
-        findings.invalid(path, value, &message);
-    }
-    found
-}
-
-fn read_range(
-    findings: &mut Findings,
-    path: &str,
-    value: &Value,
-    has_protocol: bool,
-) -> Option<(u16, u16)> {
-    let mut object = findings.object(path, value);
-    if has_protocol {
-        object.field("protocol");
-    }
-    let (start, end) = (object.field("start"), object.field("end"));
-    let (at_start, at_end) = (object.at("start"), object.at("end"));
-    object.finish(findings);
-    let mut read = |path: &str, value: Option<&Value>| match value {
-        None => {
-            findings.required(path, "");
-            None
-        }
-        Some(value) => read_port(findings, path, value),
-    };
-    let (first, last) = (read(&at_start, start), read(&at_end, end));
-    let (first, last) = (first?, last?);
-    if first >= last {
-        let message = "Invalid value: \"object\": Start port must be less than End port";
-        findings.note(path, message);
-    }
-    Some((first, last))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::block;
-
-    #[test]
-    fn the_readers_of_addresses_are_two_because_the_api_servers_are() {
-        // `ipBlock` refuses host bits, `networks` doesn't: see `read_networks`.
-        let mut findings = super::Findings::new("a policy".into(), super::Origin::Manifest);
-        let value = serde_json::json!(["10.0.0.1/8"]);
-        assert!(block::read_cidr(&mut findings, "cidr", &value[0]).is_none(), "refused");
-        assert_eq!(super::read_networks(&mut findings, "networks", &value).len(), 1, "taken");
-        assert_eq!(findings.mistakes.len(), 1, "{:?}", findings.mistakes);
-    }
 }

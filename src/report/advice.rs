@@ -1,6 +1,6 @@
 //! What to do next, for every reason that isn't a pass.
 
-use super::{Enforcement, ReportedCase};
+use super::{Enforcement, ReportedCase, remedy};
 use crate::{
     event::CaseOutcome,
     model::Connectivity,
@@ -17,6 +17,11 @@ pub(super) fn next(
     let transport = port.protocol.transport();
     let number = port.number;
     let text = match &outcome.judgement.reason {
+        Reason::Connected { .. } | Reason::Blocked { .. } | Reason::Flapping { .. }
+            if let Some(text) = remedy::of_cause(case, outcome, enforcement) =>
+        {
+            text
+        }
         Reason::Connected { .. } => match enforcement {
             Enforcement::Partly { open } => format!(
                 "The CNI leaves {} open, as said first. If the policy for this denial works in \

@@ -46,6 +46,12 @@ pub(super) fn case(
         say("because", because);
     }
     say("verdict", &outcome.judgement.reason.to_string());
+    if let Some(cause) = &outcome.cause {
+        say("cause", &cause.to_string());
+        for miss in cause.spec.nearest.iter().skip(1) {
+            say("", &format!("or: {miss}"));
+        }
+    }
     if let Some(seen) = &outcome.seen {
         let latency = match (outcome.latency, outcome.latency_error) {
             (Some(latency), Some(error)) => {

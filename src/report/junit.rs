@@ -135,7 +135,10 @@ fn test(report: &Report, reported: &ReportedCase, enforcement: &Enforcement) -> 
         status.set_message("the run ended before it was judged");
         return named(report, reported, status);
     };
-    let reason = outcome.judgement.reason.to_string();
+    let reason = match &outcome.cause {
+        Some(cause) => format!("{}: {cause}", outcome.judgement.reason),
+        None => outcome.judgement.reason.to_string(),
+    };
     let told = plain(&block::case(reported, outcome, enforcement, &[], WIDTH));
     let kind = word(&outcome.judgement.reason);
     let status = match outcome.judgement.verdict {
@@ -179,7 +182,7 @@ fn named(report: &Report, reported: &ReportedCase, status: TestCaseStatus) -> Te
 }
 
 /// Why a pass is worth less than another.
-fn marks(report: &Report, reported: &ReportedCase) -> Vec<&'static str> {
+fn marks(report: &Report, reported: &ReportedCase) -> Vec<String> {
     let Some(outcome) = &reported.outcome else { return Vec::new() };
     let marks = [
         (
@@ -192,7 +195,8 @@ fn marks(report: &Report, reported: &ReportedCase) -> Vec<&'static str> {
         ),
         (outcome.is_handshake_only(), "handshake only"),
     ];
-    marks.into_iter().filter_map(|(holds, mark)| holds.then_some(mark)).collect()
+    let marks = marks.into_iter().filter_map(|(holds, mark)| holds.then(|| mark.to_owned()));
+    marks.chain(outcome.cause.as_ref().map(ToString::to_string)).collect()
 }
 
 /// Without colours, which only terminals show.

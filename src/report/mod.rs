@@ -19,6 +19,7 @@ mod junit;
 mod layout;
 mod progress;
 mod quiet;
+mod remedy;
 mod repetitions;
 #[cfg(test)]
 mod samples;

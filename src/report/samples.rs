@@ -105,6 +105,7 @@ pub(super) fn all_up() -> Controls {
 pub(super) fn outcome(verdict: Verdict, reason: Reason, seen: Observation) -> CaseOutcome {
     CaseOutcome {
         judgement: Judgement { verdict, reason },
+        cause: None,
         history: vec![Change { round: 1, at: ms(900), seen: seen.clone() }],
         seen: Some(seen),
         controls: all_up(),

@@ -247,10 +247,28 @@ fn blocks(report: &Report, enforcement: &Enforcement, width: usize) -> Vec<Strin
              them\n"
         ));
     }
+    for case in hollow_passes(report, enforcement) {
+        let cause = case.outcome.as_ref().and_then(|outcome| outcome.cause.as_ref());
+        let Some(cause) = cause else { continue };
+        groups.entry((Verdict::Pass, cause.to_string())).or_default().push(&case.info.id.0);
+    }
     let groups = groups.iter().rev();
     blocks
         .extend(groups.map(|((verdict, reason), ids)| block::group(*verdict, reason, ids, width)));
     blocks
+}
+
+/// Claims that hold although the policies say otherwise, or don't say; not more of them
+/// than anybody reads. Where nothing is enforced, what passed proves nothing anyway.
+fn hollow_passes<'a>(
+    report: &'a Report,
+    enforcement: &Enforcement,
+) -> impl Iterator<Item = &'a ReportedCase> {
+    let most = if matches!(enforcement, Enforcement::Not { .. }) { 0 } else { MOST_BLOCKS };
+    let passed = report.cases.iter().filter(|case| case.verdict() == Verdict::Pass);
+    let has_cause =
+        |case: &&ReportedCase| case.outcome.as_ref().is_some_and(|found| found.cause.is_some());
+    passed.filter(has_cause).take(most)
 }
 
 /// What the network did to a case rather than a policy: one block serves all cases to

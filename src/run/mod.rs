@@ -8,6 +8,7 @@
 //! ```
 
 mod asked;
+mod cause;
 mod change;
 mod controls;
 mod dial;
@@ -18,6 +19,7 @@ mod marker;
 mod options;
 mod round;
 mod runner;
+mod spec;
 mod step;
 mod stop;
 

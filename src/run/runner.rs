@@ -16,6 +16,7 @@ use super::{
     error::RunError,
     live::Live,
     marker::{Bite, Marker},
+    spec::Said,
     step::Step,
     stop::cut,
 };
@@ -43,7 +44,8 @@ pub async fn run(
     for message in &options.notes {
         events.send(Event::Warning { message: message.clone(), remedy: None }).await;
     }
-    let runner = Runner { context, plan, options, events, stop, origin };
+    let said = Said::default();
+    let runner = Runner { context, plan, options, events, stop, origin, said };
     match runner.preflight().await {
         Ok(Some(adopted)) => {
             runner.guarded(adopted).await;
@@ -115,6 +117,7 @@ pub(super) struct Runner<'a> {
     pub events: &'a EventSender,
     pub stop: &'a Stop,
     origin: Instant,
+    said: Said,
 }
 
 impl Runner<'_> {
@@ -316,6 +319,7 @@ impl Runner<'_> {
             events: self.events,
             origin: self.origin,
             written: asking.written,
+            said: &self.said,
         };
         if *closed {
             let written = self.context.delete_canary_policies(self.plan).await?;

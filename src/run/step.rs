@@ -9,9 +9,11 @@ use tokio::sync::watch;
 
 use super::{
     Options, Stop,
+    cause::Judged,
     live::Live,
     marker::{Bite, Marker},
     round::{self, CaseRound},
+    spec::{Reading, Said},
     stop::cut,
 };
 use crate::{
@@ -45,12 +47,22 @@ pub(super) struct Step<'a> {
     pub origin: Instant,
     /// The API server's answer to the step's last write; none where it wrote nothing.
     pub written: Option<Instant>,
+    /// What the run has said once.
+    pub said: &'a Said,
 }
 
 impl Step<'_> {
     /// Runs rounds until the step has settled or is told to stop, and sends a verdict
-    /// for every case.
-    pub async fn run(&self, mut bite: watch::Receiver<Bite>) {
+    /// for every case. What the policies say is read beside them.
+    pub async fn run(&self, bite: watch::Receiver<Bite>) {
+        let (reading, (settling, last, began)) = tokio::join!(self.read(), self.rounds(bite));
+        self.report(settling, last, began, reading).await;
+    }
+
+    async fn rounds(
+        &self,
+        mut bite: watch::Receiver<Bite>,
+    ) -> (Option<Settling>, Vec<CaseRound>, Instant) {
         let head_start = bite.wait_for(|bite| *bite != Bite::Pending);
         let _ = tokio::time::timeout(HEAD_START, head_start).await;
         let began = Instant::now();
@@ -105,7 +117,7 @@ impl Step<'_> {
             }
             self.pause(round.started()).await;
         }
-        self.report(settling, last, began).await;
+        (settling, last, began)
     }
 
     async fn pause(&self, round_started: Instant) {
@@ -167,7 +179,13 @@ impl Step<'_> {
         instant.saturating_duration_since(self.origin)
     }
 
-    async fn report(&self, settling: Option<Settling>, last: Vec<CaseRound>, began: Instant) {
+    async fn report(
+        &self,
+        settling: Option<Settling>,
+        last: Vec<CaseRound>,
+        began: Instant,
+        reading: Reading,
+    ) {
         let cut = self.stop.reason().map(cut);
         let Some(settling) = settling else {
             for case in self.cases {
@@ -178,9 +196,15 @@ impl Step<'_> {
         };
         let proves_nothing = self.marker.some_node_enforces_nothing();
         let settled = settling.finish(cut);
+        let mut outcomes = Vec::new();
         for ((case, settled), round) in self.cases.iter().zip(settled).zip(last) {
+            let dialled = round.seen.address;
             let outcome = self.outcome(case, settled, round, proves_nothing, began);
-            self.judged(case, outcome).await;
+            outcomes.push(Judged { case, dialled, outcome });
+        }
+        self.explain(&mut outcomes, reading).await;
+        for judged in outcomes {
+            self.judged(judged.case, judged.outcome).await;
         }
     }
 
@@ -205,6 +229,7 @@ impl Step<'_> {
             latency_error: latency.map(|_| error + latency_gap),
             endpoints: self.endpoints(case, &round),
             judgement,
+            cause: None,
             seen,
             took: history
                 .last()

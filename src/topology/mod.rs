@@ -11,6 +11,7 @@
 mod build;
 mod objects;
 mod pod;
+mod question;
 pub mod reader;
 mod service;
 mod workload;
@@ -21,3 +22,4 @@ mod tests;
 pub use crate::model::Topology;
 pub use build::{Built, build};
 pub use objects::{BrokenYaml, parse};
+pub use question::{behind, named_service, service_at, through};

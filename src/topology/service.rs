@@ -47,7 +47,7 @@ fn port(port: &Value) -> Option<ServicePort> {
     Some(ServicePort { name: name.map(str::to_owned), number, protocol, target })
 }
 
-/// Where there is no selector, somebody else keeps the endpoints.
+/// Whoever is ready behind each Service, as EndpointSlices tell.
 pub(super) fn add_endpoints(services: &mut [Service], objects: &[&Value], default: &str) {
     for object in objects {
         if text(object, "/kind") != "EndpointSlice" {
@@ -59,12 +59,13 @@ pub(super) fn add_endpoints(services: &mut [Service], objects: &[&Value], defaul
             .and_then(Value::as_str)
             .unwrap_or_default();
         let space = namespace(object, default);
-        let is_its = |service: &&mut Service| {
-            service.namespace == space && service.name == name && service.selector.is_none()
-        };
+        let is_its = |service: &&mut Service| service.namespace == space && service.name == name;
         let Some(service) = services.iter_mut().find(is_its) else { continue };
         let endpoints = object.get("endpoints").and_then(Value::as_array);
-        for endpoint in endpoints.into_iter().flatten() {
+        // Absent is ready.
+        let ready =
+            |endpoint: &&Value| endpoint.pointer("/conditions/ready") != Some(&false.into());
+        for endpoint in endpoints.into_iter().flatten().filter(ready) {
             let addresses = endpoint.get("addresses").and_then(Value::as_array);
             let addresses = addresses.into_iter().flatten().filter_map(Value::as_str);
             service.endpoints.extend(addresses.filter_map(|text| text.parse::<IpAddr>().ok()));

@@ -4,6 +4,7 @@
 //! three types, so that a failure to connect can't be mistaken for a denial: only
 //! [`judge`] turns one into the other, and it asks the controls first.
 
+mod cause;
 mod claim;
 mod control;
 mod judge;
@@ -11,6 +12,7 @@ mod judgement;
 mod observation;
 mod settle;
 
+pub use cause::{Cause, CauseKind, cause};
 pub use claim::{Claim, Intended};
 pub use control::{ControlKind, ControlState, Controls};
 pub use judge::{judge, judge_all, judge_denial};

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod causes;
 mod faults;
 mod meddling;
 mod protocols;

@@ -12,7 +12,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{DynamicObject, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use netproof::sandbox::process::{Options, Sandbox};
@@ -25,6 +25,9 @@ use serde_json::{Value, json};
 use crate::support::{Finished, finish, netproof};
 
 const SUITE: &str = "tests/suites/stage.yaml";
+
+/// Somebody with a role of his own.
+const ROBOT: &str = "robot";
 
 /// A sandbox of the test's own.
 pub struct Stage {
@@ -59,8 +62,28 @@ impl Stage {
 
     /// Starts a run of the stage's suite.
     pub fn run(&self, arguments: &[&str]) -> Run {
-        let kubeconfig = self.kubeconfig.path().display().to_string();
-        let mut all = vec!["run", "--output", "json", "--kubeconfig", &kubeconfig, SUITE];
+        self.run_suite(SUITE, arguments)
+    }
+
+    /// Starts a run of another suite.
+    pub fn run_suite(&self, suite: &str, arguments: &[&str]) -> Run {
+        self.start(self.kubeconfig.path(), suite, arguments)
+    }
+
+    /// Starts a run as somebody who may do less than all.
+    pub fn run_as_robot(&self, suite: &str, arguments: &[&str]) -> Run {
+        let text = std::fs::read_to_string(self.kubeconfig.path()).expect("the kubeconfig");
+        let mut config: serde_yaml::Value = serde_yaml::from_str(&text).expect("YAML");
+        config["users"][0]["user"]["as"] = format!("system:serviceaccount:default:{ROBOT}").into();
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let text = serde_yaml::to_string(&config).expect("YAML");
+        file.write_all(text.as_bytes()).expect("write the kubeconfig");
+        self.start(file.path(), suite, arguments)
+    }
+
+    fn start(&self, kubeconfig: &Path, suite: &str, arguments: &[&str]) -> Run {
+        let kubeconfig = kubeconfig.display().to_string();
+        let mut all = vec!["run", "--output", "json", "--kubeconfig", &kubeconfig, suite];
         all.extend(arguments);
         let mut child = netproof(&all).stderr(Stdio::inherit()).spawn().expect("start netproof");
         let stdout = child.stdout.take().expect("standard output is a pipe");
@@ -69,6 +92,82 @@ impl Stage {
         let started = run.until("runStarted");
         run.id = started["run"].as_str().expect("the run's id").to_owned();
         run
+    }
+
+    /// Defines a kind of namespaced objects whose content nobody checks.
+    pub async fn define(&self, group: &str, version: &str, kind: &str, plural: &str) {
+        let singular = kind.to_lowercase();
+        self.create(
+            "apiextensions.k8s.io/v1",
+            "CustomResourceDefinition",
+            json!({
+                "metadata": {"name": format!("{plural}.{group}")},
+                "spec": {
+                    "group": group, "scope": "Namespaced",
+                    "names": {"kind": kind, "plural": plural, "singular": singular},
+                    "versions": [{
+                        "name": version, "served": true, "storage": true,
+                        "schema": {"openAPIV3Schema": {
+                            "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                        }},
+                    }],
+                },
+            }),
+        )
+        .await;
+    }
+
+    /// An account that may do everything with the resources of these groups.
+    pub async fn robot(&self, groups: &[&str]) {
+        self.create(
+            "rbac.authorization.k8s.io/v1",
+            "ClusterRole",
+            json!({
+                "metadata": {"name": ROBOT},
+                "rules": [{"apiGroups": groups, "resources": ["*"], "verbs": ["*"]}],
+            }),
+        )
+        .await;
+        self.create(
+            "rbac.authorization.k8s.io/v1",
+            "ClusterRoleBinding",
+            json!({
+                "metadata": {"name": ROBOT},
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ROBOT,
+                },
+                "subjects": [
+                    {"kind": "ServiceAccount", "name": ROBOT, "namespace": "default"},
+                ],
+            }),
+        )
+        .await;
+        // Impersonation brings the account's groups along only where they are named.
+        self.create(
+            "rbac.authorization.k8s.io/v1",
+            "ClusterRoleBinding",
+            json!({
+                "metadata": {"name": format!("{ROBOT}-discovery")},
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                    "name": "system:discovery",
+                },
+                "subjects": [
+                    {"kind": "ServiceAccount", "name": ROBOT, "namespace": "default"},
+                ],
+            }),
+        )
+        .await;
+    }
+
+    /// Creates an object of the whole cluster.
+    pub async fn create(&self, version: &str, kind: &str, object: Value) {
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        let kind = kube::core::GroupVersionKind::gvk(group, version, kind);
+        let resource = kube::core::ApiResource::from_gvk(&kind);
+        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        api.create(&PostParams::default(), &object).await.expect("created");
     }
 
     pub async fn namespace(&self, name: &str) {

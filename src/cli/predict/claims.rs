@@ -8,7 +8,7 @@ use super::super::{
     Exit,
     exit::complain,
     state::{Objects, State},
-    workloads::{AskedPort, endpoints, named_service},
+    workloads::{AskedPort, endpoints},
 };
 use crate::{
     model::{Connectivity, End, IpProtocol, Labels, Service, Traffic, Transport, chain},
@@ -305,7 +305,7 @@ impl<'a> Stage<'a> {
                     End::Pod(pod) => topology.pods()[*pod].namespace.as_str(),
                     End::Address(_) | End::Host(_) => self.namespace,
                 };
-                match named_service(topology, &name, own) {
+                match crate::topology::named_service(topology, &name, own) {
                     Some(service) => through(service),
                     None => vec![make(End::Host(name), port)],
                 }
