@@ -43,6 +43,7 @@ fn ids() -> Vec<String> {
         run: RunId::from_random(0),
         nodes: vec![node("node-1"), node("node-2")],
         families: vec![Family::Ipv4],
+        services: BTreeMap::new(),
         control_namespace: None,
         filter: Filter::default(),
         max_nodes: 2,

@@ -38,7 +38,7 @@ Exit status: 0 ended by a signal or by the idle limit, 1 a port could not be tak
     /// Both are JSON, one object a line. The first request must be an `open`; the session
     /// ends at the end of standard input, or when no line has come for the silence limit.
     #[command(after_help = r#"Example:
-  {"type":"open","version":1,"key":"…64 hex digits…"}
+  {"type":"open","version":2,"key":"…64 hex digits…"}
   {"type":"batch","batch":1,"probes":[{"id":1,"target":{"address":"10.0.0.7"},"port":80,
    "protocol":"tcp","question":{"type":"bare"}}]}      (one line)
 

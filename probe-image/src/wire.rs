@@ -110,6 +110,9 @@ pub struct Probe {
     pub id: u64,
     /// Whom to dial.
     pub target: Target,
+    /// Of a name's addresses only those of this family are dialled; all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
     /// The destination port.
     pub port: u16,
     /// How to speak.
@@ -163,8 +166,25 @@ pub enum Target {
     /// An address.
     Address(IpAddr),
     /// A name, resolved by the agent with its pod's own resolver settings; every
-    /// address found is dialled.
+    /// address found is dialled, unless the probe is about one family.
     Name(String),
+}
+
+/// An IP family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl Family {
+    /// True for an address of this family.
+    pub fn has(self, address: IpAddr) -> bool {
+        address.is_ipv4() == (self == Self::Ipv4)
+    }
 }
 
 /// How a probe speaks.
@@ -229,7 +249,7 @@ pub struct ProbeResult {
     /// How the name was resolved; only for [`Target::Name`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
-    /// One entry for each address; empty only where a name had none.
+    /// One entry for each address; empty only where a name had none of the family.
     pub dials: Vec<Dial>,
 }
 

@@ -46,7 +46,7 @@ fn a_session_that_does_not_begin_with_an_open_is_refused() {
             r#"{"type":"open","version":2,"key":""}"#,
             "the runner speaks version 2 of the protocol, this agent (0.1.0) version 1",
         ),
-        (r#"{"type":"open","version":1,"key":"ab"}"#, "open: a key must be 64 hex digits"),
+        (r#"{"type":"open","version":2,"key":"ab"}"#, "open: a key must be 64 hex digits"),
     ] {
         let mut session = Session::start(&[]);
         session.line(line);

@@ -9,6 +9,7 @@ mod elf;
 mod execute;
 mod exit;
 mod explain;
+mod families;
 mod image;
 mod manifests;
 mod nodes;

@@ -82,10 +82,13 @@ impl PlanCommand {
 
     async fn tried(&self) -> Result<Exit, Exit> {
         let suites = check::load_or_say(&self.files)?;
-        let target = self.look().await?;
+        let target = self.look(&suites).await?;
         let mut inputs = match &target {
             Some(target) => self.target.inputs(target, &suites, &self.filters).await?,
-            None => self.target.inputs_on(self.assumed(&suites), &self.filters),
+            None => {
+                let families = self.target.assumed_families(&suites);
+                self.target.inputs_on(self.assumed(&suites), families, &self.filters)
+            }
         };
         if let Ok(run) = UNKNOWN.parse() {
             inputs.run = run;
@@ -108,7 +111,7 @@ impl PlanCommand {
     }
 
     /// The cluster, where one can be reached; who names one wants that one.
-    async fn look(&self) -> Result<Option<Target>, Exit> {
+    async fn look(&self, suites: &[Suite]) -> Result<Option<Target>, Exit> {
         if self.offline || self.target.sandbox {
             return Ok(None);
         }
@@ -124,7 +127,7 @@ impl PlanCommand {
             }
         }
         let stop = signals::stop()?;
-        self.target.open(&Application::default(), &stop).await.map(Some)
+        self.target.open(suites, &Application::default(), &stop).await.map(Some)
     }
 
     /// Nodes for a plan without a cluster: two, or the sandbox's, and one for each set of
@@ -154,7 +157,8 @@ impl PlanCommand {
         inputs: Inputs,
     ) -> Result<Exit, Exit> {
         // By a real id, because names are looked for in the cluster.
-        let inputs = self.target.inputs_on(inputs.nodes, &self.filters);
+        let families = (inputs.families, inputs.services);
+        let inputs = self.target.inputs_on(inputs.nodes, families, &self.filters);
         let plan = execute::plan(suites, &inputs)?;
         let context =
             RunContext::new(target.cluster.clone(), plan.run.clone(), self.target.agent());

@@ -94,7 +94,7 @@ impl RunCommand {
                 stop.stop(Interruption::Deadline);
             });
         }
-        let target = self.target.open(&application, &stop).await?;
+        let target = self.target.open(&suites, &application, &stop).await?;
         let exit = self.on_target(&suites, &target, &files, &stop).await;
         target.close().await;
         exit

@@ -8,17 +8,17 @@ use rand::RngExt;
 use super::{
     Exit,
     exit::complain,
-    manifests,
+    families, manifests,
     nodes::{self, Refusal},
     sandbox,
 };
 use crate::{
     cluster::{AgentSettings, Application, Cluster, ConnectError, Kubeconfig},
     event::ClusterInfo,
-    model::{Family, RunId, chain},
+    model::{RunId, chain},
     plan::{Filter, Inputs, Node, Pattern},
     run::{Options, Stop},
-    sandbox::{fault::Fault, process::Sandbox},
+    sandbox::{fault::Fault, layout::IpFamily, process::Sandbox},
     suite::Suite,
 };
 
@@ -37,6 +37,11 @@ pub(super) struct TargetArgs {
     #[arg(long = "nodes", value_name = "NUMBER", requires = "sandbox",
           value_parser = sandbox::nodes())]
     sandbox_nodes: Option<u8>,
+
+    /// Which IP families to ask in, and the sandbox has: ipv4, ipv6 or dual [default: those
+    /// of the cluster; of a sandbox ipv4, and dual where a suite or a fault names IPv6].
+    #[arg(long, value_name = "FAMILY")]
+    ip_family: Option<IpFamily>,
 
     /// Bring an application's manifests into the sandbox first: a file, a folder, or `-`
     /// for standard input. May be given several times. Its containers are stand-ins.
@@ -174,11 +179,13 @@ impl TargetArgs {
     /// Starts the sandbox, if one is asked for, connects, and brings the application.
     pub(super) async fn open(
         &self,
+        suites: &[Suite],
         application: &Application,
         stop: &Stop,
     ) -> Result<Target, Exit> {
         let sandbox = if self.sandbox {
-            let started = sandbox::start(self.sandbox_nodes, self.faults.clone()).await;
+            let family = self.sandbox_family(suites);
+            let started = sandbox::start(self.sandbox_nodes, self.faults.clone(), family).await;
             Some(started.ok_or(Exit::Undecided)?)
         } else {
             None
@@ -226,15 +233,32 @@ impl TargetArgs {
         let control = self.control_namespace.as_deref();
         let nodes = nodes::choose(&target.cluster, suites, &self.nodes, control).await;
         let nodes = nodes.map_err(|refusal| refuse(&target.cluster, &refusal))?;
-        Ok(self.inputs_on(nodes, filters))
+        let families = families::of_cluster(&target.cluster, suites, self.ip_family).await;
+        Ok(self.inputs_on(nodes, families, filters))
+    }
+
+    /// The families of a sandbox for these suites.
+    fn sandbox_family(&self, suites: &[Suite]) -> IpFamily {
+        families::of_sandbox(self.ip_family, suites, &self.faults)
+    }
+
+    /// The families of a cluster that nobody looks at.
+    pub(super) fn assumed_families(&self, suites: &[Suite]) -> families::Found {
+        families::assumed(self.sandbox_family(suites))
     }
 
     /// The same on nodes that are known.
-    pub(super) fn inputs_on(&self, nodes: Vec<Node>, filters: &[Pattern]) -> Inputs {
+    pub(super) fn inputs_on(
+        &self,
+        nodes: Vec<Node>,
+        (families, services): families::Found,
+        filters: &[Pattern],
+    ) -> Inputs {
         Inputs {
             run: RunId::from_random(rand::rng().random()),
             nodes,
-            families: vec![Family::Ipv4],
+            families,
+            services,
             control_namespace: self.control_namespace.clone(),
             filter: Filter::from(filters.to_vec()),
             max_nodes: self.nodes.len().max(NODES),

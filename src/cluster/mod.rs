@@ -14,6 +14,7 @@ mod change;
 mod cleanup;
 mod connect;
 mod error;
+mod families;
 mod kinds;
 mod launch;
 mod lease;

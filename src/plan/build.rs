@@ -19,8 +19,10 @@ pub struct Inputs {
     pub run: RunId,
     /// Nodes that pods may be placed on, sorted by name.
     pub nodes: Vec<Node>,
-    /// The IP families that the cluster's pods have.
+    /// The IP families that the cluster's pods have, the primary one first.
     pub families: Vec<Family>,
+    /// Those of Services that exist, by namespace and name, as far as they could be read.
+    pub services: BTreeMap<(String, String), Vec<Family>>,
     /// The namespace for the control pods, where one is given; else the run makes its own.
     pub control_namespace: Option<String>,
     /// Which cases to run.

@@ -4,10 +4,12 @@
 mod build;
 mod change;
 mod controls;
+mod families;
 mod filter;
 mod identity;
 mod names;
 mod objects;
+mod services;
 mod suite;
 mod types;
 mod words;

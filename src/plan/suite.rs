@@ -2,20 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::{
     CaseId, Destination, PlannedCase, PlannedNamespace, PlannedPod, PodIndex, Role, StepPlan,
     SuitePlan,
     build::{Inputs, PlanError},
     change::Changes,
+    families,
     identity::Identities,
     names::Names,
-    objects,
+    objects, services,
 };
 use crate::{
-    model::{Connectivity, Family},
-    suite::{Case, Change, Peer, ServicePeer, Suite, replace_namespace_references},
+    model::{Family, Port},
+    suite::{Case, Peer, ServicePeer, Suite, replace_namespace_references},
 };
 
 /// The name of the step that the cases before any step make.
@@ -32,11 +31,17 @@ pub(super) struct Shared<'i> {
 }
 
 /// A claim that passed the filter, its ends found.
+#[derive(Clone)]
 struct Kept<'a> {
     id: CaseId,
     /// Its step's place in the suite; none for the cases before any.
     step: Option<usize>,
     case: &'a Case,
+    /// Its name; an endpoint's has that of the endpoint, too.
+    name: String,
+    /// Who is dialled, as the suite calls it.
+    to: String,
+    port: Port,
     family: Family,
     source: usize,
     end: End<'a>,
@@ -46,7 +51,7 @@ struct Kept<'a> {
 }
 
 #[derive(Clone, Copy)]
-enum End<'a> {
+pub(super) enum End<'a> {
     Pod(usize),
     Service(&'a ServicePeer),
     Address(std::net::IpAddr),
@@ -127,14 +132,15 @@ pub(super) fn plan(
     }))
 }
 
-/// The suite's cases, one per family, that pass the filter.
+/// The suite's cases, one per family, that pass the filter; those of a Service each with
+/// one for every pod that is known to stand behind it.
 fn keep<'a>(
     suite: &'a Suite,
     identities: &Identities<'a>,
     shared: &mut Shared<'_>,
 ) -> Result<Vec<Kept<'a>>, PlanError> {
     let mut all = Vec::new();
-    for (step, name, case) in claims(suite) {
+    for (step, step_name, case) in claims(suite) {
         let wrong = |peer: &str| PlanError::Peer {
             suite: suite.name.clone(),
             case: case.name.clone(),
@@ -148,67 +154,57 @@ fn keep<'a>(
             Peer::Ip(address) => End::Address(*address),
             Peer::Host(name) => End::Host(name),
         };
-        let families = match (case.family, peer) {
-            (Some(family), _) => vec![family],
-            // Also one that the cluster's pods don't have: then the case is listed as not
-            // run, in place of vanishing.
-            (None, Peer::Ip(address)) => vec![Family::of(*address)],
-            (None, _) => shared.inputs.families.clone(),
-        };
+        let source = pod(&case.from)?;
+        let families = case
+            .family
+            .map_or_else(|| families::of(suite, peer, shared.inputs, step), |family| vec![family]);
+        let endpoints = services::endpoints(suite, identities, step, case, source);
         for family in families {
             let id =
-                CaseId(format!("{}/{name}/{}/{}/{family}", suite.name, case.name, case.port.label));
-            if !shared.inputs.filter.keeps(&id) {
-                shared.filtered_out += 1;
-                continue;
-            }
-            all.push(Kept {
-                id,
+                format!("{}/{step_name}/{}/{}/{family}", suite.name, case.name, case.port.label);
+            let whole = Kept {
+                id: CaseId(id.clone()),
                 step,
                 case,
+                name: case.name.clone(),
+                to: case.to.clone(),
+                port: case.port.port,
                 family,
-                source: pod(&case.from)?,
+                source,
                 end,
                 reached_by: case.reached_by.as_deref().map(pod).transpose()?,
-                backers: backers(suite, step, identities, case, end),
+                backers: services::backers(suite, step, identities, case, end),
+            };
+            let each = endpoints.iter().map(|endpoint| Kept {
+                id: CaseId(format!("{id}/endpoint-{}", endpoint.peer)),
+                name: format!("{}/endpoint-{}", case.name, endpoint.peer),
+                to: endpoint.peer.clone(),
+                port: endpoint.port,
+                end: End::Pod(endpoint.identity),
+                reached_by: None,
+                backers: Vec::new(),
+                ..whole.clone()
             });
+            let each: Vec<Kept<'a>> = each.collect();
+            for kept in std::iter::once(whole).chain(each) {
+                if shared.inputs.filter.keeps(&kept.id) {
+                    all.push(kept);
+                } else {
+                    shared.filtered_out += 1;
+                }
+            }
         }
     }
     Ok(all)
 }
 
 /// All claims with their step's place and name.
-fn claims(suite: &Suite) -> impl Iterator<Item = (Option<usize>, &str, &Case)> {
+pub(super) fn claims(suite: &Suite) -> impl Iterator<Item = (Option<usize>, &str, &Case)> {
     let base = suite.cases.iter().map(|case| (None, BASE, case));
     let steps = suite.steps.iter().enumerate();
     base.chain(steps.flat_map(|(place, step)| {
         step.cases.iter().map(move |case| (Some(place), step.name.as_str(), case))
     }))
-}
-
-/// Sources of the step's allow cases to the same Service and port, filtered out or not.
-fn backers(
-    suite: &Suite,
-    step: Option<usize>,
-    identities: &Identities<'_>,
-    of: &Case,
-    end: End<'_>,
-) -> Vec<usize> {
-    let End::Service(service) = end else { return Vec::new() };
-    let mut backers = Vec::new();
-    for (_, _, case) in claims(suite).filter(|(of, ..)| *of == step) {
-        let same = matches!(suite.peers.get(&case.to), Some(Peer::Service(to)) if to == service)
-            && case.port.port.number == of.port.port.number
-            && case.port.port.protocol.transport() == of.port.port.protocol.transport()
-            && case.expect == Connectivity::Allowed;
-        if same
-            && let Some(source) = identities.of(&case.from)
-            && !backers.contains(&source)
-        {
-            backers.push(source);
-        }
-    }
-    backers
 }
 
 /// The identities that the remaining cases can't do without.
@@ -221,8 +217,10 @@ fn needed(suite: &Suite, identities: &Identities<'_>, kept: &[Kept<'_>]) -> BTre
             End::Pod(pod) => {
                 needed.insert(pod);
             }
-            End::Service(service) => needed.extend(backends(suite, identities, service)),
-            End::Host(name) => needed.extend(behind_name(suite, identities, name)),
+            End::Service(service) => {
+                needed.extend(services::backends(suite, identities, service));
+            }
+            End::Host(name) => needed.extend(services::behind_name(suite, identities, name)),
             End::Address(_) => {}
         }
     }
@@ -242,64 +240,6 @@ fn needed(suite: &Suite, identities: &Identities<'_>, kept: &[Kept<'_>]) -> BTre
         }
     }
     needed
-}
-
-/// The identities that a Service of the suite may have as backends.
-fn backends(suite: &Suite, identities: &Identities<'_>, service: &ServicePeer) -> Vec<usize> {
-    let own = suite.setup.namespaces.get(&service.namespace);
-    let found = services(suite).find(|object| {
-        let namespace = objects::text(object, "/metadata/namespace");
-        objects::text(object, "/metadata/name") == service.name
-            && (namespace == service.namespace
-                || own.is_some_and(|own| own.name.as_deref() == Some(namespace)))
-    });
-    match found {
-        Some(object) => selected(object, identities, &service.namespace),
-        // Somebody else makes it, in a namespace of ours: any pod there may be behind it.
-        None if own.is_some() => in_namespace(identities, &service.namespace).collect(),
-        None => Vec::new(),
-    }
-}
-
-/// The identities that may answer for a name, which is most often a Service's.
-fn behind_name(suite: &Suite, identities: &Identities<'_>, name: &str) -> Vec<usize> {
-    let first = name.split('.').next().unwrap_or_default();
-    let named = services(suite).filter(|object| objects::text(object, "/metadata/name") == first);
-    named
-        .flat_map(|object| {
-            selected(object, identities, objects::text(object, "/metadata/namespace"))
-        })
-        .collect()
-}
-
-fn services(suite: &Suite) -> impl Iterator<Item = &Value> {
-    let of_steps = suite.changes().flatten().filter_map(|change| match change {
-        Change::Apply(manifest) => Some(manifest),
-        _ => None,
-    });
-    let manifests = suite.setup.manifests.iter().chain(of_steps);
-    manifests
-        .flat_map(|manifest| &manifest.objects)
-        .filter(|object| objects::text(object, "/kind") == "Service")
-}
-
-/// What a Service selects; all of its namespace where its endpoints are made by hand.
-fn selected(service: &Value, identities: &Identities<'_>, namespace: &str) -> Vec<usize> {
-    let selector = service.pointer("/spec/selector").and_then(Value::as_object);
-    let has = |index: &usize| {
-        identities.all[*index].worn.iter().any(|labels| {
-            selector
-                .into_iter()
-                .flatten()
-                .all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
-        })
-    };
-    in_namespace(identities, namespace).filter(has).collect()
-}
-
-fn in_namespace(identities: &Identities<'_>, namespace: &str) -> impl Iterator<Item = usize> {
-    let all = identities.all.iter().enumerate();
-    all.filter(move |(_, identity)| identity.peer.namespace == namespace).map(|(index, _)| index)
 }
 
 /// Adds the needed pods; tells where each identity's pod stands in the plan.
@@ -359,11 +299,11 @@ fn planned(
     PlannedCase {
         id: kept.id.clone(),
         step: kept.step.map_or(BASE, |step| suite.steps[step].name.as_str()).to_owned(),
-        name: case.name.clone(),
+        name: kept.name.clone(),
         from: case.from.clone(),
-        to: case.to.clone(),
+        to: kept.to.clone(),
         port_label: case.port.label.clone(),
-        port: case.port.port,
+        port: kept.port,
         family: kept.family,
         source: index[&kept.source],
         destination: match kept.end {

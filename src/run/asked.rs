@@ -8,13 +8,14 @@ use std::{
 use netproof_probe::wire::{HttpRequest, Script};
 
 use super::{
+    backends::{backend, headless, planned, target},
     dial::{Dial, Whom},
     live::Live,
     marker::control_dial,
 };
 use crate::{
-    cluster::ServiceView,
-    model::{Family, Port, Transport},
+    cluster::{Endpoint, ServiceView},
+    model::{Family, Transport},
     plan::{Destination, PlannedCase, PodIndex},
     verdict::{AnsweredBy, Claim, Intended, Observation},
 };
@@ -41,6 +42,8 @@ pub(super) struct Asked<'a> {
     /// Each of those by its own address, where there are several: which one a connection
     /// through the Service meets is chance.
     pub behind: Vec<Self>,
+    /// True for a headless Service: it is its endpoints, and nothing else is dialled.
+    pub is_its_endpoints: bool,
     /// Nodes on which the destination's ingress isolation could block.
     pub destination_nodes: BTreeSet<String>,
     /// The destination, asked from inside.
@@ -77,7 +80,7 @@ impl<'a> Asked<'a> {
         asked
     }
 
-    fn of_nobody(live: &Live<'_>, case: Cow<'a, PlannedCase>) -> Self {
+    pub(super) fn of_nobody(live: &Live<'_>, case: Cow<'a, PlannedCase>) -> Self {
         Self {
             claim: Claim {
                 expect: case.expect,
@@ -92,6 +95,7 @@ impl<'a> Asked<'a> {
             destination: None,
             backends: Vec::new(),
             behind: Vec::new(),
+            is_its_endpoints: false,
             destination_nodes: BTreeSet::new(),
             listener: None,
             node_path: None,
@@ -107,7 +111,7 @@ impl<'a> Asked<'a> {
         std::iter::once(self.case.source).chain(behind.copied())
     }
 
-    fn towards_pod(&mut self, live: &Live<'_>, pod: PodIndex) {
+    pub(super) fn towards_pod(&mut self, live: &Live<'_>, pod: PodIndex) {
         let case = self.case.clone();
         let planned = live.plan.pod(pod);
         self.claim.intended = Intended::Agents([planned.name.clone()].into());
@@ -175,15 +179,30 @@ impl<'a> Asked<'a> {
             self.dial = missing(message);
             return;
         };
-        let ready = || view.endpoints.iter().filter(|endpoint| endpoint.ready);
+        let of_family = |address: &std::net::IpAddr| Family::of(*address) == case.family;
+        let address = view.cluster_ips.iter().copied().find(of_family);
+        if address.is_none() && !view.cluster_ips.is_empty() {
+            let message = format!("Service {namespace}/{name} has no {} address", case.family);
+            self.dial = Err(Observation::NotThere { message });
+            return;
+        }
+        let ready = || {
+            let of_case = |endpoint: &&Endpoint| endpoint.ready && of_family(&endpoint.address);
+            view.endpoints.iter().filter(of_case)
+        };
         if ready().next().is_none() {
             self.dial = missing(format!("Service {namespace}/{name} has no ready endpoints"));
             return;
         }
-        let of_family = |address: &&std::net::IpAddr| Family::of(**address) == case.family;
-        let Some(address) = view.cluster_ips.iter().find(of_family).copied() else {
-            let message = format!("Service {namespace}/{name} has no {} address", case.family);
-            self.dial = missing(message);
+        let Some(address) = address else {
+            self.described = format!("Service {namespace}/{name} (headless)");
+            self.behind = headless(live, &case, ready(), port_name);
+            if self.behind.is_empty() {
+                let message =
+                    format!("Service {namespace}/{name} has no endpoint but the source itself");
+                self.dial = missing(message);
+            }
+            self.is_its_endpoints = !self.behind.is_empty();
             return;
         };
         self.described = format!("Service {namespace}/{name} ({address})");
@@ -191,21 +210,14 @@ impl<'a> Asked<'a> {
         let mut strangers = BTreeSet::new();
         let mut behind = BTreeMap::new();
         for endpoint in ready() {
-            let planned = endpoint.pod.as_ref().and_then(|(namespace, name)| {
-                let mut all = live.plan.pods.iter();
-                all.position(|pod| pod.namespace == *namespace && pod.name == *name)
-            });
-            if let Some(index) = planned.map(PodIndex) {
+            if let Some(index) = planned(live, endpoint) {
                 let pod = live.plan.pod(index);
                 ours.insert(pod.name.clone());
-                let target = endpoint
-                    .ports
-                    .iter()
-                    .find(|(name, _, over)| (name, *over) == (port_name, transport));
-                if let Some((_, number, _)) = target
+                let target = target(endpoint, port_name, transport);
+                if let Some(number) = target
                     && index != case.source
                 {
-                    behind.insert(index, *number);
+                    behind.insert(index, number);
                 }
                 self.backends.push(index);
                 self.destination_nodes.insert(pod.node.clone());
@@ -221,14 +233,8 @@ impl<'a> Asked<'a> {
             self.claim.strangers = strangers;
         }
         if behind.len() > 1 {
-            let each = behind.into_iter().map(|(pod, number)| {
-                let port = Port { number, ..case.port };
-                let own = PlannedCase { port, ..PlannedCase::clone(&case) };
-                let mut asked = Self::of_nobody(live, Cow::Owned(own));
-                asked.towards_pod(live, pod);
-                asked
-            });
-            self.behind = each.collect();
+            let each = behind.into_iter();
+            self.behind = each.map(|(pod, number)| backend(live, &case, pod, number)).collect();
         }
         let keyed = matches!(self.claim.intended, Intended::Agents(_));
         self.ask_with_witnesses(Whom::Address(address), keyed);
@@ -248,10 +254,11 @@ impl<'a> Asked<'a> {
             }
         }
         let keyed = matches!(self.claim.intended, Intended::Agents(_));
-        self.ask_with_witnesses(Whom::Name(name.to_owned()), keyed);
+        let family = self.case.family;
+        self.ask_with_witnesses(Whom::Name(name.to_owned(), family), keyed);
     }
 
-    fn towards_foreign(&mut self, whom: Whom) {
+    pub(super) fn towards_foreign(&mut self, whom: Whom) {
         self.ask_with_witnesses(whom, false);
     }
 

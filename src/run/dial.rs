@@ -6,7 +6,7 @@ use netproof_probe::wire::{self, AttemptOutcome, ProbeResult, Question, Resoluti
 
 use crate::{
     cluster::Clock,
-    model::{Port, Protocol},
+    model::{Family, Port, Protocol},
     plan::PodIndex,
     verdict::Observation,
 };
@@ -30,7 +30,8 @@ pub(super) struct Dial {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Whom {
     Address(IpAddr),
-    Name(String),
+    /// A name's addresses of one family.
+    Name(String, Family),
 }
 
 /// What came of one address.
@@ -65,7 +66,12 @@ impl Dial {
             id,
             target: match &self.whom {
                 Whom::Address(address) => wire::Target::Address(*address),
-                Whom::Name(name) => wire::Target::Name(name.clone()),
+                Whom::Name(name, _) => wire::Target::Name(name.clone()),
+            },
+            family: match &self.whom {
+                Whom::Address(_) => None,
+                Whom::Name(_, Family::Ipv4) => Some(wire::Family::Ipv4),
+                Whom::Name(_, Family::Ipv6) => Some(wire::Family::Ipv6),
             },
             port: self.port.number,
             protocol: match self.port.protocol {
@@ -82,13 +88,27 @@ impl Dial {
 
 /// Turns a result into what was seen of each address; `clock` is `None` only where the
 /// session was lost since, and then the batch's start stands in.
-pub(super) fn seen(result: &ProbeResult, clock: Option<&Clock>, started: Instant) -> Vec<Seen> {
+pub(super) fn seen(
+    dial: &Dial,
+    result: &ProbeResult,
+    clock: Option<&Clock>,
+    started: Instant,
+) -> Vec<Seen> {
     let instant = |micros| clock.map_or(started, |clock| clock.instant(micros));
     let nowhere =
         |observation| vec![Seen { address: None, observation, at: instant(result.started) }];
     match &result.resolution {
         Some(Resolution::NoSuchName { message } | Resolution::Failed { message }) => {
             return nowhere(Observation::NotResolved { message: message.clone() });
+        }
+        Some(Resolution::Resolved { addresses })
+            if result.dials.is_empty() && !addresses.is_empty() =>
+        {
+            let message = match &dial.whom {
+                Whom::Name(name, family) => format!("{name} has no {family} address"),
+                Whom::Address(address) => format!("{address} was not dialled"),
+            };
+            return nowhere(Observation::NotThere { message });
         }
         Some(Resolution::Resolved { .. }) | None if result.dials.is_empty() => {
             let message = "the agent dialled no address".to_owned();

@@ -148,7 +148,7 @@ impl<'a> Live<'a> {
             .zip(dials)
             .map(|(id, dial)| {
                 let seen = match outcome.results.remove(&id) {
-                    Some(result) => seen(&result, clock.as_ref(), started),
+                    Some(result) => seen(dial, &result, clock.as_ref(), started),
                     None => vec![failed(&lost)],
                 };
                 (dial.clone(), seen)

@@ -8,6 +8,7 @@
 //! ```
 
 mod asked;
+mod backends;
 mod cause;
 mod change;
 mod controls;

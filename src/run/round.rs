@@ -96,6 +96,12 @@ impl Round<'_> {
             answered: &self.answered,
         };
         let judge = |asked: &Asked<'_>| {
+            if asked.is_its_endpoints {
+                let each = asked.behind.iter();
+                let each = each.map(|behind| self.judge_case(behind, &evidence, strange));
+                let gravest = each.max_by_key(|case| case.judgement.verdict);
+                return gravest.unwrap_or_else(|| self.judge_case(asked, &evidence, strange));
+            }
             let mut worst = self.judge_case(asked, &evidence, strange);
             for behind in &asked.behind {
                 let own = self.judge_case(behind, &evidence, strange);
@@ -174,7 +180,7 @@ fn addresses_missed(asked: &[Asked<'_>], window: &Dialled) -> BTreeSet<Dial> {
     let mut missed = BTreeSet::new();
     for asked in asked {
         let Ok(dial) = &asked.dial else { continue };
-        if !matches!(dial.whom, Whom::Name(_)) {
+        if !matches!(dial.whom, Whom::Name(..)) {
             continue;
         }
         let connected = |seen: &Seen| matches!(seen.observation, Observation::Connected { .. });

@@ -27,6 +27,8 @@ pub fn judge(claim: &Claim, seen: &Observation, controls: &Controls) -> Judgemen
         | Observation::NotAsPlanned { .. } => {
             verdict(Verdict::Inconclusive, Reason::NothingSeen { seen: seen.clone() })
         }
+        // What isn't there can't be asked.
+        Observation::NotThere { message } => Judgement::not_run(message),
         // 2. and 3. Somebody took the connection.
         Observation::Connected { by } => connected(claim, by),
         // 4. to 6. Blocked: by what?

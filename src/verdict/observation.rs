@@ -25,6 +25,11 @@ pub enum Observation {
         /// What is missing.
         message: String,
     },
+    /// The destination has no address of the family that is asked about.
+    NotThere {
+        /// What has none.
+        message: String,
+    },
     /// A pod isn't what the plan says: somebody relabelled it, added a container.
     NotAsPlanned {
         /// Pod and difference.
@@ -124,6 +129,7 @@ impl fmt::Display for Observation {
             Self::AgentFailed { .. } => f.write_str("agent unreachable"),
             Self::NotResolved { .. } => f.write_str("not resolved"),
             Self::NoDestination { .. } => f.write_str("no destination"),
+            Self::NotThere { .. } => f.write_str("not there"),
             Self::NotAsPlanned { .. } => f.write_str("pod changed"),
             Self::Connected { by: AnsweredBy::Nobody } => f.write_str("handshake only"),
             Self::Connected { .. } => f.write_str("connected"),

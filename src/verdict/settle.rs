@@ -242,9 +242,15 @@ impl Track {
         self.last.as_ref().is_some_and(|last| last.reason == Reason::Dropped)
     }
 
+    /// What it is about isn't there.
+    fn is_absent(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.verdict == Verdict::NotRun)
+    }
+
     /// It may still become as expected, and so the step must not be judged.
     fn waits(&self, now: Duration) -> bool {
-        !self.has_failed() && !self.passes() && now < self.budget_ends()
+        let open = !self.has_failed() && !self.passes() && !self.is_absent();
+        open && now < self.budget_ends()
     }
 
     fn has_failed(&self) -> bool {
@@ -323,7 +329,11 @@ impl Track {
                 Judgement::new(Verdict::Fail, Reason::Flapping { changes: self.changes_since })
             }
             (Some(_), Some(late), _) => late,
-            (Some(last), None, Some(_)) if last.verdict == Verdict::Inconclusive => last,
+            (Some(last), None, Some(_))
+                if matches!(last.verdict, Verdict::Inconclusive | Verdict::NotRun) =>
+            {
+                last
+            }
             (Some(_), None, Some(because)) => Judgement::not_settled(because),
             // It could not be told often enough that the last rounds prove little.
             (Some(last), None, None) if last.verdict == Verdict::Pass && self.passed < hold => {

@@ -15,6 +15,7 @@ fn probe(id: u64, target: std::net::IpAddr, port: u16) -> Probe {
     Probe {
         id,
         target: Target::Address(target),
+        family: None,
         port,
         protocol: Protocol::Tcp,
         question: Question::Keyed { nonce: format!("{:032x}", rand::random::<u128>()) },

@@ -38,6 +38,7 @@ fn knock(id: u64, last: u8, window: u32) -> Probe {
     Probe {
         id,
         target: Target::Address([10, 244, 1, last].into()),
+        family: None,
         port: 8080,
         protocol: Tcp,
         question: Question::Keyed { nonce: "1".repeat(32) },

@@ -132,7 +132,7 @@ impl Lab {
             Err(_) => Target::Name(target.to_owned()),
         };
         let (script, timing) = (Script::default(), Timing::default());
-        let probe = Probe { id: 1, target, port, protocol, question, script, timing };
+        let probe = Probe { id: 1, target, family: None, port, protocol, question, script, timing };
         self.probe(from, probe).await
     }
 

@@ -84,6 +84,7 @@ async fn a_new_pod_is_isolated_before_its_first_process_starts() {
     let knock = Probe {
         id: 1,
         target: Target::Address([10, 244, 1, 3].into()),
+        family: None,
         port: 8080,
         protocol: wire::Protocol::Tcp,
         question: Question::Keyed { nonce: "1".repeat(32) },

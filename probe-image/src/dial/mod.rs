@@ -193,7 +193,8 @@ impl Dialer {
             Question::Bare => Saying::Bare,
         };
         let mut dials = FuturesOrdered::new();
-        for address in addresses {
+        let asked = |address: &IpAddr| probe.family.is_none_or(|family| family.has(*address));
+        for address in addresses.into_iter().filter(asked) {
             let call = Call {
                 address: SocketAddr::new(address, probe.port),
                 host: host.clone(),

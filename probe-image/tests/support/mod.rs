@@ -201,6 +201,7 @@ pub fn keyed(protocol: Protocol, port: u16) -> Probe {
         script: Default::default(),
         id: 1,
         target: Target::Address([127, 0, 0, 1].into()),
+        family: None,
         port,
         protocol,
         question: Question::Keyed { nonce: nonce().to_string() },

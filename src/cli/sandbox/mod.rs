@@ -24,6 +24,7 @@ use crate::{
     model::chain,
     sandbox::{
         fault::Fault,
+        layout::IpFamily,
         process::{Options, Sandbox, StartError},
     },
 };
@@ -109,8 +110,13 @@ pub(super) fn nodes() -> clap::builder::RangedI64ValueParser<u8> {
 }
 
 /// Starts a sandbox, or says why it can't.
-pub(super) async fn start(nodes: Option<u8>, faults: Vec<Fault>) -> Option<Sandbox> {
-    match Sandbox::start(Path::new(SELF), &options(nodes, faults)).await {
+pub(super) async fn start(
+    nodes: Option<u8>,
+    faults: Vec<Fault>,
+    ip_family: IpFamily,
+) -> Option<Sandbox> {
+    let options = Options { ip_family, ..options(nodes, faults) };
+    match Sandbox::start(Path::new(SELF), &options).await {
         Ok(sandbox) => Some(sandbox),
         Err(error) => {
             let trouble = Trouble::from(error);

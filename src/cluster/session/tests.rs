@@ -149,6 +149,7 @@ fn probe(id: u64) -> Probe {
     Probe {
         id,
         target: wire::Target::Address(IpAddr::from([10, 0, 0, 7])),
+        family: None,
         port: 8080,
         protocol: Protocol::Tcp,
         question: Question::Keyed { nonce: format!("{id:032x}") },
@@ -235,7 +236,7 @@ async fn another_version_is_an_error_that_names_both_and_the_remedy() {
     for (what, part) in [
         ("pod", "shop/np-abcdef-web-0"),
         ("its version", "9.9.9 speaks version 99"),
-        ("ours", "version 1"),
+        ("ours", "version 2"),
     ] {
         assert!(error.to_string().contains(part), "{what}: {error}");
     }

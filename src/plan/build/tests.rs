@@ -71,6 +71,7 @@ fn inputs(nodes: usize) -> Inputs {
         run: RunId::from_random(0),
         nodes: (1..=nodes).map(node).collect(),
         families: vec![Family::Ipv4],
+        services: BTreeMap::new(),
         control_namespace: None,
         filter: Filter::default(),
         max_nodes: 2,

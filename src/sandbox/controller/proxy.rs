@@ -10,6 +10,7 @@ use super::{
 };
 use crate::sandbox::{
     api::object::{Object, seconds},
+    fault::NetworkFault,
     firewall::{ServiceEntry, ServicePortEntry},
 };
 
@@ -28,6 +29,18 @@ pub(super) fn services<'a>(
         by_service.entry(place).or_default().push(slice);
     }
     services.filter_map(|service| entry(service, &by_service)).collect()
+}
+
+/// Takes the endpoints from Services whose endpoints the proxies are not to know of.
+pub(super) fn forget_endpoints(services: &mut [ServiceEntry], faults: &[NetworkFault]) {
+    for fault in faults {
+        let NetworkFault::EmptyService { namespace, service: name } = fault else { continue };
+        let meant = services.iter_mut();
+        let meant = meant.filter(|entry| entry.namespace == *namespace && entry.name == *name);
+        for port in meant.flat_map(|entry| &mut entry.ports) {
+            port.endpoints.clear();
+        }
+    }
 }
 
 fn entry(service: &Value, slices: &Slices<'_>) -> Option<ServiceEntry> {

@@ -65,6 +65,17 @@ pub enum NetworkFault {
     StaleLabels,
     /// Policies that were deleted stay in force.
     StalePolicies,
+    /// Connections that stand are judged packet by packet, like new ones: a policy cuts them.
+    CutEstablished,
+    /// Policies are judged by the port that was dialled, before a Service translates it.
+    ServicePort,
+    /// The proxies have not heard of a Service's endpoints: it refuses on every node.
+    EmptyService {
+        /// The Service's namespace.
+        namespace: String,
+        /// The Service.
+        service: String,
+    },
     /// A pod is open for this long after it got its address.
     LateIsolation(Duration),
 }
@@ -108,6 +119,9 @@ impl Family for NetworkFault {
         "drop-replies-udp",
         "stale-labels",
         "stale-policies",
+        "cut-established",
+        "service-port",
+        "empty-service=NAMESPACE/SERVICE",
         "late-isolation=DURATION",
     ];
 
@@ -147,6 +161,12 @@ impl Family for NetworkFault {
             "drop-replies-udp" => bare(Self::DropRepliesUdp, name, value),
             "stale-labels" => bare(Self::StaleLabels, name, value),
             "stale-policies" => bare(Self::StalePolicies, name, value),
+            "cut-established" => bare(Self::CutEstablished, name, value),
+            "service-port" => bare(Self::ServicePort, name, value),
+            "empty-service" => {
+                let place = pair(value, '/', "namespace and Service", "empty-service=shop/web");
+                place.map(|(namespace, service)| Self::EmptyService { namespace, service })
+            }
             "late-isolation" => duration(value, "late-isolation=2s").map(Self::LateIsolation),
             _ => return None,
         })
@@ -191,6 +211,11 @@ impl fmt::Display for NetworkFault {
             Self::DropRepliesUdp => f.write_str("drop-replies-udp"),
             Self::StaleLabels => f.write_str("stale-labels"),
             Self::StalePolicies => f.write_str("stale-policies"),
+            Self::CutEstablished => f.write_str("cut-established"),
+            Self::ServicePort => f.write_str("service-port"),
+            Self::EmptyService { namespace, service } => {
+                write!(f, "empty-service={namespace}/{service}")
+            }
             Self::LateIsolation(delay) => write!(f, "late-isolation={}", write_duration(*delay)),
         }
     }

@@ -34,6 +34,15 @@ fn a_fault_is_read_and_written_alike() {
                 pod: "web".into(),
             }),
         ),
+        ("cut-established", Fault::Network(NetworkFault::CutEstablished)),
+        ("service-port", Fault::Network(NetworkFault::ServicePort)),
+        (
+            "empty-service=shop/web",
+            Fault::Network(NetworkFault::EmptyService {
+                namespace: "shop".into(),
+                service: "web".into(),
+            }),
+        ),
         ("reject", Fault::Network(NetworkFault::Reject)),
         ("api-429", Fault::Api(ApiFault::TooManyRequests(Share::ALL))),
         ("api-429=20%", Fault::Api(ApiFault::TooManyRequests(Share::Percent(percent(20))))),

@@ -78,6 +78,10 @@ pub(super) fn compile(input: &Input<'_>) -> Ruleset {
 /// Connections that were allowed once, and their replies, go on.
 fn known(setting: &Setting) -> Vec<Rule> {
     let known = Rule::new([Match::Established], Action::Accept);
+    if setting.switches.cut_established {
+        let replies = [Match::Reply, Match::Established];
+        return vec![Rule::new(replies, Action::Accept).because("fault cut-established")];
+    }
     if !setting.switches.drop_replies_udp {
         return vec![known];
     }

@@ -163,7 +163,11 @@ fn matching(
                 found.extend(each_with(&peers, &[Match::Transport(*transport)]));
             }
             Port::Range(transport, range) => {
-                let port = [Match::Transport(*transport), Match::Port(*range)];
+                let port = match setting.switches.service_port {
+                    true => Match::DialledPort(*range),
+                    false => Match::Port(*range),
+                };
+                let port = [Match::Transport(*transport), port];
                 found.extend(each_with(&peers, &port));
             }
             Port::Named(transport, _) => {

@@ -108,12 +108,17 @@ pub(super) enum Match {
     DestinationNotIn(Family, String),
     /// It goes the way in which its connection began.
     Original,
+    /// It goes the other way.
+    Reply,
     /// Its source and destination are in a set of pairs.
     PairIn(Family, String),
     /// It is carried by this transport.
     Transport(Transport),
     /// Its destination port is in a range; stands behind a `Transport`.
     Port(PortRange),
+    /// The port that its connection was begun to, before any translation, is in a range;
+    /// stands behind a `Transport`.
+    DialledPort(PortRange),
     /// Its destination address and port are in a set; stands behind a `Transport`.
     SocketIn(Family, String),
     /// It is one of so many in a hundred, by chance.

@@ -23,6 +23,8 @@ pub(super) struct Switches {
     pub first_policy_only: bool,
     pub or_selectors: bool,
     pub drop_replies_udp: bool,
+    pub cut_established: bool,
+    pub service_port: bool,
 }
 
 impl Switches {
@@ -50,6 +52,8 @@ impl Switches {
                 Fault::FirstPolicyOnly => on.first_policy_only = true,
                 Fault::OrSelectors => on.or_selectors = true,
                 Fault::DropRepliesUdp => on.drop_replies_udp = true,
+                Fault::CutEstablished => on.cut_established = true,
+                Fault::ServicePort => on.service_port = true,
                 _ => {}
             }
         }

@@ -201,6 +201,7 @@ fn write_match(
         Match::SourceNotIn(family, set) => write!(f, "{} saddr != @{set}", ip(*family)),
         Match::DestinationNotIn(family, set) => write!(f, "{} daddr != @{set}", ip(*family)),
         Match::Original => f.write_str("ct direction original"),
+        Match::Reply => f.write_str("ct direction reply"),
         Match::PairIn(family, set) => {
             let ip = ip(*family);
             write!(f, "{ip} saddr . {ip} daddr @{set}")
@@ -210,6 +211,12 @@ fn write_match(
             write!(f, "{carrier} dport {}", range.first)
         }
         Match::Port(range) => write!(f, "{carrier} dport {}-{}", range.first, range.last),
+        Match::DialledPort(range) if range.first == range.last => {
+            write!(f, "ct original proto-dst {}", range.first)
+        }
+        Match::DialledPort(range) => {
+            write!(f, "ct original proto-dst {}-{}", range.first, range.last)
+        }
         Match::SocketIn(family, set) => {
             write!(f, "{} daddr . {carrier} dport @{set}", ip(*family))
         }

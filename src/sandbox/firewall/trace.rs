@@ -103,9 +103,13 @@ impl Trace<'_> {
                 _ => false,
             },
             Match::Transport(wanted) => *transport == Some(*wanted),
-            Match::Port(range) => (range.first..=range.last).contains(port),
+            // Nothing is translated here.
+            Match::Port(range) | Match::DialledPort(range) => {
+                (range.first..=range.last).contains(port)
+            }
             Match::Original | Match::Remember(..) => true,
             Match::Established
+            | Match::Reply
             | Match::Arrives(_)
             | Match::Leaves(_)
             | Match::Chance(_)

@@ -137,7 +137,9 @@ impl Intake {
             self.show_pod(engine, &key);
         }
         if std::mem::take(&mut self.services_changed) {
-            engine.set_services(proxy::services(self.services.values(), self.slices.values()));
+            let mut services = proxy::services(self.services.values(), self.slices.values());
+            proxy::forget_endpoints(&mut services, &self.faults);
+            engine.set_services(services);
         }
         let next = self.held.front().and_then(|(at, _)| due(at));
         next.into_iter().chain(self.open.values().copied()).min()
@@ -151,6 +153,9 @@ impl Intake {
         }
         engine.set_faults(&faults);
         let before = std::mem::replace(&mut self.faults, faults);
+        let is_empty_service = |fault: &&Fault| matches!(fault, Fault::EmptyService { .. });
+        self.services_changed |=
+            before.iter().chain(&self.faults).any(|fault| is_empty_service(&fault));
         let ended = |fault| before.contains(&fault) && !self.faults.contains(&fault);
         let (labels, policies) = (ended(Fault::StaleLabels), ended(Fault::StalePolicies));
         if firewall::late_isolation(&self.faults) == Duration::ZERO {

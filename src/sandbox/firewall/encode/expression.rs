@@ -6,7 +6,7 @@ use crate::{
     model::Transport,
     sandbox::firewall::{
         addresses::Family,
-        ruleset::{Action, Match, Rejection},
+        ruleset::{Action, Match, PortRange, Rejection},
     },
 };
 
@@ -153,6 +153,10 @@ impl Expressions {
                 self.push("ct", |ct| ct.number(1, FIRST).number(2, 1));
                 self.compare(EQUAL, &[0]);
             }
+            Match::Reply => {
+                self.push("ct", |ct| ct.number(1, FIRST).number(2, 1));
+                self.compare(EQUAL, &[1]);
+            }
             Match::PairIn(family, set) => {
                 self.family(*family);
                 self.load(source(*family), FIRST);
@@ -165,14 +169,12 @@ impl Expressions {
             }
             Match::Port(range) => {
                 self.load(DESTINATION_PORT, FIRST);
-                let (first, last) = (range.first.to_be_bytes(), range.last.to_be_bytes());
-                if first == last {
-                    self.compare(EQUAL, &first);
-                } else {
-                    self.push("range", |it| {
-                        value(4, &last)(value(3, &first)(it.number(1, FIRST).number(2, EQUAL)))
-                    });
-                }
+                self.within(*range);
+            }
+            Match::DialledPort(range) => {
+                // Key 12 is the destination's port, of the original direction.
+                self.push("ct", |ct| ct.number(1, FIRST).number(2, 12).bytes(3, &[0]));
+                self.within(*range);
             }
             Match::SocketIn(family, set) => {
                 self.family(*family);
@@ -294,6 +296,18 @@ impl Expressions {
     fn family(&mut self, family: Family) {
         self.meta(META_FAMILY);
         self.compare(EQUAL, &[family_number(family)]);
+    }
+
+    /// The port in the first register is in this range.
+    fn within(&mut self, range: PortRange) {
+        let (first, last) = (range.first.to_be_bytes(), range.last.to_be_bytes());
+        if first == last {
+            self.compare(EQUAL, &first);
+        } else {
+            self.push("range", |it| {
+                value(4, &last)(value(3, &first)(it.number(1, FIRST).number(2, EQUAL)))
+            });
+        }
     }
 
     fn meta(&mut self, key: u32) {
