@@ -21,6 +21,10 @@ ci: fmt-check lint test doc deny
 test *FLAGS:
     cargo test --workspace {{ FLAGS }}
 
+# Evaluator against ruleset, or with `the_wire` against packets, until it is ended or for so many seconds.
+agree WITH="the_ruleset" SECONDS="forever":
+    NETPROOF_AGREE={{ SECONDS }} cargo test --test agreement -- {{ WITH }}
+
 # Does it compile?
 check:
     cargo check --workspace --all-targets

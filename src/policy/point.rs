@@ -224,6 +224,10 @@ impl View<'_> {
         }
         match self.other {
             Other::Address(address) => self.is_own_node(address),
+            // As its node's address it would be let in.
+            Other::Pod(other) if self.all.pods[other].host => {
+                self.shares_node(other).filter(|shares| !shares)
+            }
             Other::Pod(_) | Other::Host(_) => Some(false),
         }
     }

@@ -113,6 +113,13 @@ impl One<'_> {
         {
             return true;
         }
+        if self.direction == Direction::Ingress
+            && self.other_pod().is_some_and(|pod| pod.host_network)
+            && self.on_own_node("comes in")
+            && self.choices.choose("counts as the own node".into())
+        {
+            return true;
+        }
         if let Some(decided) = self.tier(Tier::Admin) {
             return decided;
         }

@@ -23,6 +23,7 @@ pub(super) struct Columns<'a> {
     pub(super) everybody: Bits,
     /// Pods on their node's network.
     pub(super) hosts: Bits,
+    pub(super) nobody: Bits,
     /// Those of them on each node, and on a node that isn't known.
     pub(super) on_node: HashMap<&'a str, Bits>,
     pub(super) on_unknown: Bits,
@@ -93,6 +94,7 @@ impl<'a> Columns<'a> {
             question: *question,
             everybody: Bits::full(all.pods.len()),
             hosts: Bits::of(hosts),
+            nobody: Bits::of([]),
             on_node: on_node.into_iter().map(|(node, pods)| (node, Bits::of(pods))).collect(),
             on_unknown: Bits::of(on_unknown),
             rules: HashMap::new(),

@@ -64,6 +64,11 @@ impl<'a> Rows<'a> {
         for at in 0..self.open.len() {
             self.allow[at] |= self.open[at];
         }
+        if self.direction == Direction::Ingress {
+            let (sure, unsure) = self.on_own_node(pod);
+            self.allow.as_mut_slice().add(unsure);
+            self.allow.as_mut_slice().add(sure);
+        }
         let (word, bit) = (pod / 64, 1 << (pod % 64));
         self.allow[word] |= bit;
         self.deny[word] &= !bit;
@@ -221,16 +226,23 @@ impl<'a> Rows<'a> {
     /// node's where they count as their node, and is let in; what goes out there is let
     /// out by some.
     fn own_node(&mut self, pod: usize) {
-        let columns = self.columns;
-        let (sure, unsure) = match &columns.all.topology.pods()[pod].node {
-            Some(node) => (columns.on_node.get(node.as_str()), &columns.on_unknown),
-            None => (None, &columns.hosts),
-        };
+        let (sure, unsure) = self.on_own_node(pod);
         self.possible.as_mut_slice().add(unsure);
-        match (self.direction, sure) {
-            (Direction::Ingress, Some(sure)) => self.as_node.as_mut_slice().add(sure),
-            (Direction::Egress, Some(sure)) => self.possible.as_mut_slice().add(sure),
-            (_, None) => {}
+        match self.direction {
+            Direction::Ingress => self.as_node.as_mut_slice().add(sure),
+            Direction::Egress => self.possible.as_mut_slice().add(sure),
+        }
+    }
+
+    /// The pods on the network of this pod's own node, and those that may be.
+    fn on_own_node(&self, pod: usize) -> (&'a Bits, &'a Bits) {
+        let columns = self.columns;
+        match &columns.all.topology.pods()[pod].node {
+            Some(node) => {
+                let sure = columns.on_node.get(node.as_str());
+                (sure.unwrap_or(&columns.nobody), &columns.on_unknown)
+            }
+            None => (&columns.nobody, &columns.hosts),
         }
     }
 }

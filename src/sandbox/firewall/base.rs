@@ -8,16 +8,17 @@
 //! ```
 //!
 //! The three follow one another on every packet that a node forwards; what one accepts the
-//! next still judges. Connections between a node and its own pods don't pass any of them,
-//! either way, so no policy blocks them; the API leaves the way from the pod to its node
-//! open.
+//! next still judges. Connections from a node to its own pods don't pass any of them, so no
+//! policy blocks them. Those from a pod to its node are judged by policies of the cluster,
+//! for which a node is a peer like others; NetworkPolicies always let them through, which
+//! the API leaves open.
 
 use std::net::IpAddr;
 
 use super::{
     addresses::{Addresses, Family},
     frame::judging,
-    names::{ITSELF, all_pods_name},
+    names::{APART, all_pods_name},
     pieces::Setting,
     policy::Direction,
     ruleset::{Action, Base, Chain, Elements, Match, Rule, Ruleset, Set},
@@ -51,12 +52,30 @@ pub(super) fn compile(input: &Input<'_>) -> Ruleset {
     // It stands even without Services: a connection that was sent on once depends on it.
     let service::Translation { sets, chains, refusals } =
         service::translation(input.services, input.node);
-    let itself = sets.iter().filter(|set| set.name.starts_with(service::HAIRPINS)).map(|set| {
-        Rule::new([Match::PairIn(set.family, set.name.clone())], Action::Accept)
-            .because("a pod that reaches itself through a Service")
+    let apart = sets.iter().filter_map(|set| {
+        if set.name.starts_with(service::HAIRPINS) {
+            let pair = Match::PairIn(set.family, set.name.clone());
+            Some((pair, "a pod that reaches itself through a Service"))
+        } else if set.name.starts_with(service::OWN_ADDRESSES) {
+            let node = Match::DestinationIn(set.family, set.name.clone());
+            Some((node, "a pod's own node"))
+        } else {
+            None
+        }
     });
-    let rules = itself.collect();
-    base.chains.push(Chain { name: ITSELF.to_owned(), base: None, rules });
+    let apart = apart.map(|(one, why)| Rule::new([one], Action::Accept).because(why));
+    let own = sets.iter().filter(|set| set.name.starts_with(service::OWN_ADDRESSES));
+    let own = own.map(|set| Match::DestinationIn(set.family, set.name.clone()));
+    let to_node = own.flat_map(|own| {
+        // Neighbours that look for each other are no connection, and never new.
+        let own = [own, Match::New];
+        judging(Direction::Egress).map(|rule| Rule { matches: own.to_vec(), ..rule })
+    });
+    let to_node: Vec<Rule> =
+        to_node.filter(|_| input.setting.switches.enforces(Direction::Egress)).collect();
+    let rules = apart.collect();
+    base.chains.push(Chain { name: APART.to_owned(), base: None, rules });
+    base.chains.push(chain("input", Base::FilterInput, to_node));
     base.sets.extend(sets);
     base.chains.extend(chains);
     base.chains.push(chain("output", Base::FilterOutput, refusals.clone()));

@@ -14,7 +14,7 @@
 use super::{
     addresses::Family,
     names::{
-        ITSELF, chain_name, map_name, namespace_chain_name, next_chain_name, open_chain_name,
+        APART, chain_name, map_name, namespace_chain_name, next_chain_name, open_chain_name,
         subjects_name, tier_chain_name,
     },
     pieces::{DENIED, OPEN, Setting, denials},
@@ -30,8 +30,8 @@ pub(super) fn namespace_chain<'a>(
     policies: impl Iterator<Item = &'a PolicyKey>,
     setting: &Setting,
 ) -> Chain {
-    // Whether NetworkPolicies count there is left open; here they don't.
-    let mut rules = vec![Rule::new([], Action::Jump(ITSELF.to_owned()))];
+    // Whether NetworkPolicies count for that is left open; here they don't.
+    let mut rules = vec![Rule::new([], Action::Jump(APART.to_owned()))];
     if setting.switches.ignore_udp {
         let udp = Rule::new([Match::Transport(Transport::Udp)], Action::Accept);
         rules.push(udp.because("fault ignore-udp"));

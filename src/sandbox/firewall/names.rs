@@ -59,8 +59,8 @@ pub(super) fn next_chain_name(direction: Direction) -> String {
     format!("{}-next", direction.field())
 }
 
-/// The chain that lets pods reach themselves through Services.
-pub(super) const ITSELF: &str = "itself";
+/// The chain of what no NetworkPolicy denies.
+pub(super) const APART: &str = "apart";
 
 /// The map that leads from a pod's address to its namespace's chain.
 pub(super) fn map_name(direction: Direction, family: Family) -> String {

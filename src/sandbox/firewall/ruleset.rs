@@ -68,6 +68,8 @@ pub(super) enum Base {
     FilterEgress,
     /// Packets that pass through, judged where they go to.
     FilterIngress,
+    /// Packets that end here.
+    FilterInput,
     /// Packets that start here.
     FilterOutput,
     /// The first packet of a connection, when it arrives.
@@ -94,6 +96,8 @@ pub(super) struct Rule {
 pub(super) enum Match {
     /// It belongs to a known connection, or is an error about one.
     Established,
+    /// It is the first of a connection.
+    New,
     /// It came by the link of this name.
     Arrives(String),
     /// It goes by the link of this name.

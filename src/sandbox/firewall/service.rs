@@ -38,6 +38,8 @@ pub(super) struct Translation {
 
 /// The set of endpoints, each as a pair with itself, of a family.
 pub(super) const HAIRPINS: &str = "hairpins";
+/// The set of the node's own addresses, of a family.
+pub(super) const OWN_ADDRESSES: &str = "own-addresses";
 const DROP: &str = "no-local-endpoint";
 const REFUSE: &str = "refuse";
 
@@ -187,7 +189,7 @@ impl Builder<'_> {
             rules.push(Rule::new([pods], Action::Jump(led.to_owned())));
         }
         if self.own.iter().any(|own| Family::of(*own) == family) {
-            let node = Match::SourceIn(family, named("own-addresses", family));
+            let node = Match::SourceIn(family, named(OWN_ADDRESSES, family));
             rules.push(Rule::new([node.clone()], Action::MarkForMasquerade));
             rules.push(Rule::new([node], Action::Jump(led.to_owned())));
         }
@@ -277,7 +279,7 @@ impl Builder<'_> {
             for (name, elements) in [
                 ("services", Elements::Services(part(&self.jumps))),
                 ("refused", Elements::Services(part(&self.refused))),
-                ("own-addresses", Elements::Addresses(own.collect())),
+                (OWN_ADDRESSES, Elements::Addresses(own.collect())),
                 ("cluster-addresses", Elements::Addresses(whole.collect())),
                 (HAIRPINS, Elements::Pairs(pairs.collect())),
                 ("pod-ranges", Elements::Addresses(insiders)),

@@ -125,6 +125,7 @@ impl fmt::Display for Chain {
                 Base::FilterForward => "type filter hook forward priority filter - 10",
                 Base::FilterEgress => "type filter hook forward priority filter",
                 Base::FilterIngress => "type filter hook forward priority filter + 10",
+                Base::FilterInput => "type filter hook input priority filter",
                 Base::FilterOutput => "type filter hook output priority filter",
                 Base::NatPrerouting => "type nat hook prerouting priority dstnat",
                 // nft has no name for this priority here.
@@ -194,6 +195,7 @@ fn write_match(
     let carrier = carrier(transport);
     match one {
         Match::Established => f.write_str("ct state established,related"),
+        Match::New => f.write_str("ct state new"),
         Match::Arrives(link) => write!(f, "iifname \"{link}\""),
         Match::Leaves(link) => write!(f, "oifname \"{link}\""),
         Match::SourceIn(family, set) => write!(f, "{} saddr @{set}", ip(*family)),

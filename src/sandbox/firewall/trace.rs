@@ -31,6 +31,8 @@ pub struct Trace<'a> {
     chains: HashMap<&'a str, &'a Chain>,
     /// Where forwarded packets enter, in the kernel's order.
     entries: Vec<&'a Chain>,
+    /// Where packets to the node itself enter.
+    own: Vec<&'a Chain>,
 }
 
 impl Ruleset {
@@ -42,6 +44,7 @@ impl Ruleset {
             sets: self.sets.iter().map(|set| (set.name.as_str(), set)).collect(),
             chains: self.chains.iter().map(|chain| (chain.name.as_str(), chain)).collect(),
             entries: hooks.into_iter().flat_map(at).collect(),
+            own: at(Base::FilterInput).collect(),
         }
     }
 }
@@ -51,6 +54,11 @@ impl Trace<'_> {
     pub fn passes(&self, packet: &Packet) -> bool {
         // What one accepts the next still judges.
         self.entries.iter().all(|entry| self.walk(entry, packet).unwrap_or(true))
+    }
+
+    /// Whether the packet, which is to the node itself, is let in.
+    pub fn enters(&self, packet: &Packet) -> bool {
+        self.own.iter().all(|entry| self.walk(entry, packet).unwrap_or(true))
     }
 
     /// What a chain decides; none where it leaves it open.
@@ -107,7 +115,7 @@ impl Trace<'_> {
             Match::Port(range) | Match::DialledPort(range) => {
                 (range.first..=range.last).contains(port)
             }
-            Match::Original | Match::Remember(..) => true,
+            Match::New | Match::Original | Match::Remember(..) => true,
             Match::Established
             | Match::Reply
             | Match::Arrives(_)

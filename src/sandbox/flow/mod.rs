@@ -8,7 +8,7 @@
 //! A node logs a connection where it judges it: once where it leaves a pod and once where
 //! it enters one. Whoever falls behind (the collector behind the kernel, a follower behind
 //! the collector) loses flows, never holds up a packet; how many is said in the stream.
-//! Connections between a node and its own pods are no policy's business and not logged.
+//! Connections from a node to its own pods are no policy's business and not logged.
 
 mod book;
 mod collect;

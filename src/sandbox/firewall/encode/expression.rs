@@ -112,20 +112,23 @@ impl Expressions {
         self.0.into_bytes()
     }
 
+    /// The connection's state is among some, each a bit.
+    fn state(&mut self, states: u32) {
+        // Key 0 is the state, a number in the machine's order.
+        self.push("ct", |ct| ct.number(1, FIRST).number(2, 0));
+        let mask = states.to_ne_bytes();
+        self.push("bitwise", |bits| {
+            let bits = bits.number(1, FIRST).number(2, FIRST).number(3, 4);
+            value(5, &[0; 4])(value(4, &mask)(bits))
+        });
+        self.compare(NOT_EQUAL, &[0; 4]);
+    }
+
     /// Goes on with the rule only if this holds.
     pub(super) fn matching(&mut self, one: &Match) {
         match one {
-            Match::Established => {
-                const ESTABLISHED_OR_RELATED: u32 = 0b110;
-                // Key 0 is the state, a number in the machine's order.
-                self.push("ct", |ct| ct.number(1, FIRST).number(2, 0));
-                let mask = ESTABLISHED_OR_RELATED.to_ne_bytes();
-                self.push("bitwise", |bits| {
-                    let bits = bits.number(1, FIRST).number(2, FIRST).number(3, 4);
-                    value(5, &[0; 4])(value(4, &mask)(bits))
-                });
-                self.compare(NOT_EQUAL, &[0; 4]);
-            }
+            Match::Established => self.state(0b110),
+            Match::New => self.state(0b1000),
             Match::Arrives(link) => self.link(META_ARRIVES, link),
             Match::Leaves(link) => self.link(META_LEAVES, link),
             Match::SourceIn(family, set) => {

@@ -120,6 +120,7 @@ fn chain(chain: &Chain) -> Request {
                 Base::FilterForward => ("filter", 2, -10_i32),
                 Base::FilterEgress => ("filter", 2, 0),
                 Base::FilterIngress => ("filter", 2, 10),
+                Base::FilterInput => ("filter", 1, 0),
                 Base::FilterOutput => ("filter", 3, 0),
                 Base::NatPrerouting => ("nat", 0, -100),
                 Base::NatOutput => ("nat", 3, -100),
