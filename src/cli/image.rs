@@ -30,6 +30,9 @@ const TARGETS: [&str; 2] = if cfg!(target_arch = "aarch64") {
 
 /// Make the image that probe pods run.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  netproof image save netproof-probe.tar && kind load image-archive netproof-probe.tar")]
 pub(super) struct ImageCommand {
     #[command(subcommand)]
     action: Action,
@@ -45,6 +48,10 @@ enum Action {
 /// Load it with `kind load image-archive FILE`, `ctr -n k8s.io images import FILE` or
 /// `docker load -i FILE`, or copy it to a registry with skopeo (`oci-archive:FILE`).
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  netproof image save netproof-probe.tar
+  netproof image save - --reference registry.example/netproof-probe:1 | docker load")]
 struct Save {
     /// The archive to write; `-` is standard output.
     file: PathBuf,

@@ -11,12 +11,15 @@ mod exit;
 mod explain;
 mod families;
 mod image;
+mod init;
+mod man;
 mod manifests;
 mod nodes;
 mod oci;
 mod output;
 mod plan;
 mod predict;
+mod probe;
 mod run;
 mod sandbox;
 mod schema;
@@ -25,6 +28,7 @@ mod state;
 mod target;
 mod trace;
 mod workloads;
+mod yaml;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -45,6 +49,9 @@ Examples:
   netproof check suites/*.yaml                     find every mistake, touch nothing
   netproof run --sandbox suites/shop.yaml          on this machine, without a cluster
   netproof run --context staging suites/shop.yaml  in a cluster
+  netproof plan suites/shop.yaml                   what a run would create and ask
+  netproof probe --from shop/web --to shop/db --port 5432        one question, no file
+  netproof init --manifests deploy/ > suite.yaml   a suite to begin with
   netproof predict --manifests deploy/             what the policies mean, no packet sent
   netproof cleanup --context staging               remove what a killed run left
 
@@ -66,6 +73,10 @@ enum Command {
     Check(check::CheckCommand),
     /// Say what a run would create and ask, with nothing done.
     Plan(Box<plan::PlanCommand>),
+    /// Ask one question: can this reach that?
+    Probe(Box<probe::ProbeCommand>),
+    /// Write a starting suite from the policies of a cluster or of manifests.
+    Init(init::InitCommand),
     /// Say what policies mean for suites or for all workloads; no packet is sent.
     Predict(Box<predict::PredictCommand>),
     /// Say why the policies let one connection through, or don't.
@@ -78,6 +89,8 @@ enum Command {
     Completions(completions::CompletionsCommand),
     /// Make the image that probe pods run.
     Image(image::ImageCommand),
+    /// Write the manual pages.
+    Man(man::ManCommand),
     /// Print the JSON Schema of suites, for editors.
     Schema(schema::SchemaCommand),
     /// Run a cluster in a process: real packets, no root, nothing to install.
@@ -100,12 +113,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(command) => on_runtime(command.run()),
         Command::Check(command) => command.run().into(),
         Command::Plan(command) => on_runtime(command.run()),
+        Command::Probe(command) => on_runtime(command.run()),
+        Command::Init(command) => on_runtime(command.run()),
         Command::Predict(command) => on_runtime(command.run()),
         Command::Explain(command) => on_runtime(command.run()),
         Command::Diff(command) => on_runtime(command.run()),
         Command::Cleanup(command) => on_runtime(command.run()),
         Command::Completions(command) => command.run().into(),
         Command::Image(command) => command.run().into(),
+        Command::Man(command) => command.run().into(),
         Command::Schema(command) => command.run().into(),
         Command::Sandbox(command) => on_runtime(command.run()),
     }
@@ -124,4 +140,60 @@ fn on_runtime(work: impl Future<Output = Exit>) -> ExitCode {
     // A blocked read of standard input must not keep the process.
     runtime.shutdown_background();
     exit.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn each(command: &clap::Command, path: &str, look: &mut impl FnMut(&str, &clap::Command)) {
+        look(path, command);
+        for below in command.get_subcommands() {
+            each(below, &format!("{path} {}", below.get_name()), look);
+        }
+    }
+
+    #[test]
+    fn every_subcommand_teaches_by_example() {
+        let command = Arguments::command();
+        command.clone().debug_assert();
+        let mut seen = 0;
+        each(&command, "netproof", &mut |path, command| {
+            seen += 1;
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "{path} --help shows no example");
+            let own = format!("  {path} ");
+            let shows_itself = help.contains(own.trim_end()) || help.contains(own.trim_start());
+            assert!(shows_itself, "{path} --help shows no example of itself: {help}");
+            assert!(command.get_about().is_some(), "{path} doesn't say what it does");
+        });
+        assert!(seen > 20, "{seen} commands");
+    }
+
+    #[test]
+    fn completions_and_manual_pages_know_every_subcommand_and_flag() {
+        let command = Arguments::command();
+        let folder = tempfile::tempdir().expect("a folder");
+        man::write(folder.path()).expect("pages");
+        for shell in
+            [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish]
+        {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command.clone(), "netproof", &mut script);
+            let script = String::from_utf8(script).expect("text");
+            each(&command, "netproof", &mut |path, command| {
+                assert!(script.contains(command.get_name()), "{shell}: {path}");
+                for flag in command.get_arguments().filter(|flag| !flag.is_hide_set()) {
+                    let Some(long) = flag.get_long() else { continue };
+                    assert!(script.contains(long), "{shell}: {path} --{long}");
+                    let page = folder.path().join(format!("{}.1", path.replace(' ', "-")));
+                    let page = std::fs::read_to_string(page).expect("a page");
+                    let escaped = long.replace('-', "\\-");
+                    assert!(page.contains(&escaped), "manual: {path} --{long}");
+                }
+            });
+        }
+    }
 }

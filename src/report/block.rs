@@ -45,13 +45,35 @@ pub(super) fn case(
     if let Some(because) = &info.because {
         say("because", because);
     }
-    say("verdict", &outcome.judgement.reason.to_string());
-    if let Some(cause) = &outcome.cause {
-        say("cause", &cause.to_string());
-        for miss in cause.spec.nearest.iter().skip(1) {
-            say("", &format!("or: {miss}"));
-        }
+    text.push_str(&why(outcome, width));
+    text.push_str(&facts(outcome, width));
+    if let Some(next) = advice::next(case, outcome, enforcement) {
+        text.push_str(&field("next", &next, width));
     }
+    list(&mut text, "also", others, width);
+    text
+}
+
+/// The verdict's reason, and what the policies have to do with it.
+pub(super) fn why(outcome: &CaseOutcome, width: usize) -> String {
+    let verdict = field("verdict", &outcome.judgement.reason.to_string(), width);
+    format!("{verdict}{}", cause(outcome, width))
+}
+
+/// What the policies have to do with it.
+pub(super) fn cause(outcome: &CaseOutcome, width: usize) -> String {
+    let Some(cause) = &outcome.cause else { return String::new() };
+    let mut text = field("cause", &cause.to_string(), width);
+    for miss in cause.spec.nearest.iter().skip(1) {
+        text.push_str(&field("", &format!("or: {miss}"), width));
+    }
+    text
+}
+
+/// What was seen, between whom, and what backs it.
+pub(super) fn facts(outcome: &CaseOutcome, width: usize) -> String {
+    let mut text = String::new();
+    let mut say = |label: &str, value: &str| text.push_str(&field(label, value, width));
     if let Some(seen) = &outcome.seen {
         let latency = match (outcome.latency, outcome.latency_error) {
             (Some(latency), Some(error)) => {
@@ -77,10 +99,6 @@ pub(super) fn case(
     for (number, line) in history(outcome).iter().enumerate() {
         say(if number == 0 { "history" } else { "" }, line);
     }
-    if let Some(next) = advice::next(case, outcome, enforcement) {
-        say("next", &next);
-    }
-    list(&mut text, "also", others, width);
     text
 }
 

@@ -8,6 +8,7 @@
 //! The fold is pure: the same records give the same report, live or read from a file.
 
 mod advice;
+mod answer;
 mod block;
 mod cases;
 mod enforcement;
@@ -27,6 +28,7 @@ mod summary;
 mod terminal;
 mod text;
 
+pub use answer::AnswerWriter;
 pub use enforcement::Enforcement;
 pub use fanout::{EventSender, Finished, Reporter, Writer, WriterError, channel};
 pub use file::{FileFormat, ReportFile};

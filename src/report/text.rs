@@ -12,7 +12,7 @@ use std::{
 use anstyle::{AnsiColor, Style};
 
 use super::{
-    Enforcement, Report, ReportedCase, Writer, block, cases,
+    Enforcement, Report, ReportedCase, Warning, Writer, block, cases,
     enforcement::places,
     layout::{paint, wrap},
     summary::{self, duration},
@@ -78,7 +78,7 @@ pub(super) fn verdict_style(verdict: Verdict) -> Style {
 }
 
 /// `netproof 0.1.0 · run abcdef · context kind-x · https://… · v1.36.0 · node-1, node-2`
-fn head(report: &Report) -> String {
+pub(super) fn head(report: &Report) -> String {
     let Some(head) = &report.head else { return "netproof: the run ended early".to_owned() };
     let cluster = &head.cluster;
     let mut parts = vec![
@@ -101,17 +101,12 @@ fn body(report: &Report, width: Option<usize>) -> String {
     let paragraph = width.unwrap_or(WIDEST_PARAGRAPH).clamp(20, WIDEST_PARAGRAPH);
     let enforcement = report.enforcement();
     let mut sections = vec![verdict_on_cni(&enforcement, paragraph)];
-    sections.extend(report.warnings.iter().map(|warning| {
-        notice("warning:", Verdict::NotRun, &warning.message, warning.remedy.as_deref(), paragraph)
-    }));
+    sections.extend(report.warnings.iter().map(|warning| self::warning(warning, paragraph)));
     if !report.cases.is_empty() {
         sections.push(cases::table(report, width.unwrap_or(usize::MAX)));
     }
     sections.extend(blocks(report, &enforcement, paragraph));
-    if let Some(aborted) = &report.aborted {
-        let remedy = aborted.remedy.as_deref();
-        sections.push(notice("stopped:", Verdict::Fail, &aborted.message, remedy, paragraph));
-    }
+    sections.push(stopped(report, paragraph));
     sections.push(left_behind(report, paragraph));
     let mut end = String::new();
     if let Some(latency) = slowest_latency(report) {
@@ -124,6 +119,19 @@ fn body(report: &Report, width: Option<usize>) -> String {
     sections.push(end);
     sections.retain(|section| !section.is_empty());
     format!("\n{}", sections.join("\n"))
+}
+
+/// What a reader should know.
+pub(super) fn warning(warning: &Warning, width: usize) -> String {
+    notice("warning:", Verdict::NotRun, &warning.message, warning.remedy.as_deref(), width)
+}
+
+/// Why the run could not go on, if it couldn't.
+pub(super) fn stopped(report: &Report, width: usize) -> String {
+    let aborted = report.aborted.as_ref();
+    aborted.map_or_else(String::new, |aborted| {
+        notice("stopped:", Verdict::Fail, &aborted.message, aborted.remedy.as_deref(), width)
+    })
 }
 
 /// What the canaries say, in plain words; it stands before everything else.
@@ -320,7 +328,7 @@ fn shared_reason(case: &ReportedCase, enforcement: &Enforcement) -> Option<Strin
 }
 
 /// What of the run's objects is still in the cluster.
-fn left_behind(report: &Report, width: usize) -> String {
+pub(super) fn left_behind(report: &Report, width: usize) -> String {
     let Some(swept) = report.swept.as_ref().filter(|swept| !swept.left.is_empty()) else {
         return String::new();
     };

@@ -180,4 +180,10 @@ impl fmt::Display for Mistakes {
     }
 }
 
+impl From<Vec<Mistake>> for Mistakes {
+    fn from(mistakes: Vec<Mistake>) -> Self {
+        Self::new(mistakes)
+    }
+}
+
 impl std::error::Error for Mistakes {}

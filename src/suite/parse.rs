@@ -54,7 +54,7 @@ pub(super) fn parse_file(
     let mut reader = Reader { source: Arc::clone(&source), mistakes: Vec::new() };
     let documents = tree::documents(&source, &mut reader.mistakes);
     if documents.is_empty() && reader.mistakes.is_empty() {
-        reader.mistakes.push(Mistake::about_file(file_name, "there is no suite in this file"));
+        reader.mistakes.push(Mistake::at(&source, &(0..0), "there is no suite in this file"));
     }
     for document in &documents {
         let before = reader.mistakes.len();

@@ -27,6 +27,10 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// End a sandbox, and wait until nothing of it is left.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netproof sandbox down
+  netproof sandbox down lossy")]
 pub(super) struct DownCommand {
     /// Which one; else `default`, or the only one that is up.
     #[arg(value_name = "NAME", value_parser = state::name)]

@@ -15,6 +15,10 @@ use crate::{cli::Exit, model::chain};
 /// The fields are Hubble's. A connection shows once where it leaves a pod (EGRESS) and once
 /// where it enters one (INGRESS).
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netproof sandbox flows --follow
+  netproof sandbox flows | jq -r 'select(.verdict == \"DROPPED\")'")]
 pub(super) struct FlowsCommand {
     /// The sandbox; the only one or `default` without a name.
     #[arg(value_name = "NAME", value_parser = state::name)]

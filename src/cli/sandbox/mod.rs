@@ -34,6 +34,12 @@ const SELF: &str = "/proc/self/exe";
 
 /// Run a cluster in a process: real packets, no root, nothing to install.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netproof sandbox up --nodes 3                start one, and keep it
+  netproof sandbox kubeconfig --merge          for kubectl, as the context netproof-default
+  netproof sandbox flows --follow              who connects to whom, and which policy decided
+  netproof sandbox down")]
 pub(super) struct SandboxCommand {
     #[command(subcommand)]
     command: Command,

@@ -16,6 +16,10 @@ use crate::cli::Exit;
 ///
 /// `nft -f` loads what is printed of one node, say in `unshare -n`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netproof sandbox rules --node node-1
+  netproof sandbox rules | grep -B2 'NetworkPolicy shop/db'      what one policy became")]
 pub(super) struct RulesCommand {
     /// The sandbox; the only one or `default` without a name.
     #[arg(value_name = "NAME", value_parser = state::name)]

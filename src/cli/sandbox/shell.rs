@@ -15,6 +15,10 @@ use crate::cli::Exit;
 /// $KUBECONFIG leads to the sandbox, and $NETPROOF_SANDBOX holds its name. The shell is
 /// $SHELL, or sh; it takes this process's place, so that its exit code is passed on.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netproof sandbox shell
+  echo 'kubectl get pods -A' | netproof sandbox shell lossy")]
 pub(super) struct ShellCommand {
     /// Which sandbox; else `default`, or the only one that is up.
     #[arg(value_name = "NAME", value_parser = state::name)]

@@ -15,6 +15,10 @@ use crate::cli::Exit;
 
 /// Say which sandboxes are up, and how they are.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netproof sandbox status
+  netproof sandbox status lossy --output json | jq -r .[].kubeconfig")]
 pub(super) struct StatusCommand {
     /// Only this one; it is an error if it isn't up.
     #[arg(value_name = "NAME", value_parser = state::name)]
