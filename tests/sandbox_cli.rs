@@ -120,6 +120,8 @@ fn a_sandbox_stays_in_the_background_until_it_is_taken_down() {
     assert_eq!(user.run(&["down", "b"]).code(), Some(0));
     gone(processes, "down");
     assert!(!other.exists(), "a kubeconfig goes with its sandbox");
+    let own = fs::read_to_string(user.folder().join(".kube/config")).expect("a kubeconfig");
+    assert!(!own.contains("netproof-b"), "and so does its context: {own}");
     assert_eq!(user.names(), ["default"]);
     assert_eq!(user.run(&["down", "b"]).code(), Some(2), "it is down already");
     assert_eq!(user.run(&["down"]).code(), Some(0), "the default one is meant");
@@ -157,6 +159,66 @@ fn whatever_part_is_killed_nothing_is_left() {
         gone(processes, part);
         assert_eq!(user.names(), Vec::<String>::new(), "{part}");
         assert!(!kubeconfig.exists(), "{part}: its state is swept");
+    }
+}
+
+/// Any process, at any moment, also before the sandbox is up.
+#[test]
+fn whenever_anything_is_killed_nothing_is_left() {
+    let user = User::new();
+    let mut random = Random::new();
+    for round in 0..6 {
+        let mut command = netproof(&["sandbox", "up", "--foreground"]);
+        command.env("XDG_RUNTIME_DIR", user.folder());
+        let mut foreground = command.spawn().expect("started");
+        std::thread::sleep(Duration::from_millis(random.below(1_500)));
+        // The holder, the keeper, pid 1, the server, and then the containers.
+        let mut all = vec![foreground.id()];
+        all.extend(below(foreground.id()));
+        let place = random.below(all.len() as u64) as usize;
+        let victim = all[place];
+        let case = format!("round {round} of {}: number {place} of {all:?}", random.seed);
+        // It may have ended meanwhile.
+        let _ = kill(Pid::from_raw(victim.cast_signed()), Signal::SIGKILL);
+        let begun = Instant::now();
+        let ended = loop {
+            if let Some(status) = foreground.try_wait().expect("waited for") {
+                break Some(status);
+            }
+            if place > 3 && begun.elapsed() > Duration::from_secs(1) {
+                break None;
+            }
+            assert!(begun.elapsed() < GONE_WITHIN, "{case}: it goes on");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        if ended.is_none() {
+            // A container's process is started again; the sandbox goes on without it.
+            all.extend(below(foreground.id()));
+            foreground.kill().expect("killed");
+            foreground.wait().expect("waited for");
+        }
+        gone(all, &case);
+        assert_eq!(user.names(), Vec::<String>::new(), "{case}");
+        assert_eq!(user.state(), Vec::<PathBuf>::new(), "{case}");
+    }
+}
+
+/// Numbers that differ from run to run, and can be made again from their seed.
+struct Random {
+    seed: u64,
+    state: u64,
+}
+
+impl Random {
+    fn new() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let seed = now.expect("after 1970").subsec_nanos().into();
+        Self { seed, state: seed }
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.state >> 33) % end
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct KubeconfigCommand {
     #[arg(long, value_name = "FILE", conflicts_with = "merge")]
     output: Option<PathBuf>,
     /// Add it to the first file of $KUBECONFIG, or to ~/.kube/config, as the context
-    /// `netproof-NAME`. The current context stays, if there is one.
+    /// `netproof-NAME`. The current context stays, if there is one. It goes with the sandbox.
     #[arg(long)]
     merge: bool,
 }
@@ -45,7 +45,10 @@ impl KubeconfigCommand {
         if let Some(file) = &self.output {
             write_kubeconfig(file, &text)?;
         } else if self.merge {
-            into_own(&text, &format!("netproof-{}", kept.name))?;
+            let file = into_own(&text, &kept.context())?;
+            kept.note_merged(&file).map_err(|error| {
+                Trouble::machine(format!("note that it is in {}: {error}", file.display()))
+            })?;
         } else {
             let _ = anstream::stdout().write_all(text.as_bytes());
         }
@@ -53,8 +56,8 @@ impl KubeconfigCommand {
     }
 }
 
-/// Adds a kubeconfig to the user's own.
-fn into_own(text: &str, context: &str) -> Result<(), Trouble> {
+/// Adds a kubeconfig to the user's own. Says to which file.
+fn into_own(text: &str, context: &str) -> Result<PathBuf, Trouble> {
     let file = own_file()?;
     let there = match fs::read_to_string(&file) {
         Ok(there) => there,
@@ -80,7 +83,7 @@ fn into_own(text: &str, context: &str) -> Result<(), Trouble> {
     if !is_current {
         let _ = writeln!(err, "  kubectl config use-context {context}");
     }
-    Ok(())
+    Ok(target)
 }
 
 /// Where kubectl would write.

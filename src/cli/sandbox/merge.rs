@@ -50,6 +50,26 @@ pub(super) fn merge(there: &str, added: &str, name: &str) -> Result<Merged, Stri
     Ok(Merged { text, is_current })
 }
 
+/// Takes out what [`merge`] has added under a name; the text without it.
+///
+/// # Errors
+/// The kubeconfig can't be read.
+pub(super) fn part(there: &str, name: &str) -> Result<String, String> {
+    let text = |error: serde_yaml::Error| error.to_string();
+    let Value::Mapping(mut map) = serde_yaml::from_str(there).map_err(text)? else {
+        return Ok(there.to_owned());
+    };
+    for list in ["clusters", "users", "contexts"] {
+        if let Some(Value::Sequence(entries)) = map.get_mut(list) {
+            entries.retain(|known| known["name"] != name);
+        }
+    }
+    if map.get("current-context").is_some_and(|current| *current == name) {
+        map.insert("current-context".into(), "".into());
+    }
+    serde_yaml::to_string(&map).map_err(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +116,21 @@ current-context: s
         assert_eq!(merged["users"][0]["user"]["exec"]["command"], "aws");
         assert_eq!(merged["clusters"].as_sequence().map(Vec::len), Some(2));
         assert_eq!(merged["clusters"][1]["cluster"]["server"], "https://127.0.0.1:1");
+    }
+
+    #[test]
+    fn what_was_added_is_taken_out_again() {
+        let there = "\
+{apiVersion: v1, kind: Config, current-context: prod,
+ clusters: [{name: prod, cluster: {server: x}}],
+ users: [{name: prod, user: {exec: {command: aws}}}],
+ contexts: [{name: prod, context: {cluster: prod, user: prod}}]}";
+        let merged = merge(there, SANDBOX, "netproof-a").expect("merged").text;
+        assert_eq!(read(&part(&merged, "netproof-a").expect("read")), read(there));
+        let alone = merge("", SANDBOX, "netproof-a").expect("merged").text;
+        let parted = read(&part(&alone, "netproof-a").expect("read"));
+        assert_eq!(parted["current-context"], "", "it was the current one");
+        assert_eq!(parted["clusters"].as_sequence().map(Vec::len), Some(0));
     }
 
     #[test]

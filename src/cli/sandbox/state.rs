@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Trouble, files::write_private};
+use super::{Trouble, files::write_private, merge};
 
 /// The sandbox that is meant where none is named.
 pub(super) const DEFAULT_NAME: &str = "default";
@@ -22,6 +22,8 @@ const LOCK: &str = "lock";
 const RECORD: &str = "sandbox.json";
 const KUBECONFIG: &str = "kubeconfig";
 const LOG: &str = "log";
+/// Names the kubeconfigs of the user's own that the sandbox is in, a line for each.
+const MERGED: &str = "merged";
 
 /// What is kept of a sandbox that is up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,7 +213,28 @@ impl Home {
     }
 }
 
+/// The name of a sandbox's context in the user's own kubeconfigs.
+fn context(name: &str) -> String {
+    format!("netproof-{name}")
+}
+
 impl Kept {
+    pub(super) fn context(&self) -> String {
+        context(&self.name)
+    }
+
+    /// Remembers a kubeconfig of the user's own that the sandbox was added to.
+    pub(super) fn note_merged(&self, file: &Path) -> io::Result<()> {
+        let path = self.folder.join(MERGED);
+        let mut text = fs::read_to_string(&path).unwrap_or_default();
+        let line = std::path::absolute(file)?.display().to_string();
+        if !text.lines().any(|known| known == line) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        write_private(&path, &text)
+    }
+
     pub(super) fn kubeconfig(&self) -> PathBuf {
         self.folder.join(KUBECONFIG)
     }
@@ -240,13 +263,27 @@ impl Held {
     /// What a killed sandbox of the same name left.
     fn empty(&self) {
         let other = read(&self.folder).and_then(|record| record.written_to);
+        self.part();
         // Credentials of a sandbox that is no more are worth nothing. What isn't there
         // need not go.
-        for path in [RECORD, KUBECONFIG, LOG].map(|name| self.folder.join(name)) {
+        for path in [RECORD, KUBECONFIG, LOG, MERGED].map(|name| self.folder.join(name)) {
             let _ = fs::remove_file(path);
         }
         if let Some(other) = other {
             let _ = fs::remove_file(other);
+        }
+    }
+
+    /// Takes the sandbox out of the user's own kubeconfigs. One that can't be read or written
+    /// any more keeps an entry that leads nowhere.
+    fn part(&self) {
+        let Some(name) = self.folder.file_name().and_then(|name| name.to_str()) else { return };
+        let files = fs::read_to_string(self.folder.join(MERGED)).unwrap_or_default();
+        for file in files.lines().map(Path::new) {
+            let Ok(there) = fs::read_to_string(file) else { continue };
+            if let Ok(text) = merge::part(&there, &context(name)) {
+                let _ = write_private(file, &text);
+            }
         }
     }
 
