@@ -54,6 +54,57 @@ async fn exec_carries_the_streams_and_the_exit_code() {
 }
 
 #[tokio::test]
+async fn who_is_attached_stays_until_the_container_ends() {
+    let lab = Lab::start().await;
+    lab.ready([agent("a")]).await;
+    let params = AttachParams::default().stderr(false);
+    let mut session = lab.pods().attach("a", &params).await.expect("a session");
+    let status = session.take_status().expect("a status");
+    tokio::pin!(status);
+    let early = timeout(Duration::from_millis(500), &mut status).await;
+    assert!(early.is_err(), "it runs: {early:?}");
+    lab.pods().delete("a", &DeleteParams::default()).await.expect("there");
+    let status = timeout(DEADLINE, status).await.expect("in time").expect("a status");
+    assert_eq!(status.status.as_deref(), Some("Success"), "{status:?}");
+    let none = lab.pods().attach("none", &params).await.err().expect("no such pod");
+    assert!(none.to_string().contains("404"), "{none}");
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_waits_for_what_its_volumes_come_from() {
+    let lab = Lab::start().await;
+    let mut pod = agent("late");
+    pod["spec"]["volumes"] = json!([{"name": "config", "configMap": {"name": "config"}}]);
+    lab.create(pod).await;
+    let events = lab.objects("", "v1", "Event");
+    let about = ListParams::default().fields("involvedObject.name=late,reason=FailedMount");
+    let said = async {
+        loop {
+            let found = events.list(&about).await.expect("a list").items;
+            if let Some(event) = found.first() {
+                return event.data["message"].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let said = timeout(DEADLINE, said).await.expect("it is said");
+    assert_eq!(
+        said,
+        "MountVolume.SetUp failed for volume \"config\" : configmap \"config\" not found"
+    );
+    let pod = lab.pods().get("late").await.expect("the pod");
+    assert_eq!(phase(Some(&pod)), "Pending");
+    let status = serde_json::to_value(pod.status).expect("JSON");
+    assert_eq!(status["containerStatuses"][0]["state"]["waiting"]["reason"], "ContainerCreating");
+    assert!(status["podIP"].is_null(), "{status}");
+    lab.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config"}}))
+        .await;
+    lab.until("late", "is ready", |pod: Option<&Pod>| pod.is_some_and(is_ready)).await;
+    lab.stop().await;
+}
+
+#[tokio::test]
 async fn exec_needs_a_container_that_runs() {
     let lab = Lab::start().await;
     let mut pod = agent("once");

@@ -9,7 +9,12 @@ use std::{
     sync::Arc,
 };
 
+use tokio::sync::Semaphore;
+
 use super::{Error, namespace::Namespace, raw};
+
+/// Programs that are being started at once: each fork holds a thread.
+static FORKS: Semaphore = Semaphore::const_new(8);
 
 /// What a pod may ask of its own network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -141,6 +146,8 @@ impl PodNetwork {
     /// # Errors
     /// As [`Self::spawn`].
     pub async fn spawn_aside(&self, process: Process) -> io::Result<tokio::process::Child> {
+        // Never closed.
+        let _turn = FORKS.acquire().await;
         let network = self.clone();
         let spawned = tokio::task::spawn_blocking(move || network.spawn(&process)).await;
         spawned.map_err(io::Error::other)?

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::links;
+use super::{links, made::counts_as_made};
 use crate::sandbox::{
     api::{
+        admission::quantity::Quantity,
         object::Object,
-        resource::{CONFIG_MAPS, SECRETS, SERVICES},
+        resource::{CONFIG_MAPS, NODES, SECRETS, SERVICES},
         store::Store,
     },
     layout,
@@ -44,6 +45,7 @@ pub(super) fn variables(
                     }
                 }
                 None if reference["optional"] == true => {}
+                None if counts_as_made(store, resource, pod.namespace()) => {}
                 None => {
                     let text = format!("{} \"{name}\" not found", resource.singular());
                     return Err(MissingSource(text));
@@ -55,7 +57,7 @@ pub(super) fn variables(
         let name = variable.text("/name").to_owned();
         let value = match variable.get("valueFrom") {
             None => Some(expand(variable.text("/value"), &variables)),
-            Some(source) => value_from(store, pod, source)?,
+            Some(source) => value_from(store, pod, container, source)?,
         };
         if let Some(value) = value {
             variables.insert(name, value);
@@ -64,7 +66,15 @@ pub(super) fn variables(
     Ok(variables)
 }
 
-fn value_from(store: &Store, pod: &Value, source: &Value) -> Result<Option<String>, MissingSource> {
+fn value_from(
+    store: &Store,
+    pod: &Value,
+    container: &Value,
+    source: &Value,
+) -> Result<Option<String>, MissingSource> {
+    if let Some(resource) = source.get("resourceFieldRef") {
+        return Ok(Some(amount(store, pod, container, resource)));
+    }
     if let Some(field) = source.get("fieldRef") {
         return Ok(Some(field_of(pod, field.text("/fieldPath"))));
     }
@@ -74,12 +84,44 @@ fn value_from(store: &Store, pod: &Value, source: &Value) -> Result<Option<Strin
         let object = store.get(resource, pod.namespace(), name);
         let value = object.as_ref().and_then(|object| data(object, key));
         if value.is_none() && reference["optional"] != true {
-            let text = format!("{} \"{name}\" or its key {key} not found", resource.singular());
-            return Err(MissingSource(text));
+            if object.is_none() && counts_as_made(store, resource, pod.namespace()) {
+                return Ok(Some(String::new()));
+            }
+            let (singular, kind) = (resource.singular(), resource.kind);
+            return Err(MissingSource(match object {
+                None => format!("{singular} \"{name}\" not found"),
+                Some(_) => {
+                    format!("couldn't find key {key} in {kind} {}/{name}", pod.namespace())
+                }
+            }));
         }
         return Ok(value);
     }
     Ok(None)
+}
+
+/// A request or limit, in whole divisors, rounded up. Without a limit it is what the node
+/// offers.
+fn amount(store: &Store, pod: &Value, container: &Value, reference: &Value) -> String {
+    let name = reference.text("/containerName");
+    let mut all = pod.items("/spec/containers").iter().chain(pod.items("/spec/initContainers"));
+    let container = match name {
+        "" => container,
+        name => all.find(|one| one.text("/name") == name).unwrap_or(container),
+    };
+    let (kind, resource) = reference.text("/resource").split_once('.').unwrap_or_default();
+    let of = |value: Option<&Value>| value.and_then(Quantity::read).unwrap_or_default();
+    let stated = container.pointer("/resources").and_then(|all| all.get(kind)?.get(resource));
+    let amount = match stated {
+        None if kind == "limits" => {
+            let node = store.get(&NODES, "", pod.text("/spec/nodeName"));
+            let offered = node.as_ref().and_then(|node| node.pointer("/status/allocatable"));
+            of(offered.and_then(|offered| offered.get(resource)))
+        }
+        stated => of(stated),
+    };
+    let divisor = Some(of(reference.get("divisor"))).filter(|divisor| !divisor.is_zero());
+    amount.times(divisor.unwrap_or_else(|| Quantity::whole(1))).to_string()
 }
 
 /// A value of a ConfigMap or, decoded, of a Secret.
@@ -256,6 +298,24 @@ mod tests {
             ("HOSTNAME", "web"),
         ] {
             assert_eq!(variables[name], expected, "{name}");
+        }
+        let amounts = json!({
+            "resources": {"limits": {"cpu": "1500m", "memory": "1Gi"}},
+            "env": [
+                {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+                {"name": "MILLI", "valueFrom": {
+                    "resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"},
+                }},
+                {"name": "MEMORY", "valueFrom": {
+                    "resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"},
+                }},
+                {"name": "NONE", "valueFrom": {"resourceFieldRef": {"resource": "requests.cpu"}}},
+            ],
+        });
+        let found = super::variables(&store, &pod, &amounts).expect("all are there");
+        for (name, expected) in [("CPU", "2"), ("MILLI", "1500"), ("MEMORY", "1024"), ("NONE", "0")]
+        {
+            assert_eq!(found[name], expected, "{name}");
         }
         let missing = json!({"env": [
             {"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "key"}}},

@@ -215,6 +215,8 @@ fn register(store: &Store, node: &NodeSpec) {
             "kubernetes.io/hostname": name,
             "kubernetes.io/os": "linux",
             "kubernetes.io/arch": layout::architecture(),
+            "beta.kubernetes.io/os": "linux",
+            "beta.kubernetes.io/arch": layout::architecture(),
         }},
         "spec": {"podCIDR": node.pod_cidrs.first(), "podCIDRs": node.pod_cidrs},
     });

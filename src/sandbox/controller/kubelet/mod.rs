@@ -15,12 +15,14 @@ mod health;
 mod lease;
 mod links;
 mod log;
+mod made;
 mod manager;
 mod probe;
 mod program;
 mod report;
 mod stand_in;
 mod status;
+mod volumes;
 mod watch;
 mod worker;
 

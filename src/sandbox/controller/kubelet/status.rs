@@ -15,6 +15,8 @@ use crate::sandbox::{
     layout,
 };
 
+/// Where a kubelet would listen.
+const KUBELET_PORT: u16 = 10_250;
 /// The condition of a pod in which processes stand in for containers.
 const STAND_IN_CONDITION: &str = "sandbox.netproof.dev/StandIn";
 
@@ -240,6 +242,7 @@ pub(super) fn node(name: &str, addresses: &[IpAddr], now: &str) -> Value {
             // for 253 pods.
             "capacity": {"cpu": "32", "memory": "128Gi", "ephemeral-storage": "1Ti", "pods": "250"},
             "allocatable": {"cpu": "32", "memory": "128Gi", "ephemeral-storage": "1Ti", "pods": "250"},
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
             "nodeInfo": {
                 "architecture": layout::architecture(), "bootID": "", "machineID": "",
                 "systemUUID": "", "kernelVersion": "", "osImage": "netproof sandbox",
@@ -249,12 +252,17 @@ pub(super) fn node(name: &str, addresses: &[IpAddr], now: &str) -> Value {
         },
     });
     for (kind, holds, reason) in [
-        ("MemoryPressure", false, "KubeletHasSufficientMemory"),
-        ("DiskPressure", false, "KubeletHasNoDiskPressure"),
-        ("PIDPressure", false, "KubeletHasSufficientPID"),
-        ("Ready", true, "KubeletReady"),
+        (
+            "MemoryPressure",
+            false,
+            ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ),
+        ("DiskPressure", false, ("KubeletHasNoDiskPressure", "kubelet has no disk pressure")),
+        ("PIDPressure", false, ("KubeletHasSufficientPID", "kubelet has sufficient PID available")),
+        ("Ready", true, ("KubeletReady", "kubelet is posting ready status")),
     ] {
-        conditions::set(&mut node, kind, holds, reason, "");
+        let (reason, message) = reason;
+        conditions::set(&mut node, kind, holds, reason, message);
     }
     for condition in
         node.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten()

@@ -16,12 +16,13 @@ use super::{
     program::Program,
     report::{Board, State},
     status::{self, Facts},
+    volumes,
 };
 use crate::sandbox::{
     api::{
         delete::{self, DeleteOptions},
         object::{Object, now, seconds},
-        resource::PODS,
+        resource::{CONFIG_MAPS, PODS, SECRETS},
         write::Place,
     },
     node::{PodNetwork, PodSettings},
@@ -29,6 +30,14 @@ use crate::sandbox::{
 
 /// How soon something is tried again that the system refused.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long what a volume comes from may be missing before it is said: what a namespace
+/// starts with comes a moment after it.
+const UNTOLD: Duration = Duration::from_millis(250);
+/// How soon a missing source is said again; the interval doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest such interval.
+const LONGEST_WAIT: Duration = Duration::from_secs(122);
 
 /// The pod's network as soon as it has one, for `exec`.
 pub(super) type Wired = watch::Sender<Option<PodNetwork>>;
@@ -88,6 +97,7 @@ impl Worker {
     async fn live(&mut self, node: &str, start: &str, held: &mut Held) {
         let start = start.to_owned();
         let mut facts = Facts { host: self.host.clone(), start, ..Facts::default() };
+        self.volumes(node, &facts).await;
         held.addresses = self.addresses(node, &mut facts).await;
         facts.addresses = held.addresses.clone().unwrap_or_default();
         if let Some(addresses) = held.addresses.clone()
@@ -102,6 +112,34 @@ impl Worker {
             self.unwire(held).await;
         }
         self.finish();
+    }
+
+    /// Waits until all that the pod's volumes come from is there, or the pod is deleted. Says
+    /// what isn't, at ever longer intervals.
+    async fn volumes(&mut self, node: &str, facts: &Facts) {
+        let Some(mut problem) = volumes::problem(&self.shared.store, &self.first) else { return };
+        self.write(facts);
+        let events = self.shared.events.of("kubelet", node);
+        let changed = self
+            .shared
+            .store
+            .signal(|event| event.resource == &CONFIG_MAPS || event.resource == &SECRETS);
+        let (mut wait, mut due) = (FIRST_WAIT, Instant::now() + UNTOLD);
+        while !self.is_deleting() {
+            tokio::select! {
+                () = changed.notified() => {}
+                () = sleep_until(due) => {
+                    events.warning(&self.first, "FailedMount", problem.clone());
+                    due = Instant::now() + wait;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                _ = self.pod.wait_for(is_ending) => return,
+            }
+            match volumes::problem(&self.shared.store, &self.first) {
+                Some(found) => problem = found,
+                None => return,
+            }
+        }
     }
 
     async fn unwire(&self, held: &mut Held) {
