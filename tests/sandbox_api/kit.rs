@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
     Api, Client, Config,
-    api::{AttachParams, DynamicObject, PostParams},
+    api::{AttachParams, DeleteParams, DynamicObject, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, GroupVersionKind},
     runtime::wait::{Condition, await_condition},
@@ -34,8 +34,13 @@ pub struct Lab {
 impl Lab {
     /// A sandbox with the namespace `shop`.
     pub async fn start() -> Self {
+        Self::with(&Options::default()).await
+    }
+
+    /// The same, not as usual.
+    pub async fn with(options: &Options) -> Self {
         let executable = Path::new(env!("CARGO_BIN_EXE_netproof"));
-        let sandbox = Sandbox::start(executable, &Options::default()).await;
+        let sandbox = Sandbox::start(executable, options).await;
         let sandbox = sandbox.unwrap_or_else(|error| panic!("{error}"));
         let kubeconfig = Kubeconfig::from_yaml(sandbox.kubeconfig()).expect("a kubeconfig");
         let options = KubeConfigOptions::default();
@@ -75,6 +80,34 @@ impl Lab {
         let api = self.objects(group, version, kind);
         let object = serde_json::from_value(object.clone()).expect("an object");
         api.create(&PostParams::default(), &object).await.expect("created");
+    }
+
+    /// Switches a fault on, by a name of its own.
+    pub async fn break_it(&self, name: &str, fault: &str) {
+        self.create(json!({
+            "apiVersion": "sandbox.netproof.dev/v1alpha1", "kind": "Fault",
+            "metadata": {"name": name}, "spec": {"fault": fault},
+        }))
+        .await;
+    }
+
+    /// Switches a fault off.
+    pub async fn mend(&self, name: &str) {
+        let faults = self.objects("sandbox.netproof.dev", "v1alpha1", "Fault");
+        faults.delete(name, &DeleteParams::default()).await.expect("it was on");
+    }
+
+    /// Dials over TCP until the outcome is as expected.
+    pub async fn settles(&self, from: &str, to: &str, port: u16, expected: &str) {
+        let mut last = String::new();
+        let dialled = async {
+            while last != expected {
+                last = self.dial(from, to, port, Protocol::Tcp).await;
+            }
+        };
+        if timeout(DEADLINE, dialled).await.is_err() {
+            panic!("{from} to {to}:{port} was never {expected}, last {last}");
+        }
     }
 
     /// Creates pods and waits until all are ready.

@@ -8,3 +8,5 @@ mod network;
 mod pods;
 mod services;
 mod stand_ins;
+mod ways;
+mod weather;
