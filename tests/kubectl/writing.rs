@@ -8,6 +8,7 @@ use crate::{
 pub const CLAIMS: &[Claim] = &[
     ("every_kind_can_be_created_from_the_command_line", create),
     ("a_client_side_apply_changes_what_the_file_changes", apply),
+    ("a_list_is_checked_and_created_item_by_item", list),
     ("a_server_side_apply_is_refused_what_others_manage", server_side),
     ("a_diff_shows_what_an_apply_would_change", diff),
     ("unknown_fields_and_wrong_types_are_refused_in_the_servers_words", validation),
@@ -53,6 +54,26 @@ fn create(lab: &Lab, namespace: &str) {
     let said = lab.ok(namespace, &["create", "configmap", "dry", "--dry-run=server", "-o", "name"]);
     assert_eq!(said.trim(), "configmap/dry");
     lab.fails(namespace, &["get", "configmap", "dry"], "");
+}
+
+/// For a list kubectl reads the older description of the API, and nothing but protobuf.
+fn list(lab: &Lab, namespace: &str) {
+    let list = |name: &str, field: &str| {
+        format!(
+            "{{apiVersion: v1, kind: List, items: [
+              {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, {field}: {{a: b}}}},
+              {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}}}, spec: {{
+                replicas: 0, selector: {{matchLabels: {{app: l}}}}, template: {{
+                  metadata: {{labels: {{app: l}}}},
+                  spec: {{containers: [{{name: c, image: c, ports: [{{containerPort: 80}}]}}]}}}}}}}}]}}"
+        )
+    };
+    let said = lab.ok_with(namespace, &["create", "-f", "-"], &list("right", "data"));
+    assert!(said.contains("configmap/right created"), "{said}");
+    assert!(said.contains("deployment.apps/right created"), "{said}");
+    let said = lab.fails(namespace, &["create", "-f", "-"], &list("wrong", "dta"));
+    assert!(said.contains("unknown field \"dta\" in io.k8s.api.core.v1.ConfigMap"), "{said}");
+    lab.fails(namespace, &["get", "configmap", "wrong"], "");
 }
 
 fn apply(lab: &Lab, namespace: &str) {

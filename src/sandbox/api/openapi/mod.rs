@@ -6,6 +6,7 @@
 
 mod definitions;
 mod paths;
+mod protobuf;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -106,19 +107,19 @@ fn document(api_version: &str, rows: &[&'static Resource]) -> (Bytes, String) {
     written
 }
 
-/// Everything in one document, in the older form. It is not written as protobuf: who takes
-/// nothing else reads version 3 first.
+/// Everything in one document, in the older form.
 fn v2(rows: &[&'static Resource], headers: &HeaderMap) -> Result<Response, Failure> {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let accepted = accepted.unwrap_or("*/*");
-    if !accepted.contains("json") && !accepted.contains("*/*") {
-        return Err(Failure::not_acceptable("application/json"));
+    let json = accepted.contains("json") || accepted.contains("*/*");
+    if !json && !accepted.contains(protobuf::WANTED) {
+        return Err(Failure::not_acceptable(&format!("application/json, {}", protobuf::WANTED)));
     }
     let mut definitions = definitions::of(rows);
     definitions.values_mut().for_each(older);
     let mut paths = paths::of(rows);
     paths.values_mut().for_each(paths::older);
-    Ok(axum::Json(json!({
+    let document = json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION},
         "paths": paths,
@@ -128,8 +129,12 @@ fn v2(rows: &[&'static Resource], headers: &HeaderMap) -> Result<Response, Failu
             "description": "Bearer Token authentication",
         }},
         "security": [{"BearerToken": []}],
-    }))
-    .into_response())
+    });
+    if accepted.contains(protobuf::WANTED) {
+        let kind = [(header::CONTENT_TYPE, protobuf::TYPE)];
+        return Ok((kind, protobuf::document(&document)).into_response());
+    }
+    Ok(axum::Json(document).into_response())
 }
 
 /// Schemas as version 2 writes them: references stand alone and lead to `definitions`.
