@@ -4,6 +4,7 @@
 
 mod access;
 mod cluster;
+mod dialogue;
 mod kit;
 mod nodes;
 mod objects;

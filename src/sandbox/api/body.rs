@@ -7,10 +7,16 @@ use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{failure::Failure, protobuf};
+use super::{failure::Failure, protobuf, resource::Resource};
 
 /// The largest body that is read, as in Kubernetes.
 const LIMIT: usize = 3 * 1024 * 1024;
+
+/// What Go's decoder says of a text that ends too soon.
+const END: &str = "unexpected end of JSON input";
+/// What bodies may be.
+const MEDIA_TYPES: [&str; 3] =
+    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// What a request carries.
 #[derive(Clone, Debug, Default)]
@@ -26,11 +32,86 @@ pub fn content_type(headers: &HeaderMap) -> &str {
     headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
+/// Reads a body that is an object of a kind.
+///
+/// # Errors
+/// As [`read`], and 400 where there is none.
+pub async fn read_object(
+    headers: &HeaderMap,
+    body: Body,
+    resource: &Resource,
+) -> Result<Content, Failure> {
+    let refuse = |detail: &str, bytes: &[u8]| {
+        Failure::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; \
+             json parse error: {detail} ({})",
+            resource.kind,
+            summary(bytes)
+        ))
+    };
+    let content = read_or(headers, body, refuse).await?;
+    if content.value.is_null() { Err(refuse(END, &[])) } else { Ok(content) }
+}
+
 /// Reads a body.
 ///
 /// # Errors
 /// 400 for what can't be read, 413 for too much, 415 for other media types.
 pub async fn read(headers: &HeaderMap, body: Body) -> Result<Content, Failure> {
+    read_or(headers, body, |detail, _| {
+        Failure::bad_request(format!("couldn't get version/kind; json parse error: {detail}"))
+    })
+    .await
+}
+
+/// Reads a patch.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_patch(headers: &HeaderMap, body: Body) -> Result<Content, Failure> {
+    let strategic = content_type(headers).contains("strategic");
+    read_or(headers, body, |detail, _| {
+        let prefix = if strategic { "" } else { "error decoding patch: " };
+        Failure::bad_request(format!("{prefix}{detail}"))
+    })
+    .await
+}
+
+/// The beginning of a body, as a refusal shows it.
+fn summary(bytes: &[u8]) -> String {
+    const SHOWN: usize = 30;
+    let shown = &bytes[..bytes.len().min(SHOWN)];
+    let more = if bytes.len() > SHOWN { " ..." } else { "" };
+    match bytes.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(shown)),
+        Some(_) => {
+            let digits: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{digits}{more}")
+        }
+    }
+}
+
+/// What is wrong with a JSON text, in the words of Go's decoder.
+fn fault(error: &serde_json::Error, bytes: &[u8]) -> String {
+    if error.is_eof() {
+        return END.to_owned();
+    }
+    let line = bytes.split(|&byte| byte == b'\n').nth(error.line().saturating_sub(1));
+    let byte = line.and_then(|line| line.get(error.column().saturating_sub(1)));
+    match byte {
+        Some(&byte) => {
+            format!("invalid character '{}' looking for beginning of value", char::from(byte))
+        }
+        None => error.to_string(),
+    }
+}
+
+async fn read_or(
+    headers: &HeaderMap,
+    body: Body,
+    refuse: impl Fn(&str, &[u8]) -> Failure,
+) -> Result<Content, Failure> {
     let bytes: Bytes = to_bytes(body, LIMIT).await.map_err(|_| Failure {
         code: StatusCode::PAYLOAD_TOO_LARGE,
         reason: "RequestEntityTooLarge",
@@ -46,8 +127,9 @@ pub async fn read(headers: &HeaderMap, body: Body) -> Result<Content, Failure> {
             protobuf::read(&bytes).map_err(|error| Failure::bad_request(error.to_string()))?;
         return Ok(Content { value, duplicates: Vec::new() });
     }
-    if kind.contains("cbor") {
-        return Err(Failure::unsupported_media_type(kind));
+    let plain = kind.split(';').next().unwrap_or_default().trim();
+    if !plain.is_empty() && !plain.ends_with("json") && !plain.ends_with("yaml") {
+        return Err(Failure::unsupported_media_type(&MEDIA_TYPES));
     }
     if kind.contains("yaml") {
         // Apply's media type says YAML; what comes is nearly always JSON.
@@ -58,9 +140,7 @@ pub async fn read(headers: &HeaderMap, body: Body) -> Result<Content, Failure> {
             .map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))?;
         return Ok(Content { value, duplicates: Vec::new() });
     }
-    json(&bytes).map_err(|error| {
-        Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
-    })
+    json(&bytes).map_err(|error| refuse(&fault(&error, &bytes), &bytes))
 }
 
 fn json(bytes: &[u8]) -> Result<Content, serde_json::Error> {

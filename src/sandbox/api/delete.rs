@@ -180,7 +180,10 @@ fn mark(object: &mut Value, grace: i64, resource: &Resource) {
     let metadata = object.metadata_mut();
     let end = if deleting && resource != &PODS { now() } else { end };
     metadata.insert("deletionTimestamp".into(), end.into());
-    metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
+    // Namespaces have a way of their own to end.
+    if resource != &NAMESPACES {
+        metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
+    }
     if let Some(generation) = generation {
         metadata.insert("generation".into(), (generation + 1).into());
     }

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin},
+    sync::Semaphore,
 };
 
 use super::{
@@ -29,11 +30,17 @@ use super::{
     runtime::ExecError, weather, write::Place,
 };
 
+/// What is spoken over a websocket, best first.
+pub(super) const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
+
 const STDIN: u8 = 0;
-const STDOUT: u8 = 1;
+pub(super) const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const ERROR: u8 = 3;
 const CLOSE: u8 = 255;
+
+/// Programs that are being started at once.
+static SPAWNS: Semaphore = Semaphore::const_new(8);
 
 /// How long output may still come after the program's end.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -74,13 +81,21 @@ pub async fn upgrade(
     let upgrade = WebSocketUpgrade::from_request_parts(parts, &())
         .await
         .map_err(|_| Failure::bad_request("Upgrade request required"))?;
-    let upgrade = upgrade.protocols(["v5.channel.k8s.io", "v4.channel.k8s.io"]);
+    let upgrade = upgrade.protocols(PROTOCOLS);
     if upgrade.selected_protocol().is_none() {
         let text = "unable to upgrade: the subprotocols v5.channel.k8s.io and v4.channel.k8s.io \
                     are spoken here";
         return Err(Failure::bad_request(text));
     }
-    let started = runtime.exec(&pod, &container, &command);
+    // Never closed. A fork may hold its thread up.
+    let turn = SPAWNS.acquire().await;
+    let command = Arc::new(command);
+    let started = tokio::task::spawn_blocking({
+        let command = Arc::clone(&command);
+        move || runtime.exec(&pod, &container, &command)
+    });
+    let started = started.await.map_err(Failure::internal)?;
+    drop(turn);
     if let Err(error @ ExecError::NotRunning(_)) = &started {
         return Err(Failure::internal(format!("unable to upgrade connection: {error}")));
     }
@@ -133,7 +148,7 @@ async fn run(socket: WebSocket, mut child: Child, streams: Streams, command: &[S
 }
 
 /// Takes what the client sends, until it closes the connection.
-async fn input(stream: &mut SplitStream<WebSocket>, mut stdin: Option<ChildStdin>) {
+pub(super) async fn input(stream: &mut SplitStream<WebSocket>, mut stdin: Option<ChildStdin>) {
     while let Some(Ok(message)) = stream.next().await {
         let data = match message {
             Message::Binary(data) => data,
@@ -202,7 +217,11 @@ async fn read(pipe: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> u
     }
 }
 
-async fn send(sink: &mut SplitSink<WebSocket, Message>, channel: u8, data: &[u8]) -> Option<()> {
+pub(super) async fn send(
+    sink: &mut SplitSink<WebSocket, Message>,
+    channel: u8,
+    data: &[u8],
+) -> Option<()> {
     let mut message = Vec::with_capacity(data.len() + 1);
     message.push(channel);
     message.extend_from_slice(data);
@@ -210,7 +229,7 @@ async fn send(sink: &mut SplitSink<WebSocket, Message>, channel: u8, data: &[u8]
 }
 
 /// Sends the status and closes the connection. A client that is gone doesn't mind.
-async fn finish(sink: &mut SplitSink<WebSocket, Message>, status: &Value) {
+pub(super) async fn finish(sink: &mut SplitSink<WebSocket, Message>, status: &Value) {
     let close = Message::Close(Some(CloseFrame { code: 1000, reason: "".into() }));
     if send(sink, ERROR, status.to_string().as_bytes()).await.is_some() {
         let _ = tokio::time::timeout(DRAIN, sink.send(close)).await;
@@ -246,5 +265,6 @@ fn failed(error: &ExecError) -> Value {
     json!({
         "metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500,
         "message": format!("Internal error occurred: {message}"),
+        "details": {"causes": [{"message": message}]},
     })
 }

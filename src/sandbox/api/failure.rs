@@ -60,11 +60,36 @@ impl Cause {
         Self { reason: "FieldValueNotSupported", field: field.into(), message }
     }
 
+    /// The value names something that isn't there.
+    pub fn not_found(field: impl Into<String>, value: &Value) -> Self {
+        let message = format!("Not found: {value}");
+        Self { reason: "FieldValueNotFound", field: field.into(), message }
+    }
+
+    /// The text has more bytes than it may have.
+    pub fn too_long(field: impl Into<String>, most: usize) -> Self {
+        let message = format!("Too long: may not be more than {most} bytes");
+        Self { reason: "FieldValueTooLong", field: field.into(), message }
+    }
+
     /// The value stands there twice.
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         let message = format!("Duplicate value: {value}");
         Self { reason: "FieldValueDuplicate", field: field.into(), message }
     }
+}
+
+/// The group of the options of requests.
+const OPTIONS_GROUP: &str = "meta.k8s.io";
+
+/// `Status.details`, without what is empty.
+fn details(name: &str, group: &str, kind: &str) -> Value {
+    let fields = [("name", name), ("group", group), ("kind", kind)];
+    fields
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| (key.to_owned(), Value::from(value)))
+        .collect()
 }
 
 impl Failure {
@@ -75,8 +100,7 @@ impl Failure {
         name: &str,
         message: String,
     ) -> Self {
-        let details = json!({"name": name, "group": resource.group, "kind": resource.plural});
-        Self { code, reason, message, details }
+        Self { code, reason, message, details: details(name, resource.group, resource.plural) }
     }
 
     fn plain(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
@@ -136,29 +160,43 @@ impl Failure {
 
     /// The object breaks rules of its kind.
     pub fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
-        let mut texts: Vec<_> =
-            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        Self::refused(resource.kind, resource.group, name, causes)
+    }
+
+    fn refused(kind: &str, group: &str, name: &str, causes: &[Cause]) -> Self {
+        let mut texts: Vec<String> = Vec::new();
+        for cause in causes {
+            let text = format!("{}: {}", cause.field, cause.message);
+            // The same thing said of two items of a list is told once.
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
         let text =
             if texts.len() == 1 { texts.remove(0) } else { format!("[{}]", texts.join(", ")) };
-        let kind = if resource.group.is_empty() {
-            resource.kind.to_owned()
-        } else {
-            format!("{}.{}", resource.kind, resource.group)
-        };
-        let causes: Vec<_> = causes
-            .iter()
-            .map(|cause| {
-                json!({"reason": cause.reason, "message": cause.message, "field": cause.field})
-            })
-            .collect();
+        let mut details = details(name, group, kind);
+        let list = causes.iter().map(
+            |cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}),
+        );
+        details["causes"] = list.collect();
+        let kind = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
         Self {
             code: StatusCode::UNPROCESSABLE_ENTITY,
             reason: "Invalid",
             message: format!("{kind} \"{name}\" is invalid: {text}"),
-            details: json!({
-                "name": name, "group": resource.group, "kind": resource.kind, "causes": causes,
-            }),
+            details,
         }
+    }
+
+    /// The request's own options break rules: `CreateOptions`, `ListOptions` …
+    pub fn invalid_options(kind: &str, causes: &[Cause]) -> Self {
+        Self::refused(kind, OPTIONS_GROUP, "", causes)
+    }
+
+    /// A JSON patch that doesn't fit the object: the API server doesn't say where.
+    pub fn rejected_patch() -> Self {
+        let text = "the server rejected our request due to an error in our request";
+        Self { details: json!({}), ..Self::unprocessable(text) }
     }
 
     /// A patch of which comes no object of the kind.
@@ -203,19 +241,29 @@ impl Failure {
 
     /// The place is there, the verb isn't.
     pub fn method_not_allowed() -> Self {
-        Self::plain(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "MethodNotAllowed",
-            "the server does not allow this method on the requested resource",
-        )
+        let text = "the server does not allow this method on the requested resource";
+        let failure = Self::plain(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", text);
+        Self { details: json!({}), ..failure }
+    }
+
+    /// The same for a custom resource, which another server serves.
+    pub fn method_not_supported(resource: &Resource, verb: &str) -> Self {
+        let message =
+            format!("{verb} is not supported on resources of kind \"{}\"", resource.qualified());
+        let code = StatusCode::METHOD_NOT_ALLOWED;
+        Self::about(code, "MethodNotAllowed", resource, "", message)
     }
 
     /// The body is in a form that isn't read here.
-    pub fn unsupported_media_type(given: &str) -> Self {
+    pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         Self::plain(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "UnsupportedMediaType",
-            format!("the body of the request was in an unknown format - {given}"),
+            format!(
+                "the body of the request was in an unknown format - accepted media types include: \
+                 {}",
+                accepted.join(", ")
+            ),
         )
     }
 
@@ -239,11 +287,10 @@ impl Failure {
 
     /// The server itself failed.
     pub fn internal(message: impl std::fmt::Display) -> Self {
-        Self::plain(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "InternalError",
-            format!("Internal error occurred: {message}"),
-        )
+        let (code, text) = (StatusCode::INTERNAL_SERVER_ERROR, message.to_string());
+        let failure =
+            Self::plain(code, "InternalError", format!("Internal error occurred: {text}"));
+        Self { details: json!({"causes": [{"message": text}]}), ..failure }
     }
 
     /// The `Status` object.

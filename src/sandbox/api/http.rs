@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     access::Access,
+    attach,
     audit::Audit,
     body,
     cni::Cni,
@@ -25,14 +26,14 @@ use super::{
     log,
     object::{Object, object_mut},
     openapi,
-    patch::{self, PatchKind},
+    part::part,
+    patch::PatchKind,
     read,
+    refuse::{is_served, not_allowed, nowhere},
     request::{Parameters, Target},
-    resource::{NAMESPACES, PODS, Resource},
+    resource::{PODS, Resource},
     runtime::Runtime,
-    scale,
     store::Store,
-    subresource,
     table::Form,
     watch,
     weather::Weather,
@@ -71,7 +72,9 @@ pub(super) async fn answer(api: &Api, request: Request) -> Result<Response, Fail
     {
         return answer;
     }
-    let target = Target::parse(&path, &api.store).ok_or_else(Failure::no_such_path)?;
+    let Some(target) = Target::parse(&path, &api.store) else {
+        return if is_served(api, &path) { Err(Failure::no_such_path()) } else { Ok(nowhere()) };
+    };
     let parameters = Parameters::of(&parts);
     if target.resource == &PODS
         && let (Some(name), Some(subresource)) = (&target.name, &target.subresource)
@@ -79,6 +82,7 @@ pub(super) async fn answer(api: &Api, request: Request) -> Result<Response, Fail
         let namespace = target.namespace.as_deref().unwrap_or_default();
         let place = Place { resource: &PODS, namespace, name };
         match subresource.as_str() {
+            "attach" => return attach::upgrade(api, place, &parameters, &mut parts).await,
             "exec" => return exec::upgrade(api, place, &parameters, &mut parts).await,
             "log" => return log::log(api, place, &parameters),
             _ => {}
@@ -125,18 +129,18 @@ async fn collection(
         }
         Method::POST => {
             if resource.namespaced && target.namespace.is_none() {
-                return Err(Failure::method_not_allowed());
+                return Err(not_allowed(resource, &parts.method));
             }
             let namespace = target.namespace.as_deref().unwrap_or_default();
             let mut options = write_options(parameters, parts)?;
-            let content = body::read(&parts.headers, body).await?;
+            let content = body::read_object(&parts.headers, body, resource).await?;
             options.duplicates = content.duplicates;
             let written = write::create(&api.store, resource, namespace, content.value, &options)?;
             Ok(respond(resource, StatusCode::CREATED, &written))
         }
         Method::DELETE => {
             if resource.namespaced && target.namespace.is_none() {
-                return Err(Failure::method_not_allowed());
+                return Err(not_allowed(resource, &parts.method));
             }
             let options = body::read(&parts.headers, body).await?.value;
             let options = parameters.delete_options(&options)?;
@@ -153,7 +157,7 @@ async fn collection(
             }
             Ok(axum::Json(read::envelope(resource, &deleted, version)).into_response())
         }
-        _ => Err(Failure::method_not_allowed()),
+        _ => Err(not_allowed(resource, &parts.method)),
     }
 }
 
@@ -190,16 +194,19 @@ async fn one(
             let options = parameters.delete_options(&options)?;
             Ok(match delete::delete(&api.store, place, &options)? {
                 Deleted::Going(object) => axum::Json(&*object).into_response(),
+                Deleted::Gone(object) if target.resource.shows_deleted() => {
+                    axum::Json(&*object).into_response()
+                }
                 Deleted::Gone(object) => {
                     axum::Json(deletion_status(target.resource, &object)).into_response()
                 }
             })
         }
-        _ => Err(Failure::method_not_allowed()),
+        _ => Err(not_allowed(target.resource, &parts.method)),
     }
 }
 
-fn get(
+pub(super) fn get(
     api: &Api,
     place: Place<'_>,
     parameters: &Parameters,
@@ -212,95 +219,31 @@ fn get(
 }
 
 fn deletion_status(resource: &Resource, object: &Value) -> Value {
+    let mut details = json!({
+        "name": object.name(), "group": resource.group, "kind": resource.plural,
+        "uid": object.uid(),
+    });
+    if resource.group.is_empty() {
+        object_mut(&mut details).remove("group");
+    }
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-        "details": {
-            "name": object.name(), "group": resource.group, "kind": resource.plural,
-            "uid": object.uid(),
-        },
+        "details": details,
     })
-}
-
-async fn part(
-    api: &Api,
-    target: &Target,
-    name: &str,
-    subresource: &str,
-    parameters: &Parameters,
-    parts: &Parts,
-    body: Body,
-) -> Result<Response, Failure> {
-    let namespace = target.namespace.as_deref().unwrap_or_default();
-    let place = Place { resource: target.resource, namespace, name };
-    match (subresource, &parts.method) {
-        ("status", &Method::GET) if target.resource.status => get(api, place, parameters, parts),
-        ("status", &Method::PUT | &Method::PATCH) if target.resource.status => {
-            change(api, place, Part::Status, parameters, parts, body).await
-        }
-        ("scale", &Method::GET) => Ok(axum::Json(scale::get(&api.store, place)?).into_response()),
-        ("scale", &Method::PUT | &Method::PATCH) if target.resource.scale => {
-            let options = write_options(parameters, parts)?;
-            let options = WriteOptions { subresource: "scale", ..options };
-            let patch = match parts.method {
-                Method::PATCH => Some(PatchKind::of(body::content_type(&parts.headers))?),
-                _ => None,
-            };
-            let body = body::read(&parts.headers, body).await?.value;
-            let (code, scale) = scale::change(&api.store, place, &options, patch, body)?;
-            Ok((code, axum::Json(scale)).into_response())
-        }
-        ("finalize", &Method::PUT) if target.resource == &NAMESPACES => {
-            let given = body::read(&parts.headers, body).await?.value;
-            let object = api.store.write(|writer| finalize(writer, place, &given))?;
-            Ok(axum::Json(&*object).into_response())
-        }
-        ("binding", &Method::POST) if target.resource == &PODS => {
-            let binding = body::read(&parts.headers, body).await?.value;
-            bind(&api.store, place, binding.text("/target/name"))?;
-            let status = json!({
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-                "code": 201,
-            });
-            Ok((StatusCode::CREATED, axum::Json(status)).into_response())
-        }
-        ("eviction", &Method::POST) if target.resource == &PODS => {
-            let eviction = body::read(&parts.headers, body).await?.value;
-            let options = parameters.delete_options(&eviction["deleteOptions"])?;
-            subresource::evict(&api.store, place, &eviction, &options)?;
-            let status = json!({
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-                "code": 201,
-            });
-            Ok((StatusCode::CREATED, axum::Json(status)).into_response())
-        }
-        ("ephemeralcontainers", &Method::GET) if target.resource == &PODS => {
-            get(api, place, parameters, parts)
-        }
-        ("ephemeralcontainers", &Method::PUT | &Method::PATCH) if target.resource == &PODS => {
-            let given = body::read(&parts.headers, body).await?.value;
-            let dry_run = parameters.write_options()?.dry_run;
-            let kind = match parts.method {
-                Method::PATCH => Some(PatchKind::of(body::content_type(&parts.headers))?),
-                _ => None,
-            };
-            let pod =
-                subresource::add_containers(&api.store, place, dry_run, |before| match kind {
-                    Some(kind) => patch::patched(kind, PODS.schema(), before, given),
-                    None => Ok(given),
-                })?;
-            Ok(axum::Json(&*pod).into_response())
-        }
-        ("status" | "finalize" | "binding" | "eviction" | "ephemeralcontainers" | "scale", _) => {
-            Err(Failure::method_not_allowed())
-        }
-        _ => Err(Failure::no_such_path()),
-    }
 }
 
 /// What a request says about its write. Who doesn't name a manager is known by the first
 /// word of its user agent.
-fn write_options(parameters: &Parameters, parts: &Parts) -> Result<WriteOptions, Failure> {
-    let mut options = parameters.write_options()?;
+pub(super) fn write_options(
+    parameters: &Parameters,
+    parts: &Parts,
+) -> Result<WriteOptions, Failure> {
+    let kind = match parts.method {
+        Method::POST => "CreateOptions",
+        Method::PATCH => "PatchOptions",
+        _ => "UpdateOptions",
+    };
+    let mut options = parameters.write_options(kind)?;
     if options.manager.is_empty() {
         let agent = parts.headers.get(http::header::USER_AGENT);
         let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or("unknown");
@@ -309,46 +252,7 @@ fn write_options(parameters: &Parameters, parts: &Parts) -> Result<WriteOptions,
     Ok(options)
 }
 
-/// Takes the finalizers of a namespace's specification from a body.
-fn finalize(
-    writer: &mut super::store::Writer<'_>,
-    place: Place<'_>,
-    given: &Value,
-) -> Result<Arc<Value>, Failure> {
-    let before = writer.get(&NAMESPACES, "", place.name);
-    let before = before.ok_or_else(|| Failure::not_found(&NAMESPACES, place.name))?;
-    let mut object = Value::clone(&before);
-    let finalizers = given.items("/spec/finalizers").to_vec();
-    if finalizers.is_empty() {
-        object.section_mut("spec").remove("finalizers");
-    } else {
-        object.section_mut("spec").insert("finalizers".into(), finalizers.into());
-    }
-    Ok(delete::put(writer, &NAMESPACES, object))
-}
-
-/// Assigns a pod to a node, as schedulers do.
-///
-/// # Errors
-/// 404 for a pod that isn't there, 409 for one that is assigned already.
-pub fn bind(store: &Store, place: Place<'_>, node: &str) -> Result<(), Failure> {
-    store.write(|writer| {
-        let before = writer.get(&PODS, place.namespace, place.name);
-        let before = before.ok_or_else(|| Failure::not_found(&PODS, place.name))?;
-        let present = before.text("/spec/nodeName");
-        if !present.is_empty() {
-            let detail = format!("pod {} is already assigned to node \"{present}\"", place.name);
-            return Err(Failure::conflict(&PODS, place.name, &detail));
-        }
-        let mut pod = Value::clone(&before);
-        pod.section_mut("spec").insert("nodeName".into(), node.into());
-        super::conditions::set(&mut pod, "PodScheduled", true, "", "");
-        writer.put(&PODS, pod);
-        Ok(())
-    })
-}
-
-async fn change(
+pub(super) async fn change(
     api: &Api,
     place: Place<'_>,
     part: Part,
@@ -360,23 +264,38 @@ async fn change(
     if part == Part::Status {
         options.subresource = "status";
     }
-    let content = body::read(&parts.headers, body).await?;
+    let patch = match parts.method {
+        Method::PUT => None,
+        _ => Some(PatchKind::of(body::content_type(&parts.headers), place.resource)?),
+    };
+    let content = match patch {
+        None => body::read_object(&parts.headers, body, place.resource).await?,
+        Some(_) => body::read_patch(&parts.headers, body).await?,
+    };
     options.duplicates = content.duplicates;
     let given = content.value;
-    if parts.method == Method::PUT {
+    let Some(kind) = patch else {
+        let there = api.store.get(place.resource, place.namespace, place.name).is_some();
+        let named = given.name() == place.name;
+        if !there && named && part == Part::Main && place.resource.is_made_by_update() {
+            let written =
+                write::create(&api.store, place.resource, place.namespace, given, &options)?;
+            return Ok(respond(place.resource, StatusCode::CREATED, &written));
+        }
         let written = write::update(&api.store, place, part, &options, |_| {
             let mut after = given;
             let named = object_mut(&mut after).contains_key("metadata");
             if !named || after.name().is_empty() {
-                return Err(Failure::bad_request(
-                    "the name of the object () does not match the name on the URL",
-                ));
+                return Err(Failure::bad_request(format!(
+                    "the name of the object ({} based on URL) was undeterminable: name must be \
+                     provided",
+                    place.name
+                )));
             }
             Ok(after)
         })?;
         return Ok(respond(place.resource, StatusCode::OK, &written));
-    }
-    let kind = PatchKind::of(body::content_type(&parts.headers))?;
+    };
     let force = parameters.flag("force");
     options.patch = (kind != PatchKind::Apply).then(|| given.clone());
     let (code, written) =

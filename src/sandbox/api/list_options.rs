@@ -8,7 +8,6 @@ use super::{
     failure::{Cause, Failure},
     object::Object,
     request::Parameters,
-    resource::CONFIG_MAPS,
     store::Store,
 };
 
@@ -164,11 +163,7 @@ pub fn check(parameters: &Parameters, is_watch: bool) -> Result<(), Failure> {
     if causes.is_empty() {
         return Ok(());
     }
-    let mut failure = Failure::invalid(&CONFIG_MAPS, "", &causes);
-    failure.message = failure.message.replacen("ConfigMap", "ListOptions.meta.k8s.io", 1);
-    failure.details["group"] = "meta.k8s.io".into();
-    failure.details["kind"] = "ListOptions".into();
-    Err(failure)
+    Err(Failure::invalid_options("ListOptions", &causes))
 }
 
 fn matching(parameters: &Parameters) -> Option<Match> {
@@ -197,13 +192,18 @@ pub fn version(parameters: &Parameters) -> Result<Option<u64>, Failure> {
 
 /// The version at which a paged list goes on, if it still is to be one state, and where.
 fn read_token(token: &str) -> Result<(Option<u64>, (String, String)), Failure> {
-    let invalid = || Failure::bad_request("continue key is not valid: the token can't be decoded");
-    let text = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
-    let token: Value = serde_json::from_slice(&text).map_err(|_| invalid())?;
+    let invalid = |detail: &str| {
+        let text = format!("invalid continue token: continue key is not valid: {detail}");
+        Failure::bad_request(text)
+    };
+    let text = URL_SAFE_NO_PAD.decode(token).map_err(|error| invalid(&error.to_string()))?;
+    let token: Value =
+        serde_json::from_slice(&text).map_err(|error| invalid(&error.to_string()))?;
     if token["v"] != "meta.k8s.io/v1" {
-        let text = "continue key is not valid: server does not recognize this encoded version";
-        return Err(Failure::bad_request(text));
+        return Err(invalid("server does not recognize this encoded version"));
     }
-    let (namespace, name) = token.text("/start").split_once('/').ok_or_else(invalid)?;
+    let start = token.text("/start").split_once('/');
+    let (namespace, name) =
+        start.ok_or_else(|| invalid("encoded start key empty (version meta.k8s.io/v1)"))?;
     Ok((token["rv"].as_u64(), (namespace.to_owned(), name.to_owned())))
 }

@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod admission;
+mod attach;
 mod audit;
 mod body;
 pub mod cni;
@@ -32,9 +33,11 @@ mod log;
 pub mod names;
 pub mod object;
 mod openapi;
+mod part;
 pub mod patch;
 mod protobuf;
 mod read;
+mod refuse;
 mod request;
 pub mod resource;
 mod rules;
@@ -53,7 +56,8 @@ pub mod write;
 mod write_patch;
 
 pub use front::router;
-pub use http::{Api, bind};
+pub use http::Api;
 pub use listener::serve;
+pub use part::bind;
 pub use rules::{Schedule, ScheduleError};
 pub use tls::{CONTEXT, Credentials, TlsError};

@@ -134,21 +134,32 @@ pub fn validate_metadata(object: &Value, resource: &Resource) -> Vec<Cause> {
             causes.push(Cause::invalid("metadata.annotations", &key.as_str().into(), &error));
         }
     }
-    for (index, owner) in object.owners().iter().enumerate() {
-        for field in ["apiVersion", "kind", "name", "uid"] {
+    for owner in object.owners() {
+        for (field, detail) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
             if owner.text(&format!("/{field}")).is_empty() {
-                let place = format!("metadata.ownerReferences[{index}].{field}");
-                causes.push(Cause::invalid(place, &"".into(), "must not be empty"));
+                let place = format!("metadata.ownerReferences.{field}");
+                causes.push(Cause::invalid(place, &"".into(), detail));
             }
         }
     }
-    let controllers = object.owners().iter().filter(|owner| owner["controller"] == true);
-    if controllers.count() > 1 {
-        causes.push(Cause::invalid(
-            "metadata.ownerReferences",
-            &object.owners().into(),
-            "Only one reference can have Controller set to true",
-        ));
+    let of = |owner: &Value| format!("{}/{}", owner.text("/kind"), owner.text("/name"));
+    let mut controllers = object.owners().iter().filter(|owner| owner["controller"] == true);
+    if let Some(first) = controllers.next() {
+        for other in controllers {
+            let detail = format!(
+                "Only one reference can have Controller set to true. Found \"true\" in references \
+                 for {} and {}",
+                of(first),
+                of(other)
+            );
+            let owners = object.owners().into();
+            causes.push(Cause::invalid("metadata.ownerReferences", &owners, &detail));
+        }
     }
     for finalizer in object.finalizers() {
         if let Some(error) = label_key_error(&finalizer) {

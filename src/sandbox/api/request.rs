@@ -10,12 +10,15 @@ use super::{
     access::User,
     decode::FieldValidation,
     delete::{DeleteOptions, Propagation},
-    failure::Failure,
+    failure::{Cause, Failure},
     object::Object,
     resource::Resource,
     store::Store,
     write::WriteOptions,
 };
+
+/// The longest name of a field manager.
+const LONGEST_MANAGER: usize = 128;
 
 /// Where in the API a path leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,37 +143,39 @@ impl Parameters {
         text.parse().map(Some).map_err(wrong)
     }
 
-    /// What is said about a write.
+    /// What is said about a write: `CreateOptions`, `UpdateOptions` or `PatchOptions`.
     ///
     /// # Errors
-    /// 400 or 422 for values that aren't known.
-    pub fn write_options(&self) -> Result<WriteOptions, Failure> {
+    /// 422 for values that aren't known.
+    pub fn write_options(&self, kind: &str) -> Result<WriteOptions, Failure> {
+        let refuse = |cause: Cause| Failure::invalid_options(kind, &[cause]);
+        let manager = self.text("fieldManager");
+        if manager.len() > LONGEST_MANAGER {
+            return Err(refuse(Cause::too_long("fieldManager", LONGEST_MANAGER)));
+        }
+        let validation = match self.text("fieldValidation") {
+            "Ignore" => FieldValidation::Ignore,
+            "Strict" => FieldValidation::Strict,
+            "" | "Warn" => FieldValidation::Warn,
+            other => {
+                let known = ["", "Ignore", "Strict", "Warn"];
+                return Err(refuse(Cause::not_supported("fieldValidation", &other.into(), &known)));
+            }
+        };
         Ok(WriteOptions {
-            dry_run: self.dry_run()?,
+            dry_run: self.dry_run(kind)?,
             user: self.user.clone(),
-            manager: self.text("fieldManager").to_owned(),
-            validation: match self.text("fieldValidation") {
-                "Ignore" => FieldValidation::Ignore,
-                "Strict" => FieldValidation::Strict,
-                "" | "Warn" => FieldValidation::Warn,
-                other => {
-                    return Err(Failure::unprocessable(format!(
-                        "fieldValidation: Unsupported value: \"{other}\": supported values: \
-                         \"Ignore\", \"Strict\", \"Warn\""
-                    )));
-                }
-            },
+            manager: manager.to_owned(),
+            validation,
             ..WriteOptions::default()
         })
     }
 
-    fn dry_run(&self) -> Result<bool, Failure> {
-        for value in self.all("dryRun") {
-            if value != "All" && !value.is_empty() {
-                return Err(Failure::unprocessable(format!(
-                    "dryRun: Unsupported value: \"{value}\": supported values: \"All\""
-                )));
-            }
+    fn dry_run(&self, kind: &str) -> Result<bool, Failure> {
+        let values = self.all("dryRun");
+        if values.iter().any(|value| value != "All" && !value.is_empty()) {
+            let cause = Cause::not_supported("dryRun", &values.into(), &["All"]);
+            return Err(Failure::invalid_options(kind, &[cause]));
         }
         Ok(self.text("dryRun") == "All")
     }
@@ -187,16 +192,22 @@ impl Parameters {
         let stated = text("/propagationPolicy");
         let stated = stated.as_deref().unwrap_or_else(|| self.text("propagationPolicy"));
         let orphan = body["orphanDependents"] == true || self.flag("orphanDependents");
+        let refuse = |cause: Cause| Failure::invalid_options("DeleteOptions", &[cause]);
+        if !stated.is_empty()
+            && (body["orphanDependents"].is_boolean() || self.has("orphanDependents"))
+        {
+            let detail = "orphanDependents and deletionPropagation cannot be both set";
+            return Err(refuse(Cause::invalid("propagationPolicy", &stated.into(), detail)));
+        }
         let propagation = match stated {
             "" if orphan => Propagation::Orphan,
             "" | "Background" => Propagation::Background,
             "Foreground" => Propagation::Foreground,
             "Orphan" => Propagation::Orphan,
             other => {
-                return Err(Failure::unprocessable(format!(
-                    "propagationPolicy: Unsupported value: \"{other}\": supported values: \
-                     \"Background\", \"Foreground\", \"Orphan\""
-                )));
+                let known = ["Background", "Foreground", "Orphan", "nil"];
+                let cause = Cause::not_supported("propagationPolicy", &other.into(), &known);
+                return Err(refuse(cause));
             }
         };
         Ok(DeleteOptions {
@@ -207,7 +218,8 @@ impl Parameters {
             propagation,
             uid: text("/preconditions/uid"),
             resource_version: text("/preconditions/resourceVersion"),
-            dry_run: self.dry_run()? || body.items("/dryRun").iter().any(|value| value == "All"),
+            dry_run: self.dry_run("DeleteOptions")?
+                || body.items("/dryRun").iter().any(|value| value == "All"),
         })
     }
 }

@@ -262,12 +262,12 @@ impl State {
     }
 
     fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        let collection = self.objects.get(&(resource.group, resource.plural))?;
+        let collection = self.objects.get(&resource.storage())?;
         collection.get(namespace)?.get(name).cloned()
     }
 
     fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Arc<Value>> {
-        let Some(collection) = self.objects.get(&(resource.group, resource.plural)) else {
+        let Some(collection) = self.objects.get(&resource.storage()) else {
             return Vec::new();
         };
         match namespace {
@@ -409,7 +409,7 @@ impl Writer<'_> {
         let object = Arc::new(object);
         state
             .objects
-            .entry((resource.group, resource.plural))
+            .entry(resource.storage())
             .or_default()
             .entry(namespace)
             .or_default()
@@ -428,7 +428,7 @@ impl Writer<'_> {
         name: &str,
     ) -> Option<Arc<Value>> {
         let state = &mut *self.state;
-        let collection = state.objects.get_mut(&(resource.group, resource.plural))?;
+        let collection = state.objects.get_mut(&resource.storage())?;
         let space = collection.get_mut(namespace)?;
         let previous = space.remove(name)?;
         if space.is_empty() {

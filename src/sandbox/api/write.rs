@@ -245,7 +245,8 @@ pub fn update_in(
     after: Value,
 ) -> Result<Written, Failure> {
     let resource = place.resource;
-    let (mut after, mut warnings) = decode(resource, after, options)?;
+    let (after, mut warnings) = decode(resource, after, options)?;
+    let mut after = resource.store(after);
     check_identity(&after, before, place)?;
     match part {
         Part::Main if resource.status => {

@@ -47,12 +47,7 @@ fn apply(
     let Place { resource, namespace, name } = place;
     if options.manager.is_empty() {
         let cause = Cause::required("fieldManager", "is required for apply patch");
-        let mut failure = Failure::invalid(resource, name, &[cause]);
-        failure.message =
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required \
-             for apply patch"
-                .to_owned();
-        return Err(failure);
+        return Err(Failure::invalid_options("PatchOptions", &[cause]));
     }
     if !body.is_object() {
         return Err(Failure::bad_request("error decoding patch: it must be an object"));

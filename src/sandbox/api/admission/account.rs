@@ -6,14 +6,17 @@ use super::super::{
     failure::Failure,
     names,
     object::Object,
-    resource::{PODS, SERVICE_ACCOUNTS},
+    resource::{NAMESPACES, PODS, SERVICE_ACCOUNTS},
     store::Writer,
 };
+use crate::sandbox::clock;
 
 /// Where containers find the token.
 const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// What names of the volume begin with.
 const PREFIX: &str = "kube-api-access-";
+/// How long a namespace may be without its default account.
+const YOUTH: jiff::SignedDuration = jiff::SignedDuration::from_secs(3);
 
 /// Checks that the account is there and mounts its token.
 pub(super) fn complete(
@@ -23,8 +26,8 @@ pub(super) fn complete(
 ) -> Result<(), Failure> {
     let name = pod.text("/spec/serviceAccountName").to_owned();
     let account = writer.get(&SERVICE_ACCOUNTS, namespace, &name);
-    // The default account comes with its namespace, if a moment later.
-    if account.is_none() && name != "default" {
+    // The default account comes with its namespace, if a moment later; the API server waits.
+    if account.is_none() && (name != "default" || !is_young(writer, namespace)) {
         let detail = format!(
             "error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not \
              found"
@@ -44,6 +47,13 @@ pub(super) fn complete(
         mount(pod);
     }
     Ok(())
+}
+
+/// Whether a namespace may still be without what every namespace gets.
+fn is_young(writer: &Writer<'_>, namespace: &str) -> bool {
+    let Some(namespace) = writer.get(&NAMESPACES, "", namespace) else { return false };
+    let made = namespace.text("/metadata/creationTimestamp").parse::<jiff::Timestamp>();
+    made.is_ok_and(|made| clock::now().duration_since(made).abs() < YOUTH)
 }
 
 fn mount(pod: &mut Value) {

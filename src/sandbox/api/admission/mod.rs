@@ -11,7 +11,7 @@ mod account;
 mod limits;
 mod pod_security;
 mod priority;
-mod quantity;
+pub mod quantity;
 pub mod quota;
 mod webhook;
 

@@ -26,6 +26,14 @@ impl Quantity {
         Self(i128::try_from(count).unwrap_or(i128::MAX / 2000) * 1000)
     }
 
+    /// How many of another amount it is, rounded up; 0 of nothing.
+    pub fn times(self, other: Self) -> i128 {
+        if other.0 == 0 {
+            return 0;
+        }
+        self.0.div_euclid(other.0) + i128::from(self.0.rem_euclid(other.0) != 0)
+    }
+
     /// Reads a text or a number. `None` for what is no quantity.
     pub fn read(value: &Value) -> Option<Self> {
         match value {

@@ -1,11 +1,15 @@
 //! The kinds of patch, and those that need no more than the object.
 
+use http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    super::{failure::Failure, schema::Node},
+    super::{failure::Failure, resource::Resource, schema::Node},
     strategic::merge as strategic_merge,
 };
+
+/// The most operations that a JSON patch may have.
+const MOST_OPERATIONS: usize = 10_000;
 
 /// How a patch's body is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,17 +25,29 @@ pub enum PatchKind {
 }
 
 impl PatchKind {
-    /// The kind for a `Content-Type`, which may carry parameters.
+    /// The kind for a `Content-Type`, which may carry parameters. Custom resources have no
+    /// strategic merge: only Go's types say how their lists are merged.
     ///
     /// # Errors
     /// 415 for any other type.
-    pub fn of(content_type: &str) -> Result<Self, Failure> {
-        match content_type.split(';').next().unwrap_or_default().trim() {
-            "application/json-patch+json" => Ok(Self::Json),
-            "application/merge-patch+json" => Ok(Self::Merge),
-            "application/strategic-merge-patch+json" => Ok(Self::Strategic),
-            "application/apply-patch+yaml" => Ok(Self::Apply),
-            other => Err(Failure::unsupported_media_type(other)),
+    pub fn of(content_type: &str, resource: &Resource) -> Result<Self, Failure> {
+        const TYPES: [(&str, PatchKind); 4] = [
+            ("application/json-patch+json", PatchKind::Json),
+            ("application/merge-patch+json", PatchKind::Merge),
+            ("application/strategic-merge-patch+json", PatchKind::Strategic),
+            ("application/apply-patch+yaml", PatchKind::Apply),
+        ];
+        let given = content_type.split(';').next().unwrap_or_default().trim();
+        let known = TYPES
+            .iter()
+            .filter(|(_, kind)| resource.is_builtin() || *kind != Self::Strategic)
+            .copied();
+        match known.clone().find(|(name, _)| *name == given) {
+            Some((_, kind)) => Ok(kind),
+            None => {
+                let accepted: Vec<_> = known.map(|(name, _)| name).collect();
+                Err(Failure::unsupported_media_type(&accepted))
+            }
         }
     }
 }
@@ -49,17 +65,23 @@ pub fn patched(
     let mut object = before.clone();
     match kind {
         PatchKind::Json => {
+            if !patch.is_array() {
+                let wanted = "[]handlers.jsonPatchOp";
+                return Err(undecodable("error decoding patch: ", &patch, wanted));
+            }
             let patch: json_patch::Patch = serde_json::from_value(patch)
                 .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
-            json_patch::patch(&mut object, &patch)
-                .map_err(|error| Failure::unprocessable(format!("the patch: {error}")))?;
+            if patch.len() > MOST_OPERATIONS {
+                return Err(too_many(patch.len()));
+            }
+            json_patch::patch(&mut object, &patch).map_err(|_| Failure::rejected_patch())?;
         }
         PatchKind::Merge => {
-            check_is_object(&patch)?;
+            check_is_object("error decoding patch: ", &patch)?;
             json_patch::merge(&mut object, &patch);
         }
         PatchKind::Strategic => {
-            check_is_object(&patch)?;
+            check_is_object("", &patch)?;
             strategic_merge(node, &mut object, patch).map_err(Failure::bad_request)?;
         }
         PatchKind::Apply => {
@@ -73,10 +95,38 @@ pub fn patched(
     }
 }
 
-fn check_is_object(patch: &Value) -> Result<(), Failure> {
+fn check_is_object(prefix: &str, patch: &Value) -> Result<(), Failure> {
     if patch.is_object() {
-        Ok(())
-    } else {
-        Err(Failure::bad_request("error decoding patch: it must be an object"))
+        return Ok(());
+    }
+    Err(undecodable(prefix, patch, "map[string]interface {}"))
+}
+
+/// A patch of another JSON type, in the words of Go's decoder.
+fn undecodable(prefix: &str, patch: &Value, wanted: &str) -> Failure {
+    let found = match patch {
+        Value::Null => {
+            return Failure::bad_request(format!("{prefix}unexpected end of JSON input"));
+        }
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    Failure::bad_request(format!(
+        "{prefix}json: cannot unmarshal {found} into Go value of type {wanted}"
+    ))
+}
+
+fn too_many(count: usize) -> Failure {
+    Failure {
+        code: StatusCode::PAYLOAD_TOO_LARGE,
+        reason: "RequestEntityTooLarge",
+        message: format!(
+            "Request entity too large: The allowed maximum operations in a JSON patch is \
+             {MOST_OPERATIONS}, got {count}"
+        ),
+        details: Value::Null,
     }
 }

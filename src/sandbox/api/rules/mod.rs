@@ -3,11 +3,18 @@
 //! A row of the resource table points at one [`Rules`]; kinds without special rules have
 //! [`Rules::NONE`]. Defaults and validation see an object in canonical form.
 
+mod config;
+mod container;
+mod endpoints;
+mod event;
 mod external_host;
+mod ingress;
 mod limit_range;
 mod namespace;
 mod network_policy;
 mod pod;
+mod pod_defaults;
+mod rbac;
 mod service;
 mod stored;
 mod table;
@@ -15,6 +22,7 @@ mod table;
 mod tests;
 mod workload;
 
+pub(super) use event::{STORED as STORED_EVENTS, newer_event, stored_event};
 pub(super) use stored::{newer_scaler, older_scaler};
 pub use table::{Names, Rules};
 pub use workload::{Schedule, ScheduleError};

@@ -31,6 +31,38 @@ pub(super) fn default_volume(volume: &mut Value) {
     fill(spec, "volumeMode", "Filesystem");
 }
 
+pub(super) fn validate_claim(claim: &Value, before: Option<&Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let modes = claim.items("/spec/accessModes");
+    if modes.is_empty() {
+        let detail = "at least 1 access mode is required";
+        causes.push(Cause::required("spec.accessModes", detail));
+    }
+    for mode in modes {
+        const KNOWN: [&str; 4] =
+            ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+        if !mode.as_str().is_some_and(|mode| KNOWN.contains(&mode)) {
+            causes.push(Cause::not_supported("spec.accessModes", mode, &KNOWN));
+        }
+    }
+    if claim.pointer("/spec/resources/requests/storage").is_none() {
+        causes.push(Cause::required("spec.resources[storage]", ""));
+    }
+    let frozen = |claim: &Value| {
+        let mut spec = claim["spec"].clone();
+        for field in ["resources", "volumeAttributesClassName", "volumeName"] {
+            object_mut(&mut spec).remove(field);
+        }
+        spec
+    };
+    if before.is_some_and(|before| frozen(before) != frozen(claim)) {
+        let detail = "spec is immutable after creation except resources.requests and \
+                      volumeAttributesClassName for bound claims";
+        causes.push(Cause::forbidden("spec", detail));
+    }
+    causes
+}
+
 /// A volume waits for somebody to bind it.
 pub(super) fn pending(object: &mut Value) {
     object.section_mut("status").insert("phase".into(), "Pending".into());
@@ -94,6 +126,12 @@ pub(super) fn default_scaler(scaler: &mut Value) {
     if spec.get("metrics").and_then(Value::as_array).is_none_or(Vec::is_empty) {
         spec.insert("metrics".into(), json!([cpu(80)]));
     }
+}
+
+/// Nobody has scaled anything yet.
+pub(super) fn prepare_scaler(scaler: &mut Value) {
+    let status = json!({"currentMetrics": null, "desiredReplicas": 0});
+    object_mut(scaler).insert("status".into(), status);
 }
 
 pub(super) fn validate_scaler(scaler: &Value, _: Option<&Value>) -> Vec<Cause> {
@@ -169,17 +207,4 @@ pub(in super::super) fn older_scaler(scaler: &Value) -> Value {
     }
     object_mut(&mut scaler).insert("apiVersion".into(), "autoscaling/v1".into());
     scaler
-}
-
-pub(super) fn default_binding(binding: &mut Value) {
-    const GROUP: &str = "rbac.authorization.k8s.io";
-    if let Some(role) = binding.get_mut("roleRef").and_then(Value::as_object_mut) {
-        fill(role, "apiGroup", GROUP);
-    }
-    let subjects = binding.get_mut("subjects").and_then(Value::as_array_mut);
-    for subject in subjects.into_iter().flatten().filter_map(Value::as_object_mut) {
-        if subject.get("kind").is_some_and(|kind| kind == "User" || kind == "Group") {
-            fill(subject, "apiGroup", GROUP);
-        }
-    }
 }

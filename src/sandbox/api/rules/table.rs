@@ -9,7 +9,8 @@ use super::{
         object::{Object, object_mut},
         store::Writer,
     },
-    external_host, namespace, network_policy, pod, service, stored, workload,
+    config, endpoints, event, external_host, ingress, namespace, network_policy, pod, pod_defaults,
+    rbac, service, stored, workload,
 };
 use crate::sandbox::fault::Fault;
 
@@ -63,7 +64,7 @@ impl Rules {
 
     /// Pods.
     pub const POD: Self = Self {
-        default: pod::default,
+        default: pod_defaults::default,
         prepare: pod::prepare,
         validate: pod::validate,
         selectable: pod::selectable,
@@ -88,30 +89,33 @@ impl Rules {
         Self { default: network_policy::default, validate: network_policy::validate, ..Self::NONE };
 
     /// Endpoint slices.
-    pub const ENDPOINT_SLICE: Self = Self { default: service::default_slice, ..Self::NONE };
+    pub const ENDPOINT_SLICE: Self = Self {
+        default: endpoints::default_slice,
+        validate: endpoints::validate_slice,
+        ..Self::NONE
+    };
+
+    /// Endpoints.
+    pub const ENDPOINTS: Self = Self { default: endpoints::default_endpoints, ..Self::NONE };
+
+    /// ConfigMaps.
+    pub const CONFIG_MAP: Self = Self { validate: config::validate_map, ..Self::NONE };
+
+    /// Ingresses.
+    pub const INGRESS: Self =
+        Self { prepare: ingress::prepare, validate: ingress::validate, ..Self::NONE };
 
     /// Secrets.
     pub const SECRET: Self = Self {
-        default: |secret| {
-            object_mut(secret).entry("type").or_insert_with(|| "Opaque".into());
-            // `stringData` is for writing only: it ends up in `data`.
-            let Some(Value::Object(plain)) = object_mut(secret).remove("stringData") else {
-                return;
-            };
-            let data = secret.section_mut("data");
-            for (key, value) in plain {
-                use base64::Engine;
-                let encoded = base64::engine::general_purpose::STANDARD
-                    .encode(value.as_str().unwrap_or_default());
-                data.insert(key, encoded.into());
-            }
-        },
+        default: config::default_secret,
+        validate: config::validate_secret,
         selectable: |field| field == "type",
         ..Self::NONE
     };
 
     /// Events of either group.
     pub const EVENT: Self = Self {
+        default: event::default,
         selectable: |field| {
             field.starts_with("involvedObject.")
                 || field.starts_with("regarding.")
@@ -184,18 +188,31 @@ impl Rules {
         prepare: |claim| {
             object_mut(claim).insert("status".into(), serde_json::json!({"phase": "Pending"}));
         },
+        validate: stored::validate_claim,
         ..Self::NONE
     };
 
     /// PodDisruptionBudgets.
-    pub const DISRUPTION_BUDGET: Self =
-        Self { validate: workload::validate_disruption_budget, ..Self::NONE };
+    pub const DISRUPTION_BUDGET: Self = Self {
+        prepare: workload::nothing_disrupted_yet,
+        validate: workload::validate_disruption_budget,
+        ..Self::NONE
+    };
+
     /// Limit ranges, whose defaults follow from their bounds.
     pub const LIMIT_RANGE: Self = Self { default: super::limit_range::default, ..Self::NONE };
 
-    /// Roles and their bindings, whose names may have colons.
-    pub const RBAC: Self =
-        Self { default: stored::default_binding, names: Names::Segment, ..Self::NONE };
+    /// Roles, whose names may have colons.
+    pub const ROLE: Self =
+        Self { validate: rbac::validate_role, names: Names::Segment, ..Self::NONE };
+
+    /// Bindings of roles.
+    pub const ROLE_BINDING: Self = Self {
+        default: rbac::default_binding,
+        validate: rbac::validate_binding,
+        names: Names::Segment,
+        ..Self::NONE
+    };
 
     /// CustomResourceDefinitions.
     pub const CUSTOM_RESOURCE_DEFINITION: Self = Self {
@@ -230,8 +247,12 @@ impl Rules {
     pub const API_SERVICE: Self = Self { default: stored::default_api_service, ..Self::NONE };
 
     /// HorizontalPodAutoscalers, in version 2.
-    pub const AUTOSCALER: Self =
-        Self { default: stored::default_scaler, validate: stored::validate_scaler, ..Self::NONE };
+    pub const AUTOSCALER: Self = Self {
+        default: stored::default_scaler,
+        prepare: stored::prepare_scaler,
+        validate: stored::validate_scaler,
+        ..Self::NONE
+    };
 
     /// External hosts.
     pub const EXTERNAL_HOST: Self =

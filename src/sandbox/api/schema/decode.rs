@@ -52,7 +52,11 @@ impl Walk {
             (Node::Map { item, .. }, Value::Object(map)) => {
                 let mut out = Map::new();
                 for (key, value) in map {
-                    let value = self.at(&key, |walk| walk.value(item, value))?;
+                    // Go's messages on types name the map, and not the key.
+                    let length = self.path.len();
+                    self.path = join(&self.path, &key);
+                    let value = self.value(item, value)?;
+                    self.path.truncate(length);
                     out.insert(key, value);
                 }
                 Ok(Value::Object(out))
@@ -344,7 +348,7 @@ mod tests {
             (
                 "ConfigMap",
                 json!({"data": {"a": 1}}),
-                "json: cannot unmarshal number into Go struct field ConfigMap.data.a of type string",
+                "json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
             ),
             (
                 "Pod",

@@ -103,7 +103,8 @@ impl Index {
 }
 
 fn room(resource: &Resource, namespace: &str) -> Room {
-    (resource.group, resource.plural, namespace.to_owned())
+    let (group, plural) = resource.storage();
+    (group, plural, namespace.to_owned())
 }
 
 /// Whether some controller adopts objects of a kind.

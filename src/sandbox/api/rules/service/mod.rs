@@ -54,14 +54,6 @@ pub(super) fn default(service: &mut Value) {
     }
 }
 
-pub(super) fn default_slice(slice: &mut Value) {
-    for port in slice.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        let Some(port) = port.as_object_mut() else { continue };
-        fill(port, "name", "");
-        fill(port, "protocol", "TCP");
-    }
-}
-
 /// Gives a Service its families, addresses and node ports: those that it had, those that it
 /// asks for, or the next free ones. Then says what is wrong with it.
 pub(super) fn allocate(

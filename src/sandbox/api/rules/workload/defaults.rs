@@ -8,7 +8,7 @@ use super::super::{
         object::{Object, object_mut},
         store::Writer,
     },
-    pod,
+    pod_defaults,
     table::fill,
 };
 
@@ -18,7 +18,7 @@ pub(super) fn default_template(spec: &mut Map<String, Value>) {
         // It is always written, if only as nothing.
         fill(template, "metadata", json!({}));
         let pod = object_mut(template.entry("spec").or_insert(Value::Null));
-        pod::default_spec(pod);
+        pod_defaults::default_spec(pod);
         for key in
             [("serviceAccountName", "serviceAccount"), ("serviceAccount", "serviceAccountName")]
         {
@@ -38,6 +38,13 @@ pub(in super::super) fn default_replicas(object: &mut Value) {
 /// A new object's status counts nothing.
 pub(in super::super) fn no_replicas_yet(object: &mut Value) {
     object_mut(object).insert("status".into(), json!({"replicas": 0}));
+}
+
+pub(in super::super) fn nothing_disrupted_yet(object: &mut Value) {
+    let status = json!({
+        "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0,
+    });
+    object_mut(object).insert("status".into(), status);
 }
 
 pub(in super::super) fn nothing_scheduled_yet(object: &mut Value) {

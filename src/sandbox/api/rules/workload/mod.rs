@@ -14,7 +14,8 @@ pub(super) use batch::{
 };
 pub(super) use defaults::{
     count_templates, default_daemon_set, default_deployment, default_replicas,
-    default_replication_controller, default_stateful_set, no_replicas_yet, nothing_scheduled_yet,
+    default_replication_controller, default_stateful_set, no_replicas_yet, nothing_disrupted_yet,
+    nothing_scheduled_yet,
 };
 pub(super) use validate::{
     validate_daemon_set, validate_deployment, validate_disruption_budget, validate_replica_set,

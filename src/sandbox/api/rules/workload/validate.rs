@@ -32,6 +32,10 @@ pub(super) fn template(template: &Value, field: &str, causes: &mut Vec<Cause>) {
         cause.field = format!("{field}.{}", cause.field);
         causes.push(cause);
     }
+    labels(template, field, causes);
+}
+
+fn labels(template: &Value, field: &str, causes: &mut Vec<Cause>) {
     for (key, value) in template.labels() {
         let place = format!("{field}.metadata.labels");
         if let Some(error) = names::label_key_error(&key) {
@@ -45,7 +49,13 @@ pub(super) fn template(template: &Value, field: &str, causes: &mut Vec<Cause>) {
 
 /// Pods that are to run for ever.
 fn runs_for_ever(object: &Value, causes: &mut Vec<Cause>) {
-    template(&object["spec"]["template"], "spec.template", causes);
+    let pods = &object["spec"]["template"];
+    if object.text("/kind") == "StatefulSet" {
+        // Its volumes come of claims as well: only when a pod is made is it judged.
+        labels(pods, "spec.template", causes);
+    } else {
+        template(pods, "spec.template", causes);
+    }
     let policy = &object["spec"]["template"]["spec"]["restartPolicy"];
     if matches!(policy.as_str(), Some("OnFailure" | "Never")) {
         let field = "spec.template.spec.restartPolicy";
