@@ -5,18 +5,23 @@
 
 mod api;
 mod measure;
+mod policies;
 mod scale;
 mod suites;
 
 use std::{process::ExitCode, time::Duration};
 
 use measure::{Run, run, sandbox_up};
+use netproof::sandbox::process;
 use suites::{pods, table};
 
 /// The limits are promises about release builds.
 const MIB: f64 = 1024.0 * 1024.0;
 
 fn main() -> ExitCode {
+    if process::is_child() {
+        return process::child_main(policies::serve);
+    }
     // `cargo test --benches` starts it too, without this flag.
     if !std::env::args().any(|argument| argument == "--bench") {
         println!("run me with `cargo bench`");
@@ -37,6 +42,14 @@ fn main() -> ExitCode {
         figures.time("scale: 1,000 pods on 10 nodes ready", thousand.ready, 60.0);
         figures.memory("scale: all of the sandbox's memory", thousand.memory, 4_096.0);
         figures.share("scale: of a core, probing each pod each second", thousand.idle, 100.0);
+    }
+    if is_wanted("policies") {
+        let found = policies::policies();
+        figures.time("policies: 500 in force, 1,000 pods on 10 nodes", found.all, 2.0);
+        for (what, (median, slowest)) in found.changes {
+            figures.moment(&format!("policies: {what}, mostly"), median, 20.0);
+            figures.moment(&format!("policies: {what}, at the slowest"), slowest, 20.0);
+        }
     }
     if is_wanted("api") {
         let found = api::api();
@@ -101,13 +114,13 @@ impl Figures {
 
     /// A figure without a limit.
     fn note(&self, what: &str, found: Duration) {
-        println!("{what:<48}{:>9.2} s", found.as_secs_f64());
+        println!("{what:<56}{:>9.2} s", found.as_secs_f64());
     }
 
     fn line(&mut self, what: &str, found: f64, limit: f64, unit: &str) {
         let verdict = if found < limit { "" } else { "  OVER" };
         self.over += usize::from(found >= limit);
-        println!("{what:<48}{found:>9.2} {unit:<6}limit {limit:>6.1}{verdict}");
+        println!("{what:<56}{found:>9.2} {unit:<6}limit {limit:>6.1}{verdict}");
     }
 
     fn end(self) -> ExitCode {

@@ -235,3 +235,76 @@ async fn stale_labels_and_policies_are_in_force_until_the_fault_ends() {
     timeout(DEADLINE, open).await.expect("the fault has ended");
     lab.stop().await;
 }
+
+#[tokio::test]
+async fn policies_of_the_cluster_stand_before_and_behind_those_of_namespaces() {
+    let lab = Lab::start().await;
+    lab.ready([agent_on("a", "node-1"), agent_on("b", "node-2")]).await;
+    let b = lab.address("b").await;
+    let until = async |expected: &str, what: &str| {
+        let dialled = async { while lab.dial("a", &b, 8080, Tcp).await != expected {} };
+        timeout(DEADLINE, dialled).await.unwrap_or_else(|_| panic!("never `{expected}`: {what}"));
+    };
+    let guard = |name: &str, tier: &str, action: &str| {
+        json!({
+            "apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "tier": tier, "priority": 10, "subject": {"namespaces": {}},
+                "ingress": [{
+                    "name": "all", "action": action, "from": [{"namespaces": {}}],
+                    "protocols": [{"tcp": {"destinationPort": {"number": 8080}}}],
+                }],
+            },
+        })
+    };
+    let policies = lab.objects("policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy");
+    let gone = async |name: &str| {
+        policies.delete(name, &DeleteParams::default()).await.expect("deleted");
+    };
+    lab.create(policy("b", json!({"podSelector": {}, "ingress": [{}]}))).await;
+    until("b", "the namespace's policy allows it").await;
+    lab.create(guard("first", "Admin", "Deny")).await;
+    until("timed out", "the Admin tier comes first").await;
+    let flows = async {
+        loop {
+            let flows = lab.client.request_text(request("flows")).await.expect("the log");
+            let mut flows = flows.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+            let by = json!([{"kind": "ClusterNetworkPolicy", "name": "first", "rule": 0}]);
+            if flows.any(|flow: Value| flow["ingress_denied_by"] == by) {
+                return;
+            }
+        }
+    };
+    timeout(DEADLINE, flows).await.expect("the flow log names the policy");
+    let patch = json!({"spec": {"ingress": [{"action": "Pass", "from": [{"namespaces": {}}]}]}});
+    let patch = kube::api::Patch::Merge(patch);
+    policies.patch("first", &Default::default(), &patch).await.expect("patched");
+    until("b", "it is left to the namespace's policy").await;
+    lab.create(guard("last", "Baseline", "Deny")).await;
+    lab.objects("networking.k8s.io", "v1", "NetworkPolicy")
+        .delete("b", &DeleteParams::default())
+        .await
+        .expect("deleted");
+    until("timed out", "no policy of the namespace isolates any more").await;
+    let rules = lab.client.request_text(request("nodes/node-2/rules")).await.expect("rules");
+    assert!(rules.contains("comment \"ClusterNetworkPolicy last ingress[0] all\""), "{rules}");
+    let refused = policies
+        .create(
+            &Default::default(),
+            &serde_json::from_value(json!({
+                "apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy",
+                "metadata": {"name": "odd"},
+                "spec": {"tier": "Admin", "priority": 1, "subject": {"namespaces": {}}, "egress": [{
+                    "action": "Deny", "to": [{"networks": ["nothing"]}],
+                }]},
+            }))
+            .expect("an object"),
+        )
+        .await;
+    let refused = refused.expect_err("the definition's rules").to_string();
+    assert!(refused.contains("Invalid CIDR format provided"), "{refused}");
+    gone("last").await;
+    until("b", "nothing is left that denies it").await;
+    lab.stop().await;
+}

@@ -65,7 +65,7 @@ impl Lab {
     /// Objects of any kind, in the namespace `shop` where the kind has namespaces.
     pub fn objects(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        if group == "sandbox.netproof.dev" {
+        if ["sandbox.netproof.dev", "policy.networking.k8s.io"].contains(&group) {
             Api::all_with(self.client.clone(), &resource)
         } else {
             Api::namespaced_with(self.client.clone(), "shop", &resource)

@@ -95,7 +95,7 @@ impl Delta {
         for chain in &new.chains {
             match old_chains.get(chain.name.as_str()) {
                 // A rule refers to a set, not to its name.
-                Some(old) if *old == chain && remade.is_empty() => {}
+                Some(old) if *old == chain && !refers(chain, &remade) => {}
                 Some(_) => self.replace(chain.clone()),
                 None => self.make(chain.clone()),
             }
@@ -105,6 +105,11 @@ impl Delta {
             self.unmake(gone);
         }
     }
+}
+
+/// Whether rules of a chain refer to one of these sets.
+fn refers(chain: &Chain, sets: &BTreeSet<&str>) -> bool {
+    chain.rules.iter().any(|rule| rule.sets().any(|set| sets.contains(set)))
 }
 
 /// What goes and what comes; none where the set must be made anew.

@@ -202,6 +202,38 @@ impl Rule {
         Self { matches: matches.into(), action, log: None, comment: None }
     }
 
+    /// The sets and maps that it refers to.
+    pub(super) fn sets(&self) -> impl Iterator<Item = &str> {
+        let matched = self.matches.iter().filter_map(|one| match one {
+            Match::SourceIn(_, set)
+            | Match::DestinationIn(_, set)
+            | Match::SourceNotIn(_, set)
+            | Match::DestinationNotIn(_, set)
+            | Match::PairIn(_, set)
+            | Match::SocketIn(_, set)
+            | Match::Remember(_, set, _) => Some(set.as_str()),
+            Match::Established
+            | Match::New
+            | Match::Reply
+            | Match::Arrives(_)
+            | Match::Leaves(_)
+            | Match::Original
+            | Match::Transport(_)
+            | Match::Port(_)
+            | Match::DialledPort(_)
+            | Match::Chance(_)
+            | Match::OneIn(_)
+            | Match::Marked => None,
+        });
+        let map = match &self.action {
+            Action::JumpBySource(_, map)
+            | Action::JumpByDestination(_, map)
+            | Action::JumpByService(_, map) => Some(map.as_str()),
+            _ => None,
+        };
+        matched.chain(map)
+    }
+
     pub(super) fn logged(mut self, text: impl Into<String>) -> Self {
         self.log = Some(text.into());
         self

@@ -11,7 +11,7 @@ use crate::{
     model::Transport,
     sandbox::firewall::{
         addresses::Addresses,
-        ruleset::{Action, Chain, Elements, Jump, Match, Rule, Ruleset, Set},
+        ruleset::{Action, Chain, Elements, Jump, Rule, Ruleset, Set},
     },
 };
 
@@ -82,7 +82,7 @@ impl Kernel {
     }
 
     fn is_used(&self, set: &str) -> bool {
-        self.rules().any(|rule| sets_of(rule).contains(&set))
+        self.rules().any(|rule| rule.sets().any(|one| one == set))
     }
 
     fn leads_to(&self, chain: &str) -> bool {
@@ -96,7 +96,7 @@ impl Kernel {
     /// All that is referred to is there.
     fn check(&self) {
         for rule in self.rules() {
-            for set in sets_of(rule) {
+            for set in rule.sets() {
                 assert!(self.sets.contains_key(set), "set {set}, of {rule}");
             }
             if let Action::Jump(to) = &rule.action {
@@ -111,26 +111,6 @@ impl Kernel {
             }
         }
     }
-}
-
-fn sets_of(rule: &Rule) -> Vec<&str> {
-    let mut sets: Vec<&str> = rule
-        .matches
-        .iter()
-        .filter_map(|one| match one {
-            Match::SourceIn(_, set)
-            | Match::DestinationIn(_, set)
-            | Match::SourceNotIn(_, set)
-            | Match::DestinationNotIn(_, set)
-            | Match::PairIn(_, set)
-            | Match::SocketIn(_, set) => Some(set.as_str()),
-            _ => None,
-        })
-        .collect();
-    if let Action::JumpBySource(_, map) | Action::JumpByDestination(_, map) = &rule.action {
-        sets.push(map);
-    }
-    sets
 }
 
 /// Elements with others put in or taken out; those must not be there before, or must.

@@ -1,6 +1,8 @@
 //! That no history matters: whatever happened, the kernel's table is what the last state
 //! alone would lead to.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -28,8 +30,8 @@ enum Happening {
     Node(u8, Option<u8>),
     /// Name, last part of its address.
     Host(u8, Option<u8>),
-    /// How many Services, to how many endpoints.
-    Services(u8, u8),
+    /// How many Services, to how many endpoints, and their affinity.
+    Services(u8, u8, Option<u8>),
     Faults(Vec<u8>),
     /// A node refuses what it is given next.
     Refusal(u8),
@@ -52,7 +54,8 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(a, b)| ClusterPolicy(a, b)),
         1 => (0..2_u8, prop::option::weighted(0.8, 0..3_u8)).prop_map(|(a, b)| Node(a, b)),
         1 => (0..2_u8, prop::option::weighted(0.8, 0..3_u8)).prop_map(|(a, b)| Host(a, b)),
-        1 => (0..3_u8, 0..3_u8).prop_map(|(a, b)| Services(a, b)),
+        1 => (0..3_u8, 0..3_u8, prop::option::of(1..3_u8))
+            .prop_map(|(a, b, c)| Services(a, b, c)),
         1 => prop::collection::vec(0..FAULTS.len() as u8, 0..3).prop_map(Faults),
         1 => (0..2_u8).prop_map(Refusal),
         6 => Just(Load),
@@ -260,11 +263,15 @@ impl World {
                 engine.set_host(&name, is.clone());
                 self.snapshot.hosts.extend(is.map(|is| (name, is)));
             }
-            Happening::Services(count, endpoints) => {
+            Happening::Services(count, endpoints, affinity) => {
                 let service = |number: u8| ServiceEntry {
                     namespace: "n0".to_owned(),
                     name: format!("s{number}"),
                     cluster_ips: vec![[10, 96, 0, number].into()],
+                    // One keeps its own.
+                    affinity: affinity.map(|seconds| {
+                        Duration::from_secs(if number == 0 { 9 } else { seconds.into() })
+                    }),
                     ports: vec![ServicePortEntry {
                         protocol: Transport::Tcp,
                         port: 80,

@@ -9,7 +9,7 @@ use serde::Deserialize as _;
 use super::*;
 use crate::{
     model::{Labels, Transport},
-    sandbox::firewall::{NamedPort, ruleset::Base},
+    sandbox::firewall::{NamedPort, ServiceEntry, ruleset::Base},
 };
 
 /// `web` and `api` on node one, `db` on node two, `guest` of another namespace beside it.
@@ -238,4 +238,35 @@ fn the_later_of_two_pods_with_one_address_counts() {
     };
     assert!(isolates(&new, &old), "the isolated one came later");
     assert!(!isolates(&old, &new), "the isolated one has gone");
+}
+
+#[test]
+fn a_change_of_one_services_affinity_touches_its_chains_alone() {
+    use crate::sandbox::firewall::{EndpointEntry, ServicePortEntry};
+    let service = |name: &str, last: u8, seconds: u64| ServiceEntry {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        cluster_ips: vec![[10, 96, 0, last].into()],
+        affinity: Some(std::time::Duration::from_secs(seconds)),
+        ports: vec![ServicePortEntry {
+            protocol: Transport::Tcp,
+            port: 80,
+            node_port: None,
+            endpoints: vec![EndpointEntry {
+                address: [10, 0, 1, 2].into(),
+                port: 8080,
+                node: "node-1".to_owned(),
+                ready: true,
+            }],
+        }],
+        ..ServiceEntry::default()
+    };
+    let mut engine = Engine::of(&snapshot(CORNERS), ["node-1"], &[], true);
+    engine.set_services(vec![service("web", 1, 10), service("api", 2, 10)]);
+    engine.take();
+    engine.set_services(vec![service("web", 1, 20), service("api", 2, 10)]);
+    let Some(Update::Delta(delta)) = engine.take().remove("node-1") else { panic!("a delta") };
+    let own = |name: &String| name.contains("/shop/web/");
+    assert!(!delta.flushed.is_empty() && delta.flushed.iter().all(own), "{:?}", delta.flushed);
+    assert!(delta.old_sets.iter().all(own), "{:?}", delta.old_sets);
 }
