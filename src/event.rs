@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{Connectivity, Family, Port, RunId, Transport, milliseconds},
-    plan::CaseId,
+    plan::{CaseId, Moment},
     verdict::{Cause, Change, Controls, Judgement, Observation},
 };
 
@@ -197,6 +197,9 @@ pub struct CaseInfo {
     pub family: Family,
     /// The claim.
     pub expect: Connectivity,
+    /// Which connection it is about.
+    #[serde(default)]
+    pub moment: Moment,
     /// Why the suite's author claims it.
     pub because: Option<String>,
     /// `file:line:column` of the claim.

@@ -89,10 +89,31 @@ fn upstreams_questions_are_answered() {
         "suites/upstream/ingress.yaml",
         "suites/upstream/egress.yaml",
         "suites/upstream/udp.yaml",
+        "suites/upstream/cidr.yaml",
     ]);
     let finished = run(&arguments);
     assert_eq!(finished.not_passed(), [], "{}", finished.stderr);
     assert_eq!(finished.code(), Some(0));
+}
+
+/// Blocks of addresses are found out by both ways of getting them wrong.
+#[test]
+fn upstreams_blocks_are_red_where_a_cni_gets_them_wrong() {
+    for (fault, wrong) in [
+        ("ignore-except", &["exception"][..]),
+        ("ignore-ipblock-pods", &["one-address", "in-block", "overlap", "overlap-block"]),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(Path::new("suites/upstream"), folder.path());
+        let suite = folder.path().join("cidr.yaml").display().to_string();
+        let finished = run(&["run", "--sandbox", "--output", "json", "--fault", fault, &suite]);
+        for (id, verdict) in judged(&finished) {
+            let name = id.split('/').nth(2).unwrap_or_default();
+            let expected = if wrong.contains(&name) { Verdict::Fail } else { Verdict::Pass };
+            assert_eq!(verdict, expected, "{id} under {fault}");
+        }
+        assert_eq!(finished.code(), Some(1), "{fault}");
+    }
 }
 
 #[test]
@@ -146,7 +167,11 @@ fn copy(from: &Path, to: &Path) {
             copy(&path, &copied);
         } else {
             let text = fs::read_to_string(&path).expect("a text");
-            fs::write(&copied, text.replace("within: 10s", "within: 2s")).expect("a copy");
+            fs::write(
+                &copied,
+                text.replace("within: 10s", "within: 2s").replace("within: 30s", "within: 2s"),
+            )
+            .expect("a copy");
         }
     }
 }

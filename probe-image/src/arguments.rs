@@ -4,7 +4,10 @@ use std::{collections::HashSet, fmt, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{question, wire::CONTROL_PORT};
+use crate::{
+    question,
+    wire::{CONTROL_PORT, Startup},
+};
 
 /// The agent inside netproof's probe pods.
 ///
@@ -65,6 +68,9 @@ pub struct Serve {
     /// How long to live without a heartbeat of any session; 0 is for ever.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     pub idle_limit: Duration,
+    /// What to dial from the first instant on, as JSON; what was seen goes to the log.
+    #[arg(long, value_name = "JSON", value_parser = startup)]
+    pub startup: Option<Startup>,
 }
 
 /// The arguments of `dial`.
@@ -156,6 +162,10 @@ fn identity(text: &str) -> Result<String, question::Error> {
     Ok(text.into())
 }
 
+fn startup(text: &str) -> Result<Startup, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
 fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     if text == "0" { Ok(Duration::ZERO) } else { humantime::parse_duration(text) }
 }
@@ -209,6 +219,7 @@ mod tests {
                 listen: listen.iter().map(|text| text.parse().unwrap()).collect(),
                 control_port: CONTROL_PORT,
                 idle_limit: Duration::ZERO,
+                startup: None,
             };
             assert_eq!(serve.twice().map(ToString::to_string).as_deref(), twice, "{listen:?}");
         }

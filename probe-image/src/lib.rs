@@ -25,6 +25,8 @@ mod serve;
 mod session;
 #[cfg(feature = "net")]
 mod source_port;
+#[cfg(feature = "net")]
+mod startup;
 
 #[cfg(feature = "net")]
 pub use run::run;

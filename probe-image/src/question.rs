@@ -26,6 +26,12 @@ pub const TAG_HEADER: &str = "netproof-tag";
 
 const GREETING: &str = "netproof/1";
 
+/// The last word of a question after which the stream stays open.
+const HOLD: &str = "hold";
+
+/// What every question on a stream begins with.
+pub const QUESTION_BEGINS: &[u8] = GREETING.as_bytes();
+
 /// Text that isn't what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -162,6 +168,11 @@ impl KeyedQuestion {
         format!("{GREETING} {} {}\n", self.nonce, self.tag())
     }
 
+    /// For a stream that is to stay open for more questions.
+    pub fn held_line(&self) -> String {
+        format!("{GREETING} {} {} {HOLD}\n", self.nonce, self.tag())
+    }
+
     /// For a datagram: the line, padded so that the answer is no longer.
     pub fn datagram(&self) -> Vec<u8> {
         let mut bytes = self.line().into_bytes();
@@ -180,6 +191,15 @@ impl KeyedQuestion {
         let question = (words.next()? == GREETING)
             .then(|| Self::from_headers(words.next()?, words.next()?))??;
         words.next().is_none().then_some(question)
+    }
+
+    /// Reads [`Self::held_line`] or [`Self::line`], and tells whether it was the former.
+    pub fn parse_line(bytes: &[u8]) -> Option<(Self, bool)> {
+        let text = std::str::from_utf8(bytes).ok()?.trim_ascii_end();
+        match text.strip_suffix(HOLD) {
+            Some(question) => Some((Self::parse(question.as_bytes())?, true)),
+            None => Some((Self::parse(bytes)?, false)),
+        }
     }
 
     /// Reads the values of [`NONCE_HEADER`] and [`TAG_HEADER`].

@@ -40,7 +40,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let code = runtime.block_on(async {
         match arguments.command {
-            Command::Serve(arguments) => match serve::run(arguments).await {
+            Command::Serve(arguments) => match serve::run(arguments, sockets).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error),
             },

@@ -134,6 +134,27 @@ pub struct Script {
     /// The request, for HTTP; a plain `GET /` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpRequest>,
+    /// About a connection that outlives its probe; only with a keyed question, and at one
+    /// address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// What a probe does with a connection that is held by the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Hold {
+    /// Opens it, asks once, and keeps it under this number.
+    Open {
+        /// Chosen by the runner.
+        connection: u64,
+    },
+    /// Asks on the one that was kept. Silence until the window's end is a timeout; where
+    /// there is none of that number, the probe failed.
+    Use {
+        /// The number that it was opened with.
+        connection: u64,
+    },
 }
 
 impl Script {
@@ -376,4 +397,45 @@ pub enum Answer {
     },
     /// Nothing was said after the handshake: no proof of who took it.
     HandshakeOnly,
+}
+
+/// What stands before the report of a pod's first instants, in the container's log.
+pub const STARTUP_LINE: &str = "netproof-startup ";
+
+/// What an agent dials from its first instant on, in the arguments of `serve`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Startup {
+    /// Milliseconds from one dial to the next.
+    pub every: u32,
+    /// Milliseconds from the first dial to the last.
+    pub lasts: u32,
+    /// What to dial; timings and nonces are the agent's own.
+    pub probes: Vec<Probe>,
+}
+
+/// What an agent saw of one destination in its first instants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstInstants {
+    /// The probe's id.
+    pub id: u64,
+    /// Dials that were made, without those that the agent's own kernel refused.
+    pub attempts: u32,
+    /// Milliseconds from the first dial to the end of the last.
+    pub watched: u32,
+    /// The first dial that connected.
+    pub first: Option<FirstAnswer>,
+    /// The last dial that connected.
+    pub last: Option<FirstAnswer>,
+}
+
+/// A dial of an agent's first instants that connected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstAnswer {
+    /// Milliseconds after the first dial at which it began.
+    pub after: u32,
+    /// Who answered.
+    pub answer: Answer,
 }

@@ -3,6 +3,7 @@
 use super::{
     Exit,
     exit::complain,
+    leftovers,
     target::{Target, TargetArgs},
 };
 use crate::{
@@ -63,8 +64,12 @@ impl Run<'_> {
         writers: Vec<Box<dyn Writer + Send>>,
         stop: &Stop,
     ) -> Result<Report, Exit> {
-        let (events, reporting) = report::channel(writers);
         let Self { args, target, plan, options, allow_system_changes } = self;
+        // Nobody else was ever in a sandbox of the run's own.
+        if !args.sandbox {
+            leftovers::clear(&target.cluster, stop).await;
+        }
+        let (events, reporting) = report::channel(writers);
         let context = RunContext::new(target.cluster.clone(), plan.run.clone(), args.agent());
         if *allow_system_changes {
             context.permit_system_changes();

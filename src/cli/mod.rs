@@ -12,6 +12,7 @@ mod explain;
 mod families;
 mod image;
 mod init;
+mod leftovers;
 mod man;
 mod manifests;
 mod nodes;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
 use kube::{Api, ResourceExt, api::ListParams};
 use tokio_util::sync::CancellationToken;
 
@@ -94,6 +94,20 @@ pub async fn cleanup(
         .run_until_cancelled(clean(cluster, options))
         .await
         .unwrap_or_else(|| Err(Error::new("clean up", ErrorKind::Other, "it was interrupted")))
+}
+
+/// Whether some run's Lease looks as if nobody renewed it: a hint that a cleanup may have
+/// something to do. Clocks differ, so that only a cleanup can tell; who may not list Leases
+/// gets no hint.
+pub async fn looks_abandoned(cluster: &Cluster) -> bool {
+    let leases: Api<Lease> = Api::all(cluster.client.clone());
+    let ours = ListParams::default().labels(marks::RUN);
+    let Ok(listed) = Cluster::call("list leases", leases.list(&ours)).await else { return false };
+    let now = Timestamp::now();
+    listed.items.iter().filter(|lease| marks::run_of(&lease.metadata).is_some()).any(|lease| {
+        let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.clone());
+        renewed.is_none_or(|renewed| now.duration_since(renewed.0).unsigned_abs() > lease::OVERDUE)
+    })
 }
 
 async fn clean(cluster: &Cluster, options: &CleanupOptions) -> Result<CleanupReport, Error> {

@@ -7,6 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::Api;
+use netproof_probe::wire;
 
 use super::{
     Cluster, Error, ErrorKind, RunContext, marks,
@@ -141,6 +142,20 @@ impl RunContext {
         gate: bool,
         controller: bool,
     ) -> Result<CreatedPod, Error> {
+        self.create_pod_that_dials(planned, gate, controller, None).await
+    }
+
+    /// The same, of a pod whose agent dials from its first instant on.
+    ///
+    /// # Errors
+    /// As [`Self::create_pod`].
+    pub async fn create_pod_that_dials(
+        &self,
+        planned: &PlannedPod,
+        gate: bool,
+        controller: bool,
+        startup: Option<&wire::Startup>,
+    ) -> Result<CreatedPod, Error> {
         let (namespace, name) = (&planned.namespace, &planned.name);
         if controller && self.owner(namespace).is_none() {
             self.create_owner(namespace).await?;
@@ -148,7 +163,7 @@ impl RunContext {
         let owner = self
             .owner(namespace)
             .map(|owner| OwnerReference { controller: controller.then_some(true), ..owner });
-        let guest = Guest { run: self.run(), agent: self.agent(), owner, gate };
+        let guest = Guest { run: self.run(), agent: self.agent(), owner, gate, startup };
         let pod = pod_spec::manifest(planned, guest);
         self.memory()
             .control_ports

@@ -15,6 +15,7 @@ mod cleanup;
 mod connect;
 mod error;
 mod families;
+mod first_instants;
 mod kinds;
 mod launch;
 mod lease;
@@ -41,7 +42,7 @@ mod sweep;
 
 pub use application::{Application, BringError, Brought};
 pub use change::UndoReport;
-pub use cleanup::{AbandonedRun, CleanupOptions, CleanupReport, cleanup};
+pub use cleanup::{AbandonedRun, CleanupOptions, CleanupReport, cleanup, looks_abandoned};
 pub use connect::{Cluster, ConnectError, Kubeconfig};
 pub use error::{Error, ErrorKind};
 pub use launch::CreatedPod;

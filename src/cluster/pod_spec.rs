@@ -38,6 +38,8 @@ pub(super) struct Guest<'a> {
     pub(super) owner: Option<OwnerReference>,
     /// Out of every Service.
     pub(super) gate: bool,
+    /// What it is to dial from its first instant on.
+    pub(super) startup: Option<&'a wire::Startup>,
 }
 
 /// The pod as it is sent.
@@ -56,7 +58,7 @@ pub(super) fn manifest(planned: &PlannedPod, guest: Guest<'_>) -> Pod {
             ..ObjectMeta::default()
         },
         spec: Some(PodSpec {
-            containers: vec![container(planned, guest.agent)],
+            containers: vec![container(planned, guest.agent, guest.startup)],
             affinity: Some(placement(&planned.node)),
             service_account_name: planned.service_account.clone(),
             automount_service_account_token: Some(false),
@@ -85,7 +87,11 @@ pub(super) fn control_port(planned: &PlannedPod) -> u16 {
 }
 
 /// The agent's container.
-pub(super) fn container(planned: &PlannedPod, agent: &AgentSettings) -> Container {
+pub(super) fn container(
+    planned: &PlannedPod,
+    agent: &AgentSettings,
+    startup: Option<&wire::Startup>,
+) -> Container {
     let control = control_port(planned);
     let mut args = vec![
         "serve".to_owned(),
@@ -101,6 +107,11 @@ pub(super) fn container(planned: &PlannedPod, agent: &AgentSettings) -> Containe
     for (name, port) in &planned.ports {
         args.push("--listen".to_owned());
         args.push(format!("{name}={port}"));
+    }
+    if let Some(startup) = startup {
+        args.push("--startup".to_owned());
+        // Plain data: nothing of it can't be written.
+        args.push(serde_json::to_string(startup).unwrap_or_default());
     }
     Container {
         name: AGENT_CONTAINER.into(),
@@ -265,7 +276,8 @@ mod tests {
             uid: "1-2-3".into(),
             ..OwnerReference::default()
         };
-        let guest = Guest { run: &run, agent: &agent(), owner: Some(owner), gate: true };
+        let guest =
+            Guest { run: &run, agent: &agent(), owner: Some(owner), gate: true, startup: None };
         let pod = manifest(&planned(&[("main", "8080/http"), ("dns", "53/udp")]), guest);
         insta::assert_json_snapshot!(pod);
     }
@@ -273,7 +285,7 @@ mod tests {
     #[test]
     fn a_peer_in_the_runs_own_namespace_has_no_gate_and_no_sysctl() {
         let run: RunId = "abcdef".parse().unwrap();
-        let guest = Guest { run: &run, agent: &agent(), owner: None, gate: false };
+        let guest = Guest { run: &run, agent: &agent(), owner: None, gate: false, startup: None };
         let spec = manifest(&planned(&[("main", "8080/tcp")]), guest).spec.unwrap();
         assert_eq!(spec.readiness_gates, None);
         assert_eq!(spec.security_context.unwrap().sysctls, None);

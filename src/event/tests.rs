@@ -172,6 +172,7 @@ fn case_info() -> impl Strategy<Value = CaseInfo> {
         port: Port { number, protocol: Protocol::Http },
         family: Family::Ipv6,
         expect: Connectivity::Blocked,
+        moment: Default::default(),
         because,
         location: name.clone(),
         name,

@@ -17,6 +17,6 @@ mod words;
 pub use build::{Inputs, Node, PlanError, build};
 pub use filter::{Filter, Pattern, PatternError};
 pub use types::{
-    CaseId, ControlNamespace, ControlPods, Destination, Plan, PlannedCase, PlannedChange,
+    CaseId, ControlNamespace, ControlPods, Destination, Moment, Plan, PlannedCase, PlannedChange,
     PlannedNamespace, PlannedObject, PlannedPod, PodIndex, Role, StepPlan, SuitePlan,
 };

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::PlannedObject;
 use crate::{
     model::RunId,
-    suite::{Change, ObjectName, Suite, rewrite_namespaces},
+    suite::{Change, ObjectName, Suite, rename_addressed, rewrite_namespaces},
 };
 
 /// Cluster-scoped kinds that a suite may bring and whose names are free to choose.
@@ -34,6 +34,8 @@ type Renames = BTreeMap<(String, String), String>;
 /// What the objects of a suite are called in the cluster.
 pub(super) struct ObjectNames<'n> {
     namespaces: &'n BTreeMap<String, String>,
+    /// Names of pods, by those of their peers.
+    pods: BTreeMap<String, String>,
     renames: Renames,
 }
 
@@ -42,6 +44,7 @@ pub(super) fn plan<'n>(
     suite: &Suite,
     run: &RunId,
     namespaces: &'n BTreeMap<String, String>,
+    pods: BTreeMap<String, String>,
     taken: &mut BTreeSet<(String, String)>,
 ) -> (Vec<PlannedObject>, ObjectNames<'n>) {
     let mut renames = Renames::new();
@@ -63,7 +66,7 @@ pub(super) fn plan<'n>(
         }
         renames.insert(key, new);
     }
-    let names = ObjectNames { namespaces, renames };
+    let names = ObjectNames { namespaces, pods, renames };
     let mut planned = Vec::new();
     for manifest in &suite.setup.manifests {
         for object in &manifest.objects {
@@ -78,6 +81,7 @@ impl ObjectNames<'_> {
     pub(super) fn object(&self, source: &str, object: &Value) -> PlannedObject {
         let mut object = object.clone();
         rewrite_namespaces(&mut object, self.namespaces);
+        rename_addressed(&mut object, &self.pods);
         rename(&mut object, &self.renames);
         PlannedObject { source: source.to_owned(), object }
     }
@@ -104,6 +108,7 @@ impl ObjectNames<'_> {
     pub(super) fn body(&self, body: &Value) -> Value {
         let mut body = body.clone();
         rewrite_namespaces(&mut body, self.namespaces);
+        rename_addressed(&mut body, &self.pods);
         body
     }
 }

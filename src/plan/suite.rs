@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CaseId, Destination, PlannedCase, PlannedNamespace, PlannedPod, PodIndex, Role, StepPlan,
-    SuitePlan,
+    CaseId, Destination, Moment, PlannedCase, PlannedNamespace, PlannedPod, PodIndex, Role,
+    StepPlan, SuitePlan,
     build::{Inputs, PlanError},
     change::Changes,
     families,
@@ -13,8 +13,10 @@ use super::{
     objects, services,
 };
 use crate::{
-    model::{Family, Port},
-    suite::{Case, Peer, ServicePeer, Suite, replace_namespace_references},
+    model::{Connectivity, Family, Port},
+    suite::{
+        Case, Peer, ServicePeer, Suite, Survival, addressed_peers, replace_namespace_references,
+    },
 };
 
 /// The name of the step that the cases before any step make.
@@ -39,6 +41,8 @@ struct Kept<'a> {
     case: &'a Case,
     /// Its name; an endpoint's has that of the endpoint, too.
     name: String,
+    moment: Moment,
+    expect: Connectivity,
     /// Who is dialled, as the suite calls it.
     to: String,
     port: Port,
@@ -73,6 +77,7 @@ pub(super) fn plan(
     let needed = needed(suite, &identities, &kept);
     let index = add_pods(&identities, &needed, suite, namespaces, shared);
     let mut stand_ins = BTreeMap::new();
+    let mut newcomers = BTreeMap::new();
     let mut cases: Vec<(Option<usize>, PlannedCase)> = Vec::new();
     for kept in &kept {
         let node = &identities.all[kept.source].node;
@@ -93,7 +98,13 @@ pub(super) fn plan(
             witnesses.push(*stand_in);
         }
         witnesses.extend(kept.reached_by.and_then(|pod| index.get(&pod).copied()));
-        cases.push((kept.step, planned(kept, suite, &index, namespaces, witnesses)));
+        let mut case = planned(kept, suite, &index, namespaces, witnesses);
+        if let Some(of) = case.newcomer() {
+            let newcomer =
+                *newcomers.entry((kept.step, of)).or_insert_with(|| add_newcomer(of, &mut *shared));
+            case.be_about(newcomer);
+        }
+        cases.push((kept.step, case));
     }
     let setup = suite.setup.namespaces.iter().filter_map(|(alias, namespace)| {
         Some(PlannedNamespace {
@@ -103,8 +114,14 @@ pub(super) fn plan(
             annotations: namespace.annotations.clone(),
         })
     });
+    let peers = index.iter().flat_map(|(identity, pod)| {
+        let name = &shared.pods[pod.0].name;
+        let peers = identities.all[*identity].names.iter();
+        peers.map(move |peer| ((*peer).to_owned(), name.clone()))
+    });
+    let peers = peers.collect();
     let (objects, names) =
-        objects::plan(suite, &shared.inputs.run, namespaces, &mut shared.objects);
+        objects::plan(suite, &shared.inputs.run, namespaces, peers, &mut shared.objects);
     let mut pods: BTreeMap<usize, Vec<PodIndex>> =
         index.iter().map(|(identity, pod)| (*identity, vec![*pod])).collect();
     for ((identity, _), stand_in) in stand_ins {
@@ -140,6 +157,8 @@ fn keep<'a>(
     shared: &mut Shared<'_>,
 ) -> Result<Vec<Kept<'a>>, PlanError> {
     let mut all = Vec::new();
+    let mut left_out = 0;
+    let keeps = |kept: &Kept<'_>| shared.inputs.filter.keeps(&kept.id);
     for (step, step_name, case) in claims(suite) {
         let wrong = |peer: &str| PlanError::Peer {
             suite: suite.name.clone(),
@@ -167,6 +186,8 @@ fn keep<'a>(
                 step,
                 case,
                 name: case.name.clone(),
+                moment: Moment::Fresh,
+                expect: case.expect,
                 to: case.to.clone(),
                 port: case.port.port,
                 family,
@@ -186,15 +207,37 @@ fn keep<'a>(
                 ..whole.clone()
             });
             let each: Vec<Kept<'a>> = each.collect();
-            for kept in std::iter::once(whole).chain(each) {
-                if shared.inputs.filter.keeps(&kept.id) {
+            let established = case.established.map(|claim| Kept {
+                id: CaseId(format!("{id}/established")),
+                name: format!("{}/established", case.name),
+                moment: Moment::Established { claim },
+                expect: match claim {
+                    Survival::Survives => Connectivity::Allowed,
+                    Survival::Cut => Connectivity::Blocked,
+                    Survival::Report => case.expect,
+                },
+                ..whole.clone()
+            });
+            let startup = case.startup.map(|startup| Kept {
+                id: CaseId(format!("{id}/startup")),
+                name: format!("{}/startup", case.name),
+                moment: Moment::Startup { fresh: startup.fresh },
+                expect: startup.expect,
+                ..whole.clone()
+            });
+            // What a pod's first instants mean is told by the claim at rest.
+            let at_rest = startup.as_ref().filter(|kept| keeps(kept)).map(|_| whole.id.clone());
+            let all_of_it = std::iter::once(whole).chain(each).chain(established).chain(startup);
+            for kept in all_of_it {
+                if keeps(&kept) || at_rest.as_ref() == Some(&kept.id) {
                     all.push(kept);
                 } else {
-                    shared.filtered_out += 1;
+                    left_out += 1;
                 }
             }
         }
     }
+    shared.filtered_out += left_out;
     Ok(all)
 }
 
@@ -224,6 +267,9 @@ fn needed(suite: &Suite, identities: &Identities<'_>, kept: &[Kept<'_>]) -> BTre
             End::Address(_) => {}
         }
     }
+    // Objects that hold a pod's address can't be sent without it.
+    let addressed = addressed_peers(suite);
+    needed.extend(addressed.iter().filter_map(|peer| identities.of(peer)));
     // A Service's witness: on the source's node where the suite has one there, and one
     // that runs anyway before another.
     for kept in kept {
@@ -275,14 +321,23 @@ fn add_pods(
 
 /// Adds a copy of a pod on another node.
 fn add_stand_in(of: PodIndex, node: &str, shared: &mut Shared<'_>) -> PodIndex {
+    add_copy(of, "stand-in", node, Role::StandIn { of }, shared)
+}
+
+/// Adds a copy of a pod that is launched later.
+fn add_newcomer(of: PodIndex, shared: &mut Shared<'_>) -> PodIndex {
+    let node = shared.pods[of.0].node.clone();
+    add_copy(of, "newcomer", &node, Role::Newcomer { of }, shared)
+}
+
+fn add_copy(of: PodIndex, word: &str, node: &str, role: Role, shared: &mut Shared<'_>) -> PodIndex {
     let original = &shared.pods[of.0];
     let first = match &original.role {
         Role::Peer { names } => names.first().map_or("peer", String::as_str),
         _ => "peer",
     };
-    let name = shared.names.give(&format!("{first}-stand-in"), "-0");
-    let pod =
-        PlannedPod { name, node: node.to_owned(), role: Role::StandIn { of }, ..original.clone() };
+    let name = shared.names.give(&format!("{first}-{word}"), "-0");
+    let pod = PlannedPod { name, node: node.to_owned(), role, ..original.clone() };
     shared.pods.push(pod);
     PodIndex(shared.pods.len() - 1)
 }
@@ -315,13 +370,15 @@ fn planned(
             End::Address(address) => Destination::Address(address),
             End::Host(name) => Destination::Host(replace_namespace_references(name, namespaces)),
         },
-        expect: case.expect,
+        expect: kept.expect,
         within: case.within.unwrap_or(suite.within),
+        timeout: case.timeout,
         because: case.because.clone(),
         evidence: case.evidence,
         denial: case.denial,
         witnesses,
         http: case.http.clone(),
+        moment: kept.moment,
         location: case.location.clone(),
     }
 }

@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use crate::{
     model::{Connectivity, Family, Labels, Port, RunId},
-    suite::{Denial, EvidenceRule, HttpAsk, Location, ObjectName, PatchBody, Wait},
+    suite::{
+        CaseEnd, Denial, EvidenceRule, HttpAsk, Location, ObjectName, PatchBody, Survival, Wait,
+    },
 };
 
 /// Everything that a run will create and ask.
@@ -167,7 +169,10 @@ impl SuitePlan {
             .flatten()
             .copied()
             .collect();
-        self.pods.iter().copied().filter(|pod| !later.contains(pod)).collect()
+        let newcomers: BTreeSet<PodIndex> =
+            self.all_cases().filter_map(PlannedCase::newcomer).collect();
+        let first = self.pods.iter().copied();
+        first.filter(|pod| !later.contains(pod) && !newcomers.contains(pod)).collect()
     }
 
     /// Namespaces that its objects go to and that it doesn't make, by its setup or as one
@@ -247,6 +252,12 @@ pub enum Role {
         /// The pod that it copies.
         of: PodIndex,
     },
+    /// A pod with a peer's identity that is launched after a step has settled, for its first
+    /// instants to be seen.
+    Newcomer {
+        /// The pod that has that identity.
+        of: PodIndex,
+    },
     /// Proves paths; never isolated.
     Witness,
     /// Proves that ingress isolation bites on its node.
@@ -293,6 +304,8 @@ pub struct PlannedCase {
     pub expect: Connectivity,
     /// How long the cluster may take to comply.
     pub within: Duration,
+    /// For how long a dial may stay silent, where it isn't the usual time.
+    pub timeout: Option<Duration>,
     /// Why the suite's author claims it.
     pub because: Option<String>,
     /// What a denial needs to pass.
@@ -302,10 +315,53 @@ pub struct PlannedCase {
     /// Dials a foreign destination in the same round to prove that it is there. For a
     /// Service, every pod that is to be tried as a witness, all on the source's node.
     pub witnesses: Vec<PodIndex>,
+    /// Which connection it is about.
+    pub moment: Moment,
     /// The HTTP request, where it isn't a plain one, and the status that is asked for.
     pub http: Option<HttpAsk>,
     /// Where the suite states it.
     pub location: Location,
+}
+
+/// Which connection a case is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Moment {
+    /// A fresh one, once the cluster is at rest.
+    #[default]
+    Fresh,
+    /// One that was opened before the step's changes, and is used after them.
+    Established {
+        /// What is to become of it.
+        claim: Survival,
+    },
+    /// The first ones of a pod that is made anew for this.
+    Startup {
+        /// Which end that is.
+        fresh: CaseEnd,
+    },
+}
+
+impl PlannedCase {
+    /// Puts the pod that is made anew for it in the place of the one that runs.
+    pub(super) fn be_about(&mut self, newcomer: PodIndex) {
+        match self.moment {
+            Moment::Startup { fresh: CaseEnd::From } => self.source = newcomer,
+            Moment::Startup { fresh: CaseEnd::To } => {
+                self.destination = Destination::Pod(newcomer);
+            }
+            _ => {}
+        }
+    }
+
+    /// The pod that is made anew for it, where it is about a pod's first instants.
+    pub fn newcomer(&self) -> Option<PodIndex> {
+        match (self.moment, &self.destination) {
+            (Moment::Startup { fresh: CaseEnd::From }, _) => Some(self.source),
+            (Moment::Startup { fresh: CaseEnd::To }, Destination::Pod(pod)) => Some(*pod),
+            _ => None,
+        }
+    }
 }
 
 /// Who is dialled.

@@ -35,6 +35,17 @@ pub(super) fn next(
                  above: a selector with a typo selects nothing and denies nothing."
             ),
         },
+        Reason::Survived { .. } => "Most CNIs judge a connection when it is opened and never \
+                                    again. Where it has to end with the policy, restart one of \
+                                    its ends."
+            .to_owned(),
+        Reason::Cut { .. } => "This CNI judges connections that stand, too: a change of policy \
+                               ends them. Plan for that, or claim `established: report`."
+            .to_owned(),
+        Reason::OpenAtFirst { .. } => "The CNI lets a pod's containers start before its policies \
+                                       are in force there. Until that is changed, the pod itself \
+                                       has to wait."
+            .to_owned(),
         Reason::Blocked { .. } => format!(
             "The network is up and {to} listens, so something denies it. If a policy isolates \
              {to} for ingress, one needs a rule that lets {from} in on {transport} {number}; if \
@@ -78,6 +89,10 @@ pub(super) fn next(
                  Policies may treat the pod as it is now differently."
                     .to_owned()
             }
+            Observation::NotEstablished { .. } => format!(
+                "A connection has to stand before the step changes anything. Claim in an earlier \
+                 step that {from} may connect to {to}, and see why it doesn't."
+            ),
             Observation::NoDestination { .. } => format!(
                 "There was nothing to dial. Look at {to}: does the Service exist, does it expose \
                  port {number}, does its selector match a pod that is ready (kubectl get \
@@ -121,6 +136,8 @@ pub(super) fn next(
         | Reason::Answered { .. }
         | Reason::ForeignAnswered { .. }
         | Reason::HandshakeOnly
+        | Reason::OpenAfter { .. }
+        | Reason::ClosedFromStart { .. }
         | Reason::Dropped
         | Reason::Rejected { .. }
         | Reason::CauseUnproven { .. } => return None,

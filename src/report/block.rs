@@ -11,6 +11,8 @@ use super::{
 use crate::{
     event::CaseOutcome,
     model::Connectivity,
+    plan::Moment,
+    suite::{CaseEnd, Survival},
     verdict::{AnsweredBy, ControlState, Observation, Verdict},
 };
 
@@ -37,10 +39,25 @@ pub(super) fn case(
         Connectivity::Allowed => "may connect to",
         Connectivity::Blocked => "must not connect to",
     };
-    say(
-        "claimed",
-        &format!("{} {modal} {} on {} over {}", info.from, info.to, info.port, info.family),
-    );
+    let ends = format!("{} on {} over {}", info.to, info.port, info.family);
+    let claimed = match info.moment {
+        Moment::Fresh => format!("{} {modal} {ends}", info.from),
+        Moment::Established { claim } => {
+            let fate = match claim {
+                Survival::Survives => "survives the change",
+                Survival::Cut => "is cut by the change",
+                Survival::Report => "survives the change or is cut by it",
+            };
+            format!("an established connection from {} to {ends} {fate}", info.from)
+        }
+        Moment::Startup { fresh: CaseEnd::From } => {
+            format!("a new pod of {} {modal} {ends} from its first instant", info.from)
+        }
+        Moment::Startup { fresh: CaseEnd::To } => {
+            format!("{} {modal} a new pod of {ends} from its first instant", info.from)
+        }
+    };
+    say("claimed", &claimed);
     say("", &info.location);
     if let Some(because) = &info.because {
         say("because", because);

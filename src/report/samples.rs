@@ -36,6 +36,7 @@ pub(super) fn info(from: &str, to: &str, expect: Connectivity) -> CaseInfo {
         port: "8080/tcp".parse().unwrap(),
         family: Family::Ipv4,
         expect,
+        moment: Default::default(),
         because: None,
         location: "suites/shop.yaml:21:3".to_owned(),
     }

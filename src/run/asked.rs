@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cluster::{Endpoint, ServiceView},
     model::{Family, Transport},
-    plan::{Destination, PlannedCase, PodIndex},
+    plan::{Destination, Moment, PlannedCase, PodIndex},
     verdict::{AnsweredBy, Claim, Intended, Observation},
 };
 
@@ -61,6 +61,17 @@ pub(super) type Services = BTreeMap<(String, String), Result<Option<ServiceView>
 
 impl<'a> Asked<'a> {
     pub fn new(live: &Live<'_>, case: &'a PlannedCase, services: &Services) -> Self {
+        let mut asked = Self::at_rest(live, case, services);
+        if let Moment::Established { claim } = case.moment {
+            asked.claim.established = Some(claim);
+            asked.behind.clear();
+            asked.dial = live.held(&case.id);
+        }
+        asked
+    }
+
+    /// The same of a fresh connection, whatever the case is about.
+    pub fn at_rest(live: &Live<'_>, case: &'a PlannedCase, services: &Services) -> Self {
         let mut asked = Self::of_nobody(live, Cow::Borrowed(case));
         match &case.destination {
             Destination::Pod(pod) => asked.towards_pod(live, *pod),
@@ -88,6 +99,7 @@ impl<'a> Asked<'a> {
                 evidence: case.evidence,
                 denial: case.denial,
                 meshed: live.state(case.source).is_some_and(|state| state.meshed()),
+                established: None,
                 strangers: BTreeSet::new(),
                 status: case.http.as_ref().and_then(|http| http.status),
             },
@@ -130,6 +142,7 @@ impl<'a> Asked<'a> {
             whom: Whom::Address(address),
             port: case.port,
             script: script(&case),
+            timeout: case.timeout,
             keyed: true,
         };
         self.listener = Some((Dial { source: pod, ..dial.clone() }, pod));
@@ -270,6 +283,7 @@ impl<'a> Asked<'a> {
             whom: whom.clone(),
             port: case.port,
             script: script.clone(),
+            timeout: case.timeout,
             keyed,
         };
         self.dial = Ok(from(case.source));
@@ -313,7 +327,7 @@ fn script(case: &PlannedCase) -> Script {
         host: http.host.clone(),
         headers: http.headers.clone().into_iter().collect(),
     });
-    Script { http }
+    Script { http, hold: None }
 }
 
 /// The agents of this run that are ready behind a Service, and who else is.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::CaseOutcome,
-    plan::PlannedCase,
+    plan::{Moment, PlannedCase},
     verdict::{AnsweredBy, Cause, CauseKind, Observation, cause},
 };
 
@@ -54,6 +54,10 @@ impl Step<'_> {
 
     fn cause(&self, judged: &Judged<'_>, readings: (&Reading, &Reading)) -> Option<Cause> {
         let Judged { case, dialled, outcome } = judged;
+        // Policies say nothing of connections that stand: their end is each CNI's own.
+        if case.moment != Moment::Fresh {
+            return None;
+        }
         let seen = outcome.seen.as_ref();
         let by = match seen {
             Some(Observation::Connected { by: AnsweredBy::Agent { identity, .. } }) => {

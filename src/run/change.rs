@@ -43,10 +43,14 @@ impl Runner<'_> {
             };
             let made = match change {
                 PlannedChange::Apply(object) => {
-                    Some(self.context.apply_in_step(object).await?.written)
+                    let object = self.addressed(object, live)?;
+                    Some(self.context.apply_in_step(&object).await?.written)
                 }
                 PlannedChange::Patch { object, patch } => {
-                    Some(self.context.patch_in_step(object, patch).await?)
+                    let mut body = patch.body().clone();
+                    self.fill(&mut body, live)
+                        .map_err(|message| RunError::Address { what: what.clone(), message })?;
+                    Some(self.context.patch_in_step(object, &patch.with_body(body)).await?)
                 }
                 PlannedChange::Delete(object) => Some(self.context.delete_in_step(object).await?),
                 PlannedChange::LabelNamespace { namespace, set, remove } => {

@@ -1,6 +1,10 @@
 //! One question to the network, and what came back, in the judge's words.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use netproof_probe::wire::{self, AttemptOutcome, ProbeResult, Question, Resolution, Script};
 
@@ -22,6 +26,8 @@ pub(super) struct Dial {
     pub port: Port,
     /// What is said, where the protocol leaves a choice.
     pub script: Script,
+    /// For how long it may stay silent, where it isn't the usual time.
+    pub timeout: Option<Duration>,
     /// True if one of our own agents should answer.
     pub keyed: bool,
 }
@@ -59,9 +65,30 @@ impl Dialled {
     }
 }
 
+/// More attempts an agent doesn't make.
+const MOST_ATTEMPTS: u32 = 100;
+
+/// A connection that is held has no second attempt: the kernel's repetitions have to do,
+/// of which this leaves room for four.
+const ON_HELD: wire::Timing = wire::Timing { window: 3_000, attempts: 1, reply: 3_000 };
+
 impl Dial {
+    /// How long and how often it is tried, where `usual` is what others are.
+    pub fn timing(&self, usual: wire::Timing) -> wire::Timing {
+        if self.script.hold.is_some() {
+            return ON_HELD;
+        }
+        let Some(timeout) = self.timeout else { return usual };
+        let window = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        // As many attempts a second as otherwise, and no fewer than loss asks for.
+        let step = (usual.window / usual.attempts.max(1)).max(1);
+        let attempts = (window / step).clamp(usual.attempts, MOST_ATTEMPTS);
+        wire::Timing { window, attempts, reply: usual.reply.max(window) }
+    }
+
     /// The question as the agent takes it.
     pub fn probe(&self, id: u64, nonce: String, timing: wire::Timing) -> wire::Probe {
+        let timing = self.timing(timing);
         wire::Probe {
             id,
             target: match &self.whom {

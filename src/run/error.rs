@@ -22,6 +22,14 @@ pub enum RunError {
         /// Its name.
         pod: String,
     },
+    /// An object holds an address that no pod has.
+    #[error("{what}: {message}")]
+    Address {
+        /// The manifest's file, or the change.
+        what: String,
+        /// Which address.
+        message: String,
+    },
     /// An agent gave no sign of life.
     #[error(transparent)]
     Session(#[from] cluster::SessionError),
@@ -48,7 +56,10 @@ impl RunError {
             Self::Cluster(error) => error.remedy(),
             Self::NotReady(not_ready) => not_ready.remedy().map(str::to_owned),
             Self::Session(error) => error.remedy.clone(),
-            Self::LeaseLost(_) | Self::Panic(_) | Self::Relabelled { .. } => None,
+            Self::LeaseLost(_)
+            | Self::Panic(_)
+            | Self::Relabelled { .. }
+            | Self::Address { .. } => None,
         }
     }
 

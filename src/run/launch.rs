@@ -12,7 +12,9 @@ use super::{error::RunError, live::Live, runner::Runner};
 use crate::{
     cluster::{AGENT_CONTAINER, Pods, Session},
     event::Stage,
-    plan::{PodIndex, Role, SuitePlan},
+    model::Family,
+    plan::{PlannedObject, PodIndex, Role, SuitePlan},
+    suite::{fill_addresses, waits_for_addresses},
 };
 
 /// Creations under way at once.
@@ -45,11 +47,60 @@ impl Runner<'_> {
         }
         let mut written = None;
         for (done, object) in suite.objects.iter().enumerate() {
+            if waits_for_addresses(&object.object) {
+                continue;
+            }
             self.progress(Stage::Create, Some(suite), done, suite.objects.len()).await;
             written = Some(self.context.apply(object).await?.written);
         }
         self.create_pods(&suite.first_pods(), adopted).await?;
         Ok(written)
+    }
+
+    /// Applies what holds addresses of pods, which run by now.
+    pub(super) async fn set_up_addresses(
+        &self,
+        suite: &SuitePlan,
+        live: &Live<'_>,
+    ) -> Result<Option<Instant>, RunError> {
+        let mut written = None;
+        for object in &suite.objects {
+            if waits_for_addresses(&object.object) {
+                let object = self.addressed(object, live)?;
+                written = Some(self.context.apply(&object).await?.written);
+            }
+        }
+        Ok(written)
+    }
+
+    /// The object with the addresses that its pods have.
+    pub(super) fn addressed(
+        &self,
+        planned: &PlannedObject,
+        live: &Live<'_>,
+    ) -> Result<PlannedObject, RunError> {
+        let mut object = planned.object.clone();
+        self.fill(&mut object, live).map_err(|message| RunError::Address {
+            what: format!("apply {}", planned.source),
+            message,
+        })?;
+        Ok(PlannedObject { object, ..planned.clone() })
+    }
+
+    /// Writes addresses in the place of references to pods.
+    pub(super) fn fill(
+        &self,
+        value: &mut serde_json::Value,
+        live: &Live<'_>,
+    ) -> Result<(), String> {
+        let address = |name: &str, family: Option<Family>| {
+            let pod = self.plan.pods.iter().position(|pod| pod.name == name).map(PodIndex)?;
+            match family {
+                Some(family) => live.address(pod, family),
+                None => live.state(pod)?.addresses.first().copied(),
+            }
+        };
+        fill_addresses(value, &address)
     }
 
     pub(super) async fn create_pods(

@@ -15,7 +15,7 @@ use super::dial::{Dial, Dialled, Seen, seen};
 use crate::{
     cluster::{Meddling, PodState, Pods, Session},
     model::{Family, Labels},
-    plan::{Plan, PlannedPod, PodIndex},
+    plan::{CaseId, Plan, PlannedPod, PodIndex},
     verdict::Observation,
 };
 
@@ -32,6 +32,8 @@ pub(super) struct Live<'a> {
     /// Labels that a step has given to pods.
     labels: BTreeMap<PodIndex, Labels>,
     sessions: BTreeMap<PodIndex, Session>,
+    /// Connections that were opened before a step's changes: how to use each, or why not.
+    held: BTreeMap<CaseId, Result<Dial, String>>,
     next: AtomicU64,
     rate: Option<u32>,
 }
@@ -44,6 +46,7 @@ impl<'a> Live<'a> {
             meddling: None,
             labels: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            held: BTreeMap::new(),
             next: AtomicU64::new(1),
             rate,
         }
@@ -51,6 +54,23 @@ impl<'a> Live<'a> {
 
     pub fn add(&mut self, pod: PodIndex, session: Session) {
         self.sessions.insert(pod, session);
+    }
+
+    /// A number that was not given before.
+    pub fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes how to use a connection that stands, or why there is none.
+    pub fn hold(&mut self, case: CaseId, connection: Result<Dial, String>) {
+        self.held.insert(case, connection);
+    }
+
+    /// How to use the connection of a case that was opened before the changes.
+    pub fn held(&self, case: &CaseId) -> Result<Dial, Observation> {
+        let none = || Err("no connection was opened before the change".to_owned());
+        let held = self.held.get(case).cloned().unwrap_or_else(none);
+        held.map_err(|message| Observation::NotEstablished { message })
     }
 
     /// The labels that a pod has by now, netproof's own apart.
@@ -137,7 +157,11 @@ impl<'a> Live<'a> {
         let probes: Vec<Probe> =
             (first..).zip(&dials).map(|(id, dial)| dial.probe(id, nonce(), timing)).collect();
         let rate = self.rate_of(source);
-        let deadline = started + batch_time(timing, rate, probes.len());
+        let longest = dials
+            .iter()
+            .map(|dial| dial.timing(timing))
+            .max_by_key(|timing| u64::from(timing.window) + u64::from(timing.reply));
+        let deadline = started + batch_time(longest.unwrap_or(timing), rate, probes.len());
         let mut outcome = session.batch(probes, rate, deadline).await;
         let clock = session.clock();
         let lost = outcome.error.as_ref().map_or_else(

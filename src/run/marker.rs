@@ -355,6 +355,7 @@ pub(super) fn control_dial(
         whom: Whom::Address(live.address(destination, family)?),
         port: Port { number: CONTROL_PORT, protocol },
         script: Script::default(),
+        timeout: None,
         keyed: true,
     })
 }

@@ -14,6 +14,7 @@ mod change;
 mod controls;
 mod dial;
 mod error;
+mod established;
 mod launch;
 mod live;
 mod marker;
@@ -21,6 +22,7 @@ mod options;
 mod round;
 mod runner;
 mod spec;
+mod startup;
 mod step;
 mod stop;
 

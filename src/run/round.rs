@@ -59,6 +59,8 @@ pub(super) async fn ask<'a>(
     let mut answered = BTreeMap::new();
     for asked in &asked {
         if let (Some((path, ..)), Ok(dial)) = (&asked.node_path, &asked.dial)
+            // A connection from before proves no way for a fresh one.
+            && dial.script.hold.is_none()
             && window.of(dial).iter().any(|seen| asked.is_answered(&seen.observation))
         {
             answered.insert(path.clone(), asked.case.id.to_string());
@@ -153,7 +155,11 @@ impl Round<'_> {
     }
 }
 
-async fn services(context: &RunContext, live: &Live<'_>, cases: &[PlannedCase]) -> Services {
+pub(super) async fn services(
+    context: &RunContext,
+    live: &Live<'_>,
+    cases: &[PlannedCase],
+) -> Services {
     let ours: BTreeSet<&str> = live.plan.pods.iter().map(|pod| pod.namespace.as_str()).collect();
     let names: BTreeSet<(String, String)> = cases
         .iter()

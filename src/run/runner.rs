@@ -17,6 +17,7 @@ use super::{
     live::Live,
     marker::{Bite, Marker},
     spec::Said,
+    startup::AtRest,
     step::Step,
     stop::cut,
 };
@@ -70,6 +71,7 @@ fn started(plan: &Plan, cluster: ClusterInfo, repetition: Option<Repetition>) ->
         port: case.port,
         family: case.family,
         expect: case.expect,
+        moment: case.moment,
         because: case.because.clone(),
         location: case.location.to_string(),
     };
@@ -205,14 +207,16 @@ impl Runner<'_> {
             };
             self.ready(&live.pods, suite, &launched).await?;
             self.open_sessions(&mut live, &launched, cancel).await?;
+            let written = self.set_up_addresses(suite, &live).await?.or(written);
             live.meddling = Some(self.watch_meddling(suite).await);
             let base = Asking { suite, step: BASE, cases: &suite.cases, written };
-            self.ask(base, &live, &mut canaries).await?;
+            self.ask(base, &live, &mut canaries, adopted).await?;
             for (number, step) in suite.steps.iter().enumerate() {
                 if self.stop.is_stopped() {
                     self.not_run(suite.steps[number..].iter().flat_map(|step| &step.cases)).await;
                     break;
                 }
+                self.hold(step, &mut live).await;
                 let changes = self.change(suite, step, &mut live, adopted, cancel);
                 let written = match changes.await {
                     Ok(written) => written,
@@ -222,7 +226,7 @@ impl Runner<'_> {
                     }
                 };
                 let asking = Asking { suite, step: &step.name, cases: &step.cases, written };
-                self.ask(asking, &live, &mut canaries).await?;
+                self.ask(asking, &live, &mut canaries, adopted).await?;
             }
             live.meddling = None;
             self.undo().await;
@@ -259,9 +263,13 @@ impl Runner<'_> {
         asking: Asking<'_>,
         live: &Live<'_>,
         canaries: &mut Canaries,
+        adopted: &BTreeSet<PodIndex>,
     ) -> Result<(), RunError> {
         let askable = self.askable(live, asking.cases).await;
+        let (first, askable): (Vec<_>, Vec<_>) =
+            askable.into_iter().partition(|case| case.newcomer().is_some());
         if askable.is_empty() {
+            self.startups(asking.suite, &first, live, &AtRest::new(), adopted).await;
             return Ok(());
         }
         let marker = match &mut canaries.marker {
@@ -269,7 +277,9 @@ impl Runner<'_> {
             None => canaries.marker.insert(self.first_canaries(live).await),
         };
         let asking = Asking { cases: &askable, ..asking };
-        self.step(asking, live, marker, &mut canaries.closed).await
+        let at_rest = self.step(asking, live, marker, &mut canaries.closed).await?;
+        self.startups(asking.suite, &first, live, &at_rest, adopted).await;
+        Ok(())
     }
 
     /// The cases without those of an IP family that no pod of the run has. Those are
@@ -305,7 +315,7 @@ impl Runner<'_> {
         live: &Live<'_>,
         marker: &Marker,
         closed: &mut bool,
-    ) -> Result<(), RunError> {
+    ) -> Result<AtRest, RunError> {
         let (bite, bitten) = watch::channel(Bite::Pending);
         let step = Step {
             context: self.context,
@@ -321,10 +331,10 @@ impl Runner<'_> {
             written: asking.written,
             said: &self.said,
         };
-        if *closed {
+        let at_rest = if *closed {
             let written = self.context.delete_canary_policies(self.plan).await?;
             let opened = marker.open(live, self.options, self.stop, written, &bite);
-            tokio::join!(opened, step.run(bitten));
+            tokio::join!(opened, step.run(bitten)).1
         } else {
             let written = self.context.create_canary_policies(self.plan).await?;
             let isolated = async {
@@ -333,13 +343,13 @@ impl Runner<'_> {
                     self.events.send(Event::Canary { canary }).await;
                 }
             };
-            tokio::join!(isolated, step.run(bitten));
-        }
+            tokio::join!(isolated, step.run(bitten)).1
+        };
         *closed = !*closed;
-        Ok(())
+        Ok(at_rest)
     }
 
-    async fn not_run(&self, cases: impl Iterator<Item = &PlannedCase>) {
+    pub(super) async fn not_run(&self, cases: impl Iterator<Item = &PlannedCase>) {
         let because = self.stop.reason().map_or("the run ended first", cut);
         for case in cases {
             let outcome = CaseOutcome::without_rounds(Judgement::not_run(because));

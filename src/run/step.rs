@@ -14,6 +14,7 @@ use super::{
     marker::{Bite, Marker},
     round::{self, CaseRound},
     spec::{Reading, Said},
+    startup::AtRest,
     stop::cut,
 };
 use crate::{
@@ -54,9 +55,9 @@ pub(super) struct Step<'a> {
 impl Step<'_> {
     /// Runs rounds until the step has settled or is told to stop, and sends a verdict
     /// for every case. What the policies say is read beside them.
-    pub async fn run(&self, bite: watch::Receiver<Bite>) {
+    pub async fn run(&self, bite: watch::Receiver<Bite>) -> AtRest {
         let (reading, (settling, last, began)) = tokio::join!(self.read(), self.rounds(bite));
-        self.report(settling, last, began, reading).await;
+        self.report(settling, last, began, reading).await
     }
 
     async fn rounds(
@@ -185,27 +186,30 @@ impl Step<'_> {
         last: Vec<CaseRound>,
         began: Instant,
         reading: Reading,
-    ) {
+    ) -> AtRest {
         let cut = self.stop.reason().map(cut);
         let Some(settling) = settling else {
             for case in self.cases {
                 let judgement = Judgement::not_run(cut.unwrap_or("no round took place"));
                 self.judged(case, CaseOutcome::without_rounds(judgement)).await;
             }
-            return;
+            return AtRest::new();
         };
+        let mut at_rest = AtRest::new();
         let proves_nothing = self.marker.some_node_enforces_nothing();
         let settled = settling.finish(cut);
         let mut outcomes = Vec::new();
         for ((case, settled), round) in self.cases.iter().zip(settled).zip(last) {
             let dialled = round.seen.address;
             let outcome = self.outcome(case, settled, round, proves_nothing, began);
+            at_rest.insert(case.id.clone(), outcome.judgement.clone());
             outcomes.push(Judged { case, dialled, outcome });
         }
         self.explain(&mut outcomes, reading).await;
         for judged in outcomes {
             self.judged(judged.case, judged.outcome).await;
         }
+        at_rest
     }
 
     async fn judged(&self, case: &PlannedCase, outcome: CaseOutcome) {

@@ -4,6 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     http::read_http,
+    moments::{EstablishedWords, StartupWords, read_established, read_startup, read_timeout},
     nearest::{listed, nearest},
     node::{Node, NodeKind, Scalar, yaml_1_1_bool},
     reader::{Fields, Reader, Word},
@@ -36,11 +37,14 @@ pub(super) struct Pair {
 #[derive(Default)]
 pub(super) struct Options {
     pub(super) within: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
     pub(super) family: Option<Family>,
     pub(super) because: Option<String>,
     pub(super) evidence: EvidenceRule,
     pub(super) denial: Option<Denial>,
     pub(super) reached_by: Option<Word>,
+    pub(super) established: Option<EstablishedWords>,
+    pub(super) startup: Option<StartupWords>,
     pub(super) http: Option<(HttpAsk, Span)>,
 }
 
@@ -249,24 +253,30 @@ fn read_port_words(reader: &mut Reader, node: &Node) -> Vec<Word> {
 /// The nodes of the options, read once it is known what is expected.
 struct OptionNodes<'n> {
     within: Option<&'n Node>,
+    timeout: Option<&'n Node>,
     family: Option<&'n Node>,
     because: Option<&'n Node>,
     evidence: Option<&'n Node>,
     denial: Option<&'n Node>,
     reached_by: Option<&'n Node>,
     http: Option<&'n Node>,
+    established: Option<&'n Node>,
+    startup: Option<&'n Node>,
 }
 
 impl<'n> OptionNodes<'n> {
     fn of(fields: &mut Fields<'n>) -> Self {
         Self {
             within: fields.optional("within"),
+            timeout: fields.optional("timeout"),
             family: fields.optional("family"),
             because: fields.optional("because"),
             evidence: fields.optional("evidence"),
             denial: fields.optional("denial"),
             reached_by: fields.optional("reachedBy"),
             http: fields.optional("http"),
+            established: fields.optional("established"),
+            startup: fields.optional("startup"),
         }
     }
 
@@ -284,7 +294,10 @@ impl<'n> OptionNodes<'n> {
         let because = self.because.and_then(|node| reader.text(node, "a text"));
         Options {
             http,
+            established: self.established.and_then(|node| read_established(reader, node)),
+            startup: self.startup.and_then(|node| read_startup(reader, scope, node)),
             within: self.within.and_then(|node| reader.duration(node, "within")),
+            timeout: self.timeout.and_then(|node| read_timeout(reader, node)),
             family: self.family.and_then(|node| reader.choice(node, "family", &families)),
             because: because.map(|word| word.text.trim_end().to_owned()),
             evidence: self

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, io, time::Duration};
 
 use super::{
+    addresses::check_addresses,
     claims::{read_cases, read_tables},
     expand::expand,
     manifest::{Bundle, ManifestReader},
@@ -69,6 +70,14 @@ pub(super) fn read_suite(
     let complete = complete && drafts.iter().all(|draft| draft.complete);
     scope.lives = lives(&drafts);
     scope.changes = drafts.iter().map(|draft| draft.changes.clone()).collect();
+    for object in bundles.iter().flat_map(|bundle| &bundle.objects) {
+        check_addresses(reader, &scope, object, None);
+    }
+    for (step, draft) in drafts.iter().enumerate() {
+        for object in draft.bundles.iter().flat_map(|bundle| &bundle.objects) {
+            check_addresses(reader, &scope, object, Some(step));
+        }
+    }
     // A peer may be a Service that only a step brings.
     let of_steps = || drafts.iter().flat_map(|draft| &draft.bundles);
     scope.services = complete.then(|| Services::of(bundles.iter().chain(of_steps())));

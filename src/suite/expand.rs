@@ -41,6 +41,9 @@ pub(super) fn expand(reader: &mut Reader, scope: &Scope, claims: Vec<Claim>) -> 
         {
             return cases;
         }
+        if let Some(startup) = &claim.options.startup {
+            startup.check(reader, &claim.pairs);
+        }
         for pair in &claim.pairs {
             if !check_pair(reader, scope, pair, &claim.options) {
                 continue;
@@ -55,7 +58,11 @@ pub(super) fn expand(reader: &mut Reader, scope: &Scope, claims: Vec<Claim>) -> 
                     reader.mistake(span, message).help(help);
                     continue;
                 }
-                let case = case(reader, scope, pair, port, &claim.options);
+                let established = claim.options.established.as_ref();
+                let established =
+                    established.and_then(|words| words.of(reader, scope, pair, &port));
+                let mut case = case(reader, scope, pair, port, &claim.options);
+                case.established = established;
                 let id = (case.name.clone(), case.port.label.clone());
                 let same = ids.entry(id).or_default();
                 let twin = same.iter().find(|(family, _)| {
@@ -86,11 +93,14 @@ fn case(reader: &Reader, scope: &Scope, pair: &Pair, port: CasePort, options: &O
         port,
         expect: pair.expect,
         within: options.within.or(scope.within),
+        timeout: options.timeout,
         family: options.family,
         because: options.because.clone(),
         evidence: if denied { options.evidence } else { EvidenceRule::Controls },
         denial: options.denial.filter(|_| denied),
         reached_by: options.reached_by.as_ref().map(|word| word.text.clone()),
+        established: None,
+        startup: options.startup.as_ref().and_then(|words| words.of(pair)),
         http: options
             .http
             .as_ref()

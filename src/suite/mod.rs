@@ -7,6 +7,7 @@
 //! Everything but `loader` is pure. No reading stops at the first mistake: each is noted
 //! at its place, and [`Suite`] only comes of a file that has none.
 
+mod addresses;
 mod change;
 mod claims;
 mod document;
@@ -16,6 +17,7 @@ mod levelling;
 mod loader;
 mod manifest;
 mod mistake;
+mod moments;
 mod namespaces;
 pub(crate) mod nearest;
 mod network_policy;
@@ -40,9 +42,11 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use addresses::{addressed_peers, fill_addresses, rename_addressed, waits_for_addresses};
 pub use change::{Change, Labelled, ObjectName, PatchBody, Wait, relabelled, same_fate};
 pub use loader::load;
 pub use mistake::{Mistake, Mistakes};
+pub use moments::{CaseEnd, Startup, Survival};
 pub use namespaces::{replace_namespace_references, rewrite_namespaces};
 pub use parse::parse;
 pub use schema::schema;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
 use super::{
+    addresses::has_references,
     nearest::nearest,
     node::{Node, Scalar},
     reader::{Reader, Word},
@@ -221,6 +222,10 @@ fn check_block(reader: &mut Reader, node: &Node) {
 
 fn read_cidr(reader: &mut Reader, node: &Node) -> Option<IpNet> {
     let word = reader.text(node, "a CIDR")?;
+    // An address that is known only once the pods run; its peer is looked for later.
+    if has_references(&word.text) {
+        return None;
+    }
     let Ok(net) = word.text.parse::<IpNet>() else {
         let address: Option<std::net::IpAddr> = word.text.parse().ok();
         let meant = address.map(|address| IpNet::from(address).to_string());

@@ -228,6 +228,31 @@ enum Denial {
     Reject,
 }
 
+/// What becomes of a connection from before a change.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+enum Survival {
+    /// It can still be used.
+    Survives,
+    /// It can't be used any more.
+    Cut,
+    /// Either; the report says which.
+    Report,
+}
+
+/// The first instants of a pod that is made anew for this: of `from` or of `to`.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct Startup {
+    /// The case's source, if its pod is to be made anew.
+    from: Option<String>,
+    /// The case's destination, if its pod is to be made anew.
+    to: Option<String>,
+    /// `deny`: never let through, from its first instant; `allow`: let through sooner or
+    /// later. The case's own if left out.
+    expect: Option<Expect>,
+}
+
 /// A claim: who, to whom, on which port, and whether it is to succeed.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
@@ -245,6 +270,8 @@ struct Case {
     expect: Expect,
     /// How long the last change may take to bite.
     within: Option<Duration>,
+    /// For how long one dial may stay silent, from 100ms to 60s; 800ms if left out.
+    timeout: Option<Duration>,
     /// The only IP family that this is about; every one that both ends have if left out.
     family: Option<Family>,
     /// Why this is claimed; it stands in the report.
@@ -257,6 +284,11 @@ struct Case {
     reached_by: Option<String>,
     /// The HTTP request and its answer, on HTTP ports.
     http: Option<Http>,
+    /// What is to become of a connection that was opened before the step's changes, judged
+    /// apart; only in steps.
+    established: Option<Survival>,
+    /// What is claimed of one end's first instants, judged apart.
+    startup: Option<Startup>,
 }
 
 /// An HTTP request, and the answer that an allow asks for.
@@ -289,6 +321,8 @@ struct Table {
     rows: String,
     /// How long the last change may take to bite.
     within: Option<Duration>,
+    /// For how long one dial may stay silent, from 100ms to 60s; 800ms if left out.
+    timeout: Option<Duration>,
     /// The only IP family that this is about.
     family: Option<Family>,
     /// Why this is claimed.
@@ -301,6 +335,11 @@ struct Table {
     reached_by: Option<String>,
     /// The HTTP request and its answer, on HTTP ports.
     http: Option<Http>,
+    /// What is to become of a connection that was opened before the step's changes, judged
+    /// apart; only in steps.
+    established: Option<Survival>,
+    /// What is claimed of one end's first instants, judged apart.
+    startup: Option<Startup>,
 }
 
 /// Changes, made in the order of these fields, and what is claimed then. They accumulate, and

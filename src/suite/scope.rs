@@ -60,7 +60,12 @@ impl Scope {
 
     /// Whether a peer is there in this step.
     pub(super) fn is_there(&self, name: &str) -> bool {
-        self.lives.get(name).copied().unwrap_or_default().covers(self.step)
+        self.is_there_in(name, self.step)
+    }
+
+    /// Whether a peer is there in a step; none is before all.
+    pub(super) fn is_there_in(&self, name: &str, step: Option<usize>) -> bool {
+        self.lives.get(name).copied().unwrap_or_default().covers(step)
     }
 
     /// The labels that a pod peer has by this step.

@@ -79,6 +79,7 @@ mod claims;
 mod files;
 mod laws;
 mod manifests;
+mod moments;
 mod schema;
 mod shapes;
 mod shipped;

@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::change::Change;
+use super::{
+    change::Change,
+    moments::{Startup, Survival},
+};
 use crate::model::{Connectivity, Family, Labels, Port};
 
 /// A file of claims about a cluster.
@@ -137,6 +140,8 @@ pub struct Case {
     pub expect: Connectivity,
     /// How long the last change may take to bite, where it differs from the suite's.
     pub within: Option<Duration>,
+    /// For how long a dial may stay silent, where it isn't the usual time.
+    pub timeout: Option<Duration>,
     /// The only IP family that the claim is about; each that both ends have where absent.
     pub family: Option<Family>,
     /// Why somebody claims this; stands in the report.
@@ -149,6 +154,10 @@ pub struct Case {
     pub reached_by: Option<String>,
     /// The HTTP request and its answer; only on HTTP ports.
     pub http: Option<HttpAsk>,
+    /// What is to become of a connection from before the step's changes; judged apart.
+    pub established: Option<Survival>,
+    /// What is claimed of one end's first instants; judged apart.
+    pub startup: Option<Startup>,
     /// Where the claim stands.
     pub location: Location,
 }

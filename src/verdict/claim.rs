@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     model::Connectivity,
-    suite::{Denial, EvidenceRule},
+    suite::{Denial, EvidenceRule, Survival},
 };
 
 /// A case's claim.
@@ -23,6 +23,8 @@ pub struct Claim {
     pub meshed: bool,
     /// The HTTP status that an allow asks for, if it does.
     pub status: Option<u16>,
+    /// What is to become of the connection, where it is one from before a change.
+    pub established: Option<Survival>,
     /// Who else is behind the Service that is dialled, by its EndpointSlices. Which backend
     /// answers is chance: that it was ours in every round proves nothing (L12).
     pub strangers: BTreeSet<String>,

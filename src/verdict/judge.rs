@@ -6,6 +6,7 @@ use super::{
     claim::{Claim, Intended},
     control::Controls,
     judgement::{Judgement, Reason, Verdict},
+    moments::judge_established,
     observation::{AnsweredBy, Observation},
 };
 use crate::{
@@ -19,11 +20,17 @@ use crate::{
 /// believed before any control, and a denial is believed only after all of them.
 pub fn judge(claim: &Claim, seen: &Observation, controls: &Controls) -> Judgement {
     let verdict = |verdict, reason| Judgement::new(verdict, reason);
+    if let Some(survival) = claim.established
+        && let Some(judgement) = judge_established(claim, survival, seen, controls)
+    {
+        return judgement;
+    }
     match seen {
         // 1. Nothing was seen.
         Observation::AgentFailed { .. }
         | Observation::NotResolved { .. }
         | Observation::NoDestination { .. }
+        | Observation::NotEstablished { .. }
         | Observation::NotAsPlanned { .. } => {
             verdict(Verdict::Inconclusive, Reason::NothingSeen { seen: seen.clone() })
         }

@@ -1,11 +1,11 @@
 //! A verdict with its reason.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{control::ControlKind, observation::Observation};
-use crate::suite::Denial;
+use crate::{model::milliseconds, suite::Denial};
 
 /// What became of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,6 +103,39 @@ pub enum Reason {
         control: ControlKind,
         /// What it saw.
         detail: String,
+    },
+    /// A connection from before the change still answers.
+    Survived {
+        /// Who answered.
+        by: String,
+    },
+    /// A connection from before the change doesn't answer any more, with every control up.
+    Cut {
+        /// What came of its use.
+        seen: Observation,
+    },
+    /// A new pod was let through that should not have been, in its first instants.
+    OpenAtFirst {
+        /// From its first dial to the first that connected.
+        #[serde(rename = "fromMs", with = "milliseconds")]
+        from: Duration,
+        /// From its first dial to the last that connected.
+        #[serde(rename = "toMs", with = "milliseconds")]
+        to: Duration,
+    },
+    /// A new pod was let through, as it should be.
+    OpenAfter {
+        /// From its first dial to the first that connected.
+        #[serde(rename = "afterMs", with = "milliseconds")]
+        after: Duration,
+    },
+    /// A new pod was kept out as long as its first instants were watched.
+    ClosedFromStart {
+        /// How often it was tried.
+        attempts: u32,
+        /// For how long.
+        #[serde(rename = "watchedMs", with = "milliseconds")]
+        watched: Duration,
     },
     /// Allowed traffic was blocked though every control is up.
     Blocked {
@@ -203,6 +236,20 @@ impl fmt::Display for Reason {
             Self::PathDown { control, detail } => {
                 write!(f, "the path is down, not a policy: {control}: {detail}")
             }
+            Self::Survived { by } => write!(f, "the connection still stands: {by} answers on it"),
+            Self::Cut { seen } => {
+                write!(f, "the connection is cut ({seen}), and every control is up")
+            }
+            Self::OpenAtFirst { from, to } => write!(
+                f,
+                "open at first: let through from {from:.1?} to {to:.1?} after its first dial"
+            ),
+            Self::OpenAfter { after } => {
+                write!(f, "let through {after:.1?} after its first dial")
+            }
+            Self::ClosedFromStart { attempts, watched } => {
+                write!(f, "closed from its first dial on: {attempts} dials in {watched:.1?}")
+            }
             Self::Blocked { seen } => write!(f, "blocked ({seen}), and every control is up"),
             Self::OtherDenial { wanted, seen } => {
                 write!(f, "denied, but not by {wanted}: {seen}")
@@ -215,9 +262,9 @@ impl fmt::Display for Reason {
             Self::NothingSeen { seen } => match seen {
                 Observation::AgentFailed { message } => write!(f, "agent unreachable: {message}"),
                 Observation::NotResolved { message } => write!(f, "name not resolved: {message}"),
-                Observation::NoDestination { message } | Observation::NotAsPlanned { message } => {
-                    f.write_str(message)
-                }
+                Observation::NoDestination { message }
+                | Observation::NotEstablished { message }
+                | Observation::NotAsPlanned { message } => f.write_str(message),
                 other => write!(f, "{other}"),
             },
             Self::ControlNotUp { control, detail } => write!(f, "{control}: {detail}"),

@@ -9,6 +9,7 @@ mod claim;
 mod control;
 mod judge;
 mod judgement;
+mod moments;
 mod observation;
 mod settle;
 
@@ -17,5 +18,6 @@ pub use claim::{Claim, Intended};
 pub use control::{ControlKind, ControlState, Controls};
 pub use judge::{judge, judge_all, judge_denial};
 pub use judgement::{Judgement, Reason, Verdict};
+pub use moments::{FirstInstants, judge_startup};
 pub use observation::{AnsweredBy, Observation};
 pub use settle::{Change, Expectation, RoundTimes, Settled, Settling, SettlingRules, Sighting};

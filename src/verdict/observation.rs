@@ -25,6 +25,11 @@ pub enum Observation {
         /// What is missing.
         message: String,
     },
+    /// There was no connection to use: it could not be opened before the change.
+    NotEstablished {
+        /// Why.
+        message: String,
+    },
     /// The destination has no address of the family that is asked about.
     NotThere {
         /// What has none.
@@ -129,6 +134,7 @@ impl fmt::Display for Observation {
             Self::AgentFailed { .. } => f.write_str("agent unreachable"),
             Self::NotResolved { .. } => f.write_str("not resolved"),
             Self::NoDestination { .. } => f.write_str("no destination"),
+            Self::NotEstablished { .. } => f.write_str("not established"),
             Self::NotThere { .. } => f.write_str("not there"),
             Self::NotAsPlanned { .. } => f.write_str("pod changed"),
             Self::Connected { by: AnsweredBy::Nobody } => f.write_str("handshake only"),

@@ -239,7 +239,10 @@ impl Track {
 
     /// It passes as a denial that nothing answered.
     fn is_silent(&self) -> bool {
-        self.last.as_ref().is_some_and(|last| last.reason == Reason::Dropped)
+        let silent = |reason: &Reason| {
+            matches!(reason, Reason::Dropped | Reason::Cut { seen: Observation::TimedOut })
+        };
+        self.last.as_ref().is_some_and(|last| silent(&last.reason))
     }
 
     /// What it is about isn't there.

@@ -4,8 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod denial;
+mod established;
 mod families;
+mod names;
 mod services;
+mod startup;
 
 use netproof::verdict::{Reason, Verdict};
 use support::Finished;

@@ -34,7 +34,7 @@ peers:
   client: {pod: {namespace: lab, labels: {app: client, side: front}, node: {kubernetes.io/hostname: node-1}}}
   friend: {pod: {namespace: lab, labels: {app: friend, side: front}, node: {kubernetes.io/hostname: node-1}}}
   stranger: {pod: {namespace: lab, labels: {app: stranger}}}
-  api: {pod: {namespace: lab, labels: {app: api, tier: back}}}
+  api: {pod: {namespace: lab, labels: {app: api, tier: back}, node: {kubernetes.io/hostname: node-2}}}
   open: {pod: {namespace: lab, labels: {app: open, tier: back}}}
   service: {service: {namespace: lab, name: api}}
   headless: {service: {namespace: lab, name: headless}}

@@ -4,15 +4,22 @@ use std::{
     io::{BufRead, BufReader, Lines, Write as _},
     path::Path,
     process::{Child, ChildStdout},
+    time::{Duration, Instant},
 };
 
-use k8s_openapi::api::{
-    core::v1::{ConfigMap, Namespace},
-    networking::v1::NetworkPolicy,
+use k8s_openapi::{
+    api::{
+        coordination::v1::Lease,
+        core::v1::{ConfigMap, Namespace},
+        networking::v1::NetworkPolicy,
+    },
+    jiff::Timestamp,
 };
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{
+        ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+    },
     config::{KubeConfigOptions, Kubeconfig},
 };
 use netproof::sandbox::process::{Options, Sandbox};
@@ -108,6 +115,43 @@ impl Shop {
         let listed = configmaps.list(&Default::default()).await.expect("a list");
         let names = listed.items.into_iter().filter_map(|one| one.metadata.name);
         names.filter(|name| name.contains("-undo-")).collect()
+    }
+
+    /// Waits until the Lease of some run was to be renewed and wasn't.
+    pub async fn until_overdue(&self) {
+        let leases: Api<Lease> = Api::all(self.client.clone());
+        let of_runs = ListParams::default().labels("netproof.dev/run");
+        let is_overdue = |lease: &Lease| {
+            let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.clone());
+            renewed.is_some_and(|renewed| Timestamp::now().duration_since(renewed.0).as_secs() > 8)
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !leases.list(&of_runs).await.expect("Leases").items.iter().any(is_overdue) {
+            assert!(Instant::now() < deadline, "no Lease is overdue");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    fn faults(&self) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("sandbox.netproof.dev", "v1alpha1", "Fault");
+        Api::all_with(self.client.clone(), &ApiResource::from_gvk(&kind))
+    }
+
+    /// Breaks the sandbox.
+    pub async fn fault(&self, fault: &str) {
+        let object = json!({
+            "apiVersion": "sandbox.netproof.dev/v1alpha1",
+            "kind": "Fault",
+            "metadata": {"name": "broken"},
+            "spec": {"fault": fault},
+        });
+        let object = serde_json::from_value(object).expect("valid");
+        self.faults().create(&PostParams::default(), &object).await.expect("a fault");
+    }
+
+    /// Ends that.
+    pub async fn no_fault(&self) {
+        self.faults().delete("broken", &Default::default()).await.expect("no fault");
     }
 
     /// Starts a run of a suite whose peers are `web`, `api` and `other` in `shop`.

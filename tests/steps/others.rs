@@ -76,6 +76,46 @@ async fn cleanup_puts_back_what_a_killed_drill_took_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_next_run_puts_back_what_a_killed_drill_took_away() {
+    let shop = Shop::new().await;
+    let mut run = shop.run(DRILL, &[]);
+    while run.until("changed")["step"] != "removed" {}
+    run.signal(Signal::SIGKILL);
+    run.finish();
+    assert_eq!(shop.written().await.0, None, "nobody puts it back by itself");
+    shop.until_overdue().await;
+    // The base cases claim what the killed drill had taken away.
+    let finished = shop.run("", &[]).finish();
+    assert_eq!(finished.not_passed(), [], "{}", finished.stderr);
+    assert!(finished.stderr.contains("put back 2"), "{}", finished.stderr);
+    assert_eq!(shop.records().await, [""; 0]);
+    shop.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_away_longer_than_the_lease_ends_the_run_and_loses_nothing() {
+    let shop = Shop::new().await;
+    let before = shop.written().await;
+    let mut run = shop.run(DRILL, &[]);
+    while run.until("changed")["step"] != "removed" {}
+    shop.fault("api-503").await;
+    let aborted = run.until("aborted");
+    let message = aborted["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.starts_with("the run's Lease was lost"), "{message}");
+    // The sweep goes on until the server is back.
+    shop.no_fault().await;
+    let finished = run.finish();
+    assert_eq!(finished.code(), Some(3), "{}", finished.stderr);
+    if shop.written().await != before {
+        let cleaned = shop.cleanup();
+        assert_eq!(cleaned.code(), Some(0), "{} {}", cleaned.stdout, cleaned.stderr);
+    }
+    assert_eq!(shop.written().await, before);
+    assert_eq!(shop.records().await, [""; 0]);
+    shop.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_changed_meanwhile_stays_and_is_told() {
     let shop = Shop::new().await;
     let drill = DRILL.split("  - name: removed").next().expect("a first step");

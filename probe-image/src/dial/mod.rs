@@ -8,6 +8,7 @@
 mod admission;
 mod datagram;
 mod failure;
+mod held;
 mod http;
 mod race;
 mod schedule;
@@ -48,6 +49,7 @@ pub struct Dialer {
     ports: Mutex<SourcePorts>,
     admission: Admission,
     resolver: Resolver,
+    held: held::Held,
 }
 
 /// What a dial says once it is connected.
@@ -159,6 +161,7 @@ impl Dialer {
             ports: Mutex::default(),
             admission: Admission::new(sockets),
             resolver: Resolver,
+            held: held::Held::default(),
         }
     }
 
@@ -215,6 +218,7 @@ impl Dialer {
     async fn dial(&self, call: Call, rate: Option<u32>) -> Dial {
         let mut place = self.admission.admit(call.attempts, rate).await;
         let dial = match call.protocol {
+            _ if call.script.hold.is_some() => held::dial(self, &call).await,
             Protocol::Tcp | Protocol::Http => stream::dial(self, &call).await,
             Protocol::Udp => datagram::dial(self, &call).await,
         };

@@ -51,6 +51,7 @@ mod tests {
             listen: Vec::new(),
             control_port: 0,
             idle_limit: Duration::ZERO,
+            startup: None,
         };
         let mut serving = serve::start(&arguments).unwrap();
         let started = *serving.heartbeat.borrow_and_update();

@@ -11,17 +11,29 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
-use super::Answerer;
-use crate::question::{KeyedQuestion, NONCE_HEADER, TAG_HEADER};
+use super::{Answerer, CONNECTION_DEADLINE, stream};
+use crate::question::{KeyedQuestion, NONCE_HEADER, QUESTION_BEGINS, TAG_HEADER};
 
-/// Answers one request: 200 with the answer, or 404 with nothing.
+/// Answers one request: 200 with the answer, or 404 with nothing. A connection that is to
+/// be held speaks in lines here too.
 pub async fn answer(
     answerer: Arc<Answerer>,
     stream: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
+    let mut begin = [0; QUESTION_BEGINS.len()];
+    let first = timeout(CONNECTION_DEADLINE, stream.peek(&mut begin));
+    let Ok(length) = first.await else { return Ok(()) };
+    if length? == begin.len() && begin == QUESTION_BEGINS {
+        return stream::answer(answerer, stream, peer).await;
+    }
+    let request = timeout(CONNECTION_DEADLINE, request(answerer, stream, peer));
+    request.await.unwrap_or(Ok(()))
+}
+
+async fn request(answerer: Arc<Answerer>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
     let service = service_fn(|request: Request<Incoming>| {
         let response = respond(&answerer, &request, peer);
         async move { Ok::<_, Infallible>(response) }

@@ -21,12 +21,16 @@ use tokio::{
 use crate::{
     arguments::{self, Listen, Speech},
     question::Key,
+    startup,
 };
 
 pub use bind::Error as BindError;
 
 /// Longest life of an accepted connection.
 const CONNECTION_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Longest life of a connection that a holder of the key wants held.
+const HELD_DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// Connections that one listener has open at once; more wait in the kernel's backlog.
 const CONNECTIONS: usize = 1_024;
@@ -96,7 +100,7 @@ pub fn start(arguments: &arguments::Serve) -> Result<Serving, Error> {
             Speech::Tcp => {
                 let listener = bind::stream(listen)?;
                 let port = bind::port(listener.local_addr(), listen)?;
-                tasks.spawn(stream::serve(listener, move |stream, peer| {
+                tasks.spawn(stream::serve(listener, HELD_DEADLINE, move |stream, peer| {
                     stream::answer(answerer.clone(), stream, peer)
                 }));
                 port
@@ -104,7 +108,7 @@ pub fn start(arguments: &arguments::Serve) -> Result<Serving, Error> {
             Speech::Http => {
                 let listener = bind::stream(listen)?;
                 let port = bind::port(listener.local_addr(), listen)?;
-                tasks.spawn(stream::serve(listener, move |stream, peer| {
+                tasks.spawn(stream::serve(listener, HELD_DEADLINE, move |stream, peer| {
                     http::answer(answerer.clone(), stream, peer)
                 }));
                 port
@@ -123,7 +127,7 @@ pub fn start(arguments: &arguments::Serve) -> Result<Serving, Error> {
     let listener = bind::stream(&listen)?;
     let control = SocketAddr::from(([127, 0, 0, 1], bind::port(listener.local_addr(), &listen)?));
     let (beat, heartbeat) = watch::channel(Instant::now());
-    tasks.spawn(stream::serve(listener, move |stream, peer| {
+    tasks.spawn(stream::serve(listener, CONNECTION_DEADLINE, move |stream, peer| {
         control::answer(answerer.clone(), beat.clone(), stream, peer)
     }));
     Ok(Serving { listening, control, heartbeat, tasks })
@@ -133,7 +137,11 @@ pub fn start(arguments: &arguments::Serve) -> Result<Serving, Error> {
 ///
 /// # Errors
 /// [`Error`] if the agent can't start.
-pub async fn run(arguments: arguments::Serve) -> Result<(), Error> {
+pub async fn run(mut arguments: arguments::Serve, sockets: usize) -> Result<(), Error> {
+    // Before anything else: the first instants are what it is about.
+    let first = arguments.startup.take();
+    let first = first.map(|first| startup::run(first, arguments.key.clone(), sockets));
+    let _first = AbortOnDrop(first.map(tokio::spawn));
     // As pid 1 of its namespace the agent gets no signal without a handler for it.
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
@@ -152,6 +160,17 @@ pub async fn run(arguments: arguments::Serve) -> Result<(), Error> {
     }
     serving.tasks.abort_all();
     Ok(())
+}
+
+/// A task that ends with this.
+struct AbortOnDrop(Option<tokio::task::JoinHandle<()>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
 }
 
 /// Writes a line for whoever reads the container's log; nobody has to.

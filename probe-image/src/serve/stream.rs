@@ -19,8 +19,9 @@ const QUESTION_LIMIT: usize = 256;
 /// How long to wait where the kernel gives no connection for want of memory or files.
 const EXHAUSTED: Duration = Duration::from_millis(20);
 
-/// Accepts until it is dropped, as many at a time as [`CONNECTIONS`].
-pub async fn serve<H, F>(listener: TcpListener, handle: H)
+/// Accepts until it is dropped, as many at a time as [`CONNECTIONS`], each for `limit` at
+/// most.
+pub async fn serve<H, F>(listener: TcpListener, limit: Duration, handle: H)
 where
     H: Fn(TcpStream, SocketAddr) -> F,
     F: Future<Output = io::Result<()>> + Send + 'static,
@@ -32,7 +33,7 @@ where
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                let answer = timeout(CONNECTION_DEADLINE, handle(stream, peer));
+                let answer = timeout(limit, handle(stream, peer));
                 connections.spawn(async move {
                     // Whoever hung up or was too slow gets no answer.
                     let _ = answer.await;
@@ -45,16 +46,23 @@ where
     }
 }
 
-/// Answers one line, or closes the connection.
+/// Answers one line, or closes the connection. Where the question wants the connection
+/// held, goes on to answer lines until it ends.
 pub async fn answer(
     answerer: Arc<Answerer>,
     mut stream: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
-    if let Some(question) = question(&answerer, &mut stream).await? {
-        say(&answerer, &question, &mut stream, peer).await?;
+    let first = timeout(CONNECTION_DEADLINE, held_question(&answerer, &mut stream));
+    let Ok(mut asked) = first.await else { return Ok(()) };
+    loop {
+        match asked? {
+            Some((question, true)) => write(&answerer, &question, &mut stream, peer).await?,
+            Some((question, false)) => return say(&answerer, &question, &mut stream, peer).await,
+            None => return Ok(()),
+        }
+        asked = held_question(&answerer, &mut stream).await;
     }
-    Ok(())
 }
 
 /// Reads a question; `None` if it isn't one of this run's.
@@ -62,13 +70,22 @@ pub async fn question(
     answerer: &Answerer,
     stream: &mut TcpStream,
 ) -> io::Result<Option<KeyedQuestion>> {
+    Ok(held_question(answerer, stream).await?.map(|(question, _)| question))
+}
+
+/// The same, and whether the connection is to stay open.
+async fn held_question(
+    answerer: &Answerer,
+    stream: &mut TcpStream,
+) -> io::Result<Option<(KeyedQuestion, bool)>> {
     let mut line = Vec::new();
     while !line.contains(&b'\n') && line.len() < QUESTION_LIMIT {
         if stream.read_buf(&mut line).await? == 0 {
             return Ok(None);
         }
     }
-    Ok(KeyedQuestion::parse(&line).filter(|question| answerer.key.asked(question)))
+    let asked = KeyedQuestion::parse_line(&line);
+    Ok(asked.filter(|(question, _)| answerer.key.asked(question)))
 }
 
 /// Writes the answer and ends the stream.
@@ -78,8 +95,17 @@ pub async fn say(
     stream: &mut TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
+    write(answerer, question, stream, peer).await?;
+    stream.shutdown().await
+}
+
+async fn write(
+    answerer: &Answerer,
+    question: &KeyedQuestion,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+) -> io::Result<()> {
     let mut answer = answerer.key.answer(question.nonce, &answerer.identity, peer).json();
     answer.push('\n');
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await
+    stream.write_all(answer.as_bytes()).await
 }

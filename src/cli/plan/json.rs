@@ -84,6 +84,7 @@ fn pod(pod: &PlannedPod) -> Value {
     let role = match &pod.role {
         Role::Peer { .. } => "peer",
         Role::StandIn { .. } => "standIn",
+        Role::Newcomer { .. } => "newcomer",
         Role::Witness => "witness",
         Role::CanaryIngress => "canaryIngress",
         Role::CanaryEgress => "canaryEgress",

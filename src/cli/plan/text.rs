@@ -79,6 +79,7 @@ fn pod(plan: &Plan, pod: &PlannedPod) -> Vec<String> {
     let role = match &pod.role {
         Role::Peer { names } => format!("as {}", names.join(", ")),
         Role::StandIn { of } => format!("{} on another node", plan.pod(*of).name),
+        Role::Newcomer { of } => format!("{} made anew", plan.pod(*of).name),
         Role::Witness => "witness".to_owned(),
         Role::CanaryIngress => "canary for ingress".to_owned(),
         Role::CanaryEgress => "canary for egress".to_owned(),

@@ -16,7 +16,7 @@ use super::{
     Finding, PARALLEL, Severity,
 };
 use crate::{
-    plan::{Plan, PlannedChange, SuitePlan},
+    plan::{Plan, PlannedChange, Role, SuitePlan},
     suite::ObjectName,
 };
 
@@ -46,6 +46,9 @@ const WITH_PODS: &[Rule] = &[
     ("get", "", "pods/exec"),
     ("create", "", "pods/exec"),
 ];
+
+/// What is done, besides, where a pod's first instants are watched: its log has them.
+const WITH_NEWCOMERS: &[Rule] = &[("get", "", "pods/log")];
 
 /// What is done where the run has no namespace of its own.
 const AS_GUEST: &[Rule] = &[("create", "", "configmaps"), ("delete", "", "configmaps")];
@@ -117,6 +120,9 @@ fn deeds(plan: &Plan) -> BTreeSet<Deed> {
         if !pod.namespace_created {
             add(AS_GUEST, &pod.namespace, false);
         }
+    }
+    for pod in plan.pods.iter().filter(|pod| matches!(pod.role, Role::Newcomer { .. })) {
+        add(WITH_NEWCOMERS, &pod.namespace, pod.namespace_created);
     }
     let mut foreign: BTreeSet<&str> =
         plan.suites.iter().flat_map(|suite| suite.foreign_namespaces()).collect();

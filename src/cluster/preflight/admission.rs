@@ -74,6 +74,7 @@ async fn attempt(context: &RunContext, api: &Api<Pod>, planned: &PlannedPod) -> 
         agent: context.agent(),
         owner: None,
         gate: !planned.namespace_created,
+        startup: None,
     };
     let pod = pod_spec::manifest(planned, guest);
     let parameters = PostParams { dry_run: true, ..run_context::writing() };

@@ -37,7 +37,7 @@ pub(super) async fn look(
 fn need(context: &RunContext, pods: &[Guest<'_>]) -> BTreeMap<&'static str, f64> {
     let mut need = BTreeMap::new();
     for (_, planned) in pods {
-        let container = pod_spec::container(planned, context.agent());
+        let container = pod_spec::container(planned, context.agent(), None);
         *need.entry("pods").or_default() += 1.0;
         *need.entry("count/pods").or_default() += 1.0;
         for (name, amount) in amounts(&container) {

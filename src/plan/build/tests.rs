@@ -37,12 +37,15 @@ fn case(from: &str, to: &str, expect: Connectivity) -> Case {
         port: CasePort { label: "main".to_owned(), port: "8080/tcp".parse().unwrap() },
         expect,
         within: None,
+        timeout: None,
         family: None,
         because: None,
         evidence: Default::default(),
         denial: None,
         reached_by: None,
         http: None,
+        established: None,
+        startup: None,
         location: Location { file: "shop.yaml".to_owned(), line: 1, column: 1 },
     }
 }

@@ -15,6 +15,7 @@ fn claim(expect: crate::model::Connectivity) -> Claim {
         evidence: EvidenceRule::Controls,
         denial: None,
         meshed: false,
+        established: None,
         strangers: BTreeSet::new(),
     }
 }
@@ -310,6 +311,7 @@ fn anything() -> impl Strategy<Value = (Claim, Observation, Controls)> {
             intended: if ours { claim(Allowed).intended } else { Intended::Foreign },
             denial: [None, Some(Denial::Drop), Some(Denial::Reject)][usize::from(denial)],
             status: None,
+            established: None,
             strangers: BTreeSet::new(),
             meshed,
         });

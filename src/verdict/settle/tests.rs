@@ -33,6 +33,7 @@ fn claim(expect: Connectivity) -> Claim {
         evidence: EvidenceRule::Controls,
         denial: None,
         meshed: false,
+        established: None,
         strangers: BTreeSet::new(),
     }
 }
