@@ -40,6 +40,7 @@ fn main() -> ExitCode {
     if is_wanted("scale") {
         let thousand = scale::scale(1_000, 10);
         figures.time("scale: 1,000 pods on 10 nodes ready", thousand.ready, 60.0);
+        figures.note("scale: processor time of the sandbox", thousand.spent);
         figures.memory("scale: all of the sandbox's memory", thousand.memory, 4_096.0);
         figures.share("scale: of a core, probing each pod each second", thousand.idle, 100.0);
     }

@@ -60,12 +60,12 @@ fn create(lab: &Lab, namespace: &str) {
 fn list(lab: &Lab, namespace: &str) {
     let list = |name: &str, field: &str| {
         format!(
-            "{{apiVersion: v1, kind: List, items: [
+            "apiVersion: v1\nkind: List\nitems: [
               {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, {field}: {{a: b}}}},
               {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}}}, spec: {{
                 replicas: 0, selector: {{matchLabels: {{app: l}}}}, template: {{
                   metadata: {{labels: {{app: l}}}},
-                  spec: {{containers: [{{name: c, image: c, ports: [{{containerPort: 80}}]}}]}}}}}}}}]}}"
+                  spec: {{containers: [{{name: c, image: c, ports: [{{containerPort: 80}}]}}]}}}}}}}}]"
         )
     };
     let said = lab.ok_with(namespace, &["create", "-f", "-"], &list("right", "data"));

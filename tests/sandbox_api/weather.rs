@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::AttachParams;
 use netproof_probe::wire::Protocol::{Tcp, Udp};
 use serde_json::{Value, json};
-use tokio::{io::AsyncReadExt as _, time::timeout};
+use tokio::time::timeout;
 
 use super::kit::{DEADLINE, Lab, agent_on, condition, is_ready};
 
@@ -95,10 +95,10 @@ async fn exec_streams_are_cut_without_a_word() {
     let command = ["netproof-probe", "dial"];
     let mut session = lab.pods().exec("a", command, &params).await.expect("a session");
     let status = session.take_status().expect("a status");
-    let mut output = String::new();
-    let mut pipe = session.stdout().expect("a pipe");
-    let read = pipe.read_to_string(&mut output);
-    let _ = timeout(DEADLINE, read).await.expect("the stream ends");
+    // As long as this is held the program goes on by itself.
+    let _stdin = session.stdin().expect("a pipe");
+    let ended = timeout(DEADLINE, session.join()).await.expect("the stream ends");
+    assert!(ended.is_err(), "it is not closed, but cut");
     let status = timeout(DEADLINE, status).await.expect("in time");
     assert!(status.is_none(), "no status is told: {status:?}");
     lab.mend("cut").await;

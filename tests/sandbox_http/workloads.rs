@@ -5,7 +5,7 @@ use netproof::sandbox::api::{
     object::Object,
     resource::{
         CONFIG_MAPS, CONTROLLER_REVISIONS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, JOBS, NODES,
-        PERSISTENT_VOLUME_CLAIMS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, RESOURCE_QUOTAS,
+        PERSISTENT_VOLUME_CLAIMS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICE_ACCOUNTS,
         STATEFUL_SETS,
     },
 };
@@ -194,46 +194,43 @@ async fn orphans_are_adopted_and_strangers_released() {
     cluster.until("it is replaced", |cluster| cluster.pods("web").len() == 2).await;
     cluster.until("it is let go", |_| controller("orphan").is_none()).await;
     cluster.create(&PODS, pod("surplus"));
+    assert!(cluster.said("old").iter().all(|(reason, _)| reason != "SuccessfulDelete"));
     cluster
-        .until("a newcomer is one too many", |cluster| {
-            cluster.get(&PODS, "surplus").is_none() || cluster.list(&PODS).len() == 3
+        .until("a newcomer is one too many, and told", |cluster| {
+            let told = cluster.said("old").iter().any(|(reason, _)| reason == "SuccessfulDelete");
+            told && cluster.pods("web").len() == 2
         })
         .await;
+    assert!(cluster.get(&PODS, "orphan").is_some(), "the stranger is left alone");
 }
 
 #[tokio::test]
 async fn what_admission_refuses_becomes_an_event_and_a_condition() {
     let cluster = cluster(1).await;
     let mut set = workload("web", "web", json!({"replicas": 1}));
-    // A host name that no pod may have: only the pods are refused.
-    set["spec"]["template"]["metadata"]["labels"]["pod"] = "x".into();
-    set["metadata"]["name"] = "x".repeat(253).into();
-    let name = set.name().to_owned();
-    cluster.create(
-        &RESOURCE_QUOTAS,
-        json!({"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}),
-    );
+    set["spec"]["template"]["spec"]["serviceAccountName"] = "nobody".into();
     cluster.create(&REPLICA_SETS, set);
-    let refused = |cluster: &Cluster| {
-        let set = cluster.get(&REPLICA_SETS, &name).expect("it is there");
-        condition(&set, "ReplicaFailure")
-    };
-    // Where quotas aren't enforced, the pod is made.
     cluster
-        .until("refused or made", |cluster| {
-            refused(cluster) == ("True".into(), "FailedCreate".into())
-                || !cluster.pods("web").is_empty()
+        .until("refused, and said", |cluster| {
+            let set = cluster.get(&REPLICA_SETS, "web").expect("it is there");
+            condition(&set, "ReplicaFailure") == ("True".into(), "FailedCreate".into())
+                && !cluster.said("web").is_empty()
         })
         .await;
-    if cluster.pods("web").is_empty() {
-        let said = cluster.said(&name);
-        assert!(
-            said.iter()
-                .any(|(reason, text)| reason == "FailedCreate"
-                    && text.starts_with("Error creating: ")),
-            "{said:?}"
-        );
-    }
+    assert!(cluster.pods("web").is_empty());
+    let expected = "Error creating: pods \"web-\" is forbidden: error looking up service account \
+                    default/nobody: serviceaccount \"nobody\" not found";
+    let said = cluster.said("web");
+    assert!(said.contains(&("FailedCreate".into(), expected.into())), "{said:?}");
+
+    cluster.create(&SERVICE_ACCOUNTS, json!({"metadata": {"name": "nobody"}}));
+    cluster.until("it is made when it may", |cluster| cluster.pods("web").len() == 1).await;
+    cluster
+        .until("nothing fails any more", |cluster| {
+            let set = cluster.get(&REPLICA_SETS, "web").expect("it is there");
+            condition(&set, "ReplicaFailure").0.is_empty()
+        })
+        .await;
 }
 
 #[tokio::test]

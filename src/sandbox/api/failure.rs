@@ -144,6 +144,15 @@ impl Failure {
         Self::about(StatusCode::FORBIDDEN, "Forbidden", resource, name, message)
     }
 
+    /// The same refusal of an object that has another name.
+    pub fn renamed(mut self, name: &str, other: &str) -> Self {
+        self.message = self.message.replacen(&format!("\"{name}\""), &format!("\"{other}\""), 1);
+        if self.details["name"] == name {
+            self.details["name"] = other.into();
+        }
+        self
+    }
+
     /// The namespace is going away and takes nothing new.
     pub fn terminating(resource: &Resource, name: &str, namespace: &str) -> Self {
         let detail = format!(

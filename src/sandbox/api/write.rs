@@ -150,7 +150,13 @@ pub fn create_in(
     fill_in(resource, &mut object);
     let user = options.user.as_ref();
     let attempt = Attempt { resource, namespace, before: None, user };
-    if admission::change(writer, &mut object, &attempt)? {
+    let unnamed = generated.then(|| object.text("/metadata/generateName").to_owned());
+    let told = |failure: Failure| match &unnamed {
+        // It is judged before it has its name.
+        Some(prefix) => failure.renamed(&name, prefix),
+        None => failure,
+    };
+    if admission::change(writer, &mut object, &attempt).map_err(&told)? {
         fill_in(resource, &mut object);
     }
     (resource.rules.prepare)(&mut object);
@@ -158,7 +164,7 @@ pub fn create_in(
     if !causes.is_empty() {
         return Err(Failure::invalid(resource, &name, &causes));
     }
-    let warnings = admission::check(writer, &object, &attempt)?;
+    let warnings = admission::check(writer, &object, &attempt).map_err(told)?;
     if !generated && writer.get(resource, namespace, &name).is_some() {
         return Err(Failure::already_exists(resource, &name));
     }

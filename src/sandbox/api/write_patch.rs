@@ -114,6 +114,7 @@ fn untyped(place: Place<'_>, unknown: &[String]) -> Failure {
     };
     let mut failure = Failure::internal("");
     failure.reason = "";
+    failure.details = Value::Null;
     failure.message = format!(
         "failed to create typed patch object ({namespace}/{name}; {version}, Kind={}): {errors}",
         resource.kind

@@ -9,3 +9,6 @@ mod program;
 mod talk;
 
 pub use program::{BINARY, main};
+
+/// What it says first, before its identity.
+pub const GREETING: &str = "netproof stands in for";

@@ -9,7 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::talk;
+use super::{GREETING, talk};
 use crate::model::{Port, Protocol};
 
 /// The name under which the netproof executable is this program.
@@ -71,7 +71,7 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut listeners = Listeners::new(&arguments.identity);
-    println!("netproof stands in for {}", arguments.identity);
+    println!("{GREETING} {}", arguments.identity);
     for port in arguments.ports {
         listeners.add(port)?;
     }

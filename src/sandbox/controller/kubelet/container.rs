@@ -32,6 +32,7 @@ use crate::sandbox::{
         names,
     },
     node::PodNetwork,
+    stand_in,
 };
 
 /// The first wait before a container that ended again is started again; it doubles.
@@ -98,7 +99,7 @@ impl Container {
                 Outcome::Ended(status) => {
                     let code = status.code().unwrap_or(128 + status.signal().unwrap_or(0));
                     let reason = if code == 0 { "Completed" } else { "Error" };
-                    let message = self.last_words(program, code);
+                    let message = self.last_words(program, code).await;
                     self.finished(code, reason, started, message);
                     (code, None)
                 }
@@ -204,13 +205,16 @@ impl Container {
     }
 
     /// Why a stand-in failed, in its own words; there is nobody else's log to look into.
-    fn last_words(&self, program: Program, code: i32) -> String {
+    async fn last_words(&self, program: Program, code: i32) -> String {
         if program != Program::StandIn || code == 0 {
             return String::new();
         }
         let report = self.board.reports().into_iter().nth(self.index);
-        let line = report.and_then(|report| report.log?.lines().pop());
-        line.map(|line| line.text).unwrap_or_default()
+        let Some(log) = report.and_then(|report| report.log) else { return String::new() };
+        log.complete().await;
+        // Output and errors come by pipes of their own, in either order.
+        let mut words = log.lines().into_iter().rev().map(|line| line.text);
+        words.find(|line| !line.starts_with(stand_in::GREETING)).unwrap_or_default()
     }
 
     fn finished(&self, code: i32, reason: &'static str, started: String, message: String) {

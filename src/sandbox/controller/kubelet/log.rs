@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -15,6 +16,8 @@ use crate::sandbox::api::runtime::LogLine;
 
 /// How much of a container's output is kept, in bytes.
 const KEPT: usize = 1 << 20;
+/// How long output may still come after a process's end.
+const DRAIN: Duration = Duration::from_secs(1);
 /// The longest line that is kept whole.
 const LINE: usize = 16 * 1024;
 
@@ -75,6 +78,15 @@ impl Log {
         let found = lines.lines.iter().skip(skip).cloned().collect();
         let count = u64::try_from(lines.lines.len()).unwrap_or(u64::MAX);
         (found, lines.dropped.saturating_add(count))
+    }
+
+    /// Waits until all that was written is taken in. A process may leave its pipes to others,
+    /// so that this has an end of its own.
+    pub(super) async fn complete(&self) {
+        let mut progress = self.0.progress.subscribe();
+        let ended = progress.wait_for(|progress| progress.ended);
+        // Late or not, what is there is what there is.
+        let _ = tokio::time::timeout(DRAIN, ended).await;
     }
 
     /// Takes in what a process writes, until its end.
