@@ -58,15 +58,13 @@ pub(super) fn validate_secret(secret: &Value, before: Option<&Value>) -> Vec<Cau
         }
         "kubernetes.io/dockercfg" => check_json(&data, ".dockercfg", &mut causes),
         "kubernetes.io/dockerconfigjson" => check_json(&data, ".dockerconfigjson", &mut causes),
-        "kubernetes.io/basic-auth" => {
-            if data("username").is_none() && data("password").is_none() {
-                causes.extend([required("username"), required("password")]);
-            }
+        "kubernetes.io/basic-auth" if data("username").is_none() && data("password").is_none() => {
+            causes.extend([required("username"), required("password")]);
         }
-        "kubernetes.io/ssh-auth" => {
-            if data("ssh-privatekey").and_then(Value::as_str).is_none_or(str::is_empty) {
-                causes.push(required("ssh-privatekey"));
-            }
+        "kubernetes.io/ssh-auth"
+            if data("ssh-privatekey").and_then(Value::as_str).is_none_or(str::is_empty) =>
+        {
+            causes.push(required("ssh-privatekey"));
         }
         "kubernetes.io/tls" => {
             let missing = ["tls.crt", "tls.key"].into_iter().filter(|key| data(key).is_none());
