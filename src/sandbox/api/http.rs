@@ -22,7 +22,7 @@ use super::{
     cni::Cni,
     delete::{self, Deleted},
     discovery, exec,
-    failure::Failure,
+    failure::{Cause, Failure},
     log,
     object::{Object, object_mut},
     openapi,
@@ -296,6 +296,10 @@ pub(super) async fn change(
         })?;
         return Ok(respond(place.resource, StatusCode::OK, &written));
     };
+    if kind != PatchKind::Apply && parameters.has("force") {
+        let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+        return Err(Failure::invalid_options("PatchOptions", &[cause]));
+    }
     let force = parameters.flag("force");
     options.patch = (kind != PatchKind::Apply).then(|| given.clone());
     let (code, written) =

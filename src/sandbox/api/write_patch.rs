@@ -52,6 +52,13 @@ fn apply(
     if !body.is_object() {
         return Err(Failure::bad_request("error decoding patch: it must be an object"));
     }
+    let (stated, expected) = (body.text("/apiVersion"), resource.api_version());
+    if stated != expected {
+        return Err(Failure::bad_request(format!(
+            "Incorrect version specified in apply patch. Specified patch version: {stated}, \
+             expected: {expected}"
+        )));
+    }
     if body.name().is_empty() {
         body.metadata_mut().insert("name".into(), name.into());
     }

@@ -97,6 +97,23 @@ async fn objects_that_are_refused_are_refused_in_its_words() {
             ],
         ),
         refused(
+            "PATCH",
+            "/api/v1/namespaces/default/configmaps/a?fieldManager=m",
+            APPLY,
+            json!({"data": {"k": "v"}}),
+            bad,
+            "Incorrect version specified in apply patch. Specified patch version: , expected: v1",
+        ),
+        refused(
+            "PATCH",
+            "/api/v1/namespaces/default/configmaps/a?force=true",
+            MERGE,
+            json!({}),
+            invalid,
+            "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for \
+             non-apply patch",
+        ),
+        refused(
             "DELETE", MAP, JSON,
             json!({"propagationPolicy": "Orphan", "orphanDependents": true}), invalid,
             "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: \
