@@ -117,6 +117,7 @@ fn without_ingress_only_what_ingress_alone_denies_is_open() {
         "http-worker-api/http",
         "http-worker-frontend/http",
         "service-closed/http",
+        "service-closed/http/ipv4/endpoint-api",
     ]);
 }
 
@@ -164,6 +165,7 @@ fn a_dead_path_is_never_taken_for_a_policy() {
         ("http-worker-frontend/http", ControlKind::NodePath),
         ("metrics-frontend-worker/metrics", ControlKind::NodePath),
         ("service-closed/http", ControlKind::ServicePath),
+        ("service-closed/http/ipv4/endpoint-api", ControlKind::NodePath),
         ("sql-frontend-database/sql", ControlKind::NodePath),
     ];
     assert_eq!(blind, expected.map(|(id, _)| id));

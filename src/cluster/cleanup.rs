@@ -146,9 +146,14 @@ async fn bury(
     after: &Pulse,
 ) -> CleanupReport {
     let mut report = CleanupReport { unseen: unseen(&remains), ..CleanupReport::default() };
-    let runs = remains.runs;
-    let (dead, alive): (Vec<_>, Vec<_>) =
-        runs.into_iter().partition(|(run, _)| before.get(run) == after.get(run));
+    // A run whose Lease went away meanwhile is over, by itself or by another cleanup: it is
+    // not alive, and what is left of it is for those who were there first.
+    let gone = |run: &RunId| before.contains_key(run) && !after.contains_key(run);
+    let (dead, alive): (Vec<_>, Vec<_>) = remains
+        .runs
+        .into_iter()
+        .filter(|(run, _)| !gone(run))
+        .partition(|(run, _)| before.get(run) == after.get(run));
     report.alive = alive.into_iter().map(|(run, _)| run).collect();
     let removals = dead.into_iter().map(async |(run, items)| {
         let records: BTreeSet<String> = items

@@ -166,16 +166,25 @@ impl Error {
     }
 }
 
-/// The reason in the server's answer; codes alone where an old server gives no reason.
+/// The reason in the server's answer. Codes count where it gives none that Kubernetes knows:
+/// an old server, a proxy, or a path that no API serves, which is answered in plain text.
 fn kind_of(status: &kube::core::Status) -> ErrorKind {
-    match (status.reason.as_str(), status.code) {
-        ("AlreadyExists", _) => ErrorKind::AlreadyExists,
-        ("Forbidden", _) | ("", 403) => ErrorKind::Forbidden,
-        ("Unauthorized", _) | ("", 401) => ErrorKind::Unauthorized,
-        ("NotFound", _) | ("", 404) => ErrorKind::NotFound,
-        ("Conflict" | "Expired", _) | ("", 409 | 410) => ErrorKind::Conflict,
-        ("Invalid" | "BadRequest", _) | ("", 400 | 422) => ErrorKind::Invalid,
-        ("Timeout" | "ServerTimeout", _) => ErrorKind::Deadline,
+    match status.reason.as_str() {
+        "AlreadyExists" => return ErrorKind::AlreadyExists,
+        "Forbidden" => return ErrorKind::Forbidden,
+        "Unauthorized" => return ErrorKind::Unauthorized,
+        "NotFound" => return ErrorKind::NotFound,
+        "Conflict" | "Expired" => return ErrorKind::Conflict,
+        "Invalid" | "BadRequest" => return ErrorKind::Invalid,
+        "Timeout" | "ServerTimeout" => return ErrorKind::Deadline,
+        _ => {}
+    }
+    match status.code {
+        401 => ErrorKind::Unauthorized,
+        403 => ErrorKind::Forbidden,
+        404 => ErrorKind::NotFound,
+        409 | 410 => ErrorKind::Conflict,
+        400 | 422 => ErrorKind::Invalid,
         _ => ErrorKind::Other,
     }
 }
@@ -215,6 +224,13 @@ mod tests {
             ),
             ("Conflict", 409, "changed", "create pod shop/web: changed", ErrorKind::Conflict),
             ("", 422, "bad", "create pod shop/web: bad", ErrorKind::Invalid),
+            (
+                "Failed to parse error data",
+                404,
+                "404 page not found",
+                "create pod shop/web: 404 page not found",
+                ErrorKind::NotFound,
+            ),
             (
                 "Unauthorized",
                 401,

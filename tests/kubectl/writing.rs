@@ -59,14 +59,16 @@ fn create(lab: &Lab, namespace: &str) {
 /// For a list kubectl reads the older description of the API, and nothing but protobuf.
 fn list(lab: &Lab, namespace: &str) {
     let list = |name: &str, field: &str| {
-        format!(
-            "apiVersion: v1\nkind: List\nitems: [
-              {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, {field}: {{a: b}}}},
-              {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}}}, spec: {{
-                replicas: 0, selector: {{matchLabels: {{app: l}}}}, template: {{
-                  metadata: {{labels: {{app: l}}}},
-                  spec: {{containers: [{{name: c, image: c, ports: [{{containerPort: 80}}]}}]}}}}}}}}]"
-        )
+        serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
+             field: {"a": "b"}},
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {
+                "replicas": 0, "selector": {"matchLabels": {"app": "l"}}, "template": {
+                    "metadata": {"labels": {"app": "l"}},
+                    "spec": {"containers": [
+                        {"name": "c", "image": "c", "ports": [{"containerPort": 80}]}]}}}},
+        ]})
+        .to_string()
     };
     let said = lab.ok_with(namespace, &["create", "-f", "-"], &list("right", "data"));
     assert!(said.contains("configmap/right created"), "{said}");
