@@ -52,7 +52,8 @@ async fn wherever_a_run_is_killed_a_cleanup_finds_what_it_left() {
     let options = CleanupOptions { unrenewed: Duration::from_secs(7), ..Default::default() };
     let cancel = CancellationToken::new();
     let report = cleanup(lab.context.cluster(), &options, &cancel).await.unwrap();
-    assert!(report.abandoned.len() >= 4, "{report:?}");
+    // At the first word there may be nothing yet, at the last one nothing any more.
+    assert!(report.abandoned.len() >= words.len() - 2, "{report:?}");
     assert!(report.abandoned.iter().all(|run| run.left.is_empty()), "{report:?}");
     assert_eq!(left(&lab).await, Vec::<String>::new());
 }
