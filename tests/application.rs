@@ -32,6 +32,30 @@ fn a_rendered_chart_comes_up_wholly_and_a_suite_asks_about_it() {
 }
 
 #[test]
+fn what_programs_would_make_for_themselves_holds_nobody_up() {
+    let operators = "tests/manifests/operators.yaml";
+    let pair = "tests/suites/pair.yaml";
+    let finished = run(&["run", "--sandbox", "--manifests", operators, "--output", "json", pair]);
+    assert_eq!(finished.code(), Some(0), "{:?} {}", finished.not_passed(), finished.stderr);
+    let stand_ins = finished.records().into_iter().any(|record| match record.event {
+        Event::Warning { message, .. } => message.contains("pods are stand-ins"),
+        _ => false,
+    });
+    assert!(stand_ins, "all of it ran: {finished:#?}");
+    // Nobody may make the Secret without the hook's role, and so it is missed.
+    let text = fs::read_to_string(operators).expect("the manifests");
+    let without: Vec<_> =
+        text.split("\n---\n").filter(|one| !one.contains("kind: RoleBinding")).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.yaml");
+    fs::write(&path, without.join("\n---\n")).expect("written");
+    let file = path.to_str().expect("UTF-8");
+    let finished = run(&["run", "--sandbox", "--launch-within", "5s", "--manifests", file, pair]);
+    assert_eq!(finished.code(), Some(3), "{finished:#?}");
+    assert!(finished.stderr.contains("ContainerCreating"), "{}", finished.stderr);
+}
+
+#[test]
 fn manifests_come_by_standard_input_and_the_report_says_what_is_not_real() {
     let mut command = netproof(&["run", "--sandbox", "--manifests", "-", "tests/suites/pair.yaml"]);
     let mut child = command.stdin(Stdio::piped()).spawn().expect("start netproof");
