@@ -10,14 +10,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Connectivity, Family, Port, RunId, Transport, milliseconds},
+    model::{Connectivity, Family, IpProtocol, Port, RunId, milliseconds},
     plan::{CaseId, Moment},
     verdict::{Cause, Change, Controls, Judgement, Observation},
 };
 
 /// The format's version; grows when a reader of the old one would misread the new, or miss
-/// what decides. 3: outcomes carry their cause.
-pub const VERSION: u32 = 3;
+/// what decides. 4: outcomes carry their
+/// cause, and who answered may be a name server, an echo or a server without TLS.
+pub const VERSION: u32 = 4;
 
 /// An event and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -233,7 +234,7 @@ pub struct Canary {
     /// The direction that should be isolated.
     pub direction: Direction,
     /// The transport that was tried.
-    pub transport: Transport,
+    pub transport: IpProtocol,
     /// The family that was tried.
     pub family: Family,
     /// What came of it.

@@ -12,7 +12,7 @@ use std::{
 
 use netproof::{
     event::{Canary, CanaryState, CaseInfo, CaseOutcome, Event},
-    model::{Connectivity, Transport},
+    model::{Connectivity, IpProtocol},
     verdict::{ControlKind, Reason, Verdict},
 };
 use support::{Finished, run};
@@ -180,17 +180,17 @@ fn a_dead_path_is_never_taken_for_a_policy() {
 fn a_cni_that_rejects_denies_as_well() {
     let shop = shop("reject", "10s", "3s");
     shop.all_pass();
-    let denied = |transport: Transport| {
+    let denied = |transport: IpProtocol| {
         let cases = shop.cases.iter().filter(move |(_, (info, _))| {
             info.expect == Connectivity::Blocked && info.port.protocol.transport() == transport
         });
         cases.map(|(id, (_, outcome))| (id, &outcome.judgement.reason))
     };
-    for (id, reason) in denied(Transport::Tcp) {
+    for (id, reason) in denied(IpProtocol::Tcp) {
         assert!(matches!(reason, Reason::Rejected { .. }), "{id}: {reason}");
     }
     // The kernel limits ICMP errors for each source, so that some stay silent.
-    let some = denied(Transport::Udp).any(|(_, reason)| matches!(reason, Reason::Rejected { .. }));
+    let some = denied(IpProtocol::Udp).any(|(_, reason)| matches!(reason, Reason::Rejected { .. }));
     assert!(some, "no UDP denial was rejected");
 }
 

@@ -41,7 +41,7 @@ Exit status: 0 ended by a signal or by the idle limit, 1 a port could not be tak
     /// Both are JSON, one object a line. The first request must be an `open`; the session
     /// ends at the end of standard input, or when no line has come for the silence limit.
     #[command(after_help = r#"Example:
-  {"type":"open","version":2,"key":"…64 hex digits…"}
+  {"type":"open","version":3,"key":"…64 hex digits…"}
   {"type":"batch","batch":1,"probes":[{"id":1,"target":{"address":"10.0.0.7"},"port":80,
    "protocol":"tcp","question":{"type":"bare"}}]}      (one line)
 
@@ -58,7 +58,8 @@ pub struct Serve {
     /// The run's key, 64 hex digits. Questions without it stay unanswered.
     #[arg(long, value_name = "HEX")]
     pub key: question::Key,
-    /// A port to listen on, as [NAME=]PORT/PROTOCOL with tcp, udp or http; repeatable.
+    /// A port to listen on, as [NAME=]PORT/PROTOCOL with tcp, udp, http or sctp;
+    /// repeatable.
     /// Port 0 lets the kernel choose.
     #[arg(long, value_name = "[NAME=]PORT/PROTOCOL")]
     pub listen: Vec<Listen>,
@@ -93,6 +94,19 @@ pub enum Speech {
     Udp,
     /// HTTP/1.1.
     Http,
+    /// A line over an SCTP association, where the kernel has SCTP.
+    Sctp,
+}
+
+impl Speech {
+    /// What has the ports that it listens on.
+    fn transport(self) -> &'static str {
+        match self {
+            Self::Tcp | Self::Http => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
 }
 
 impl fmt::Display for Speech {
@@ -101,6 +115,7 @@ impl fmt::Display for Speech {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Http => "http",
+            Self::Sctp => "sctp",
         })
     }
 }
@@ -140,7 +155,8 @@ impl FromStr for Listen {
             "tcp" => Speech::Tcp,
             "udp" => Speech::Udp,
             "http" => Speech::Http,
-            other => return Err(format!("`{other}` is none of tcp, udp, http")),
+            "sctp" => Speech::Sctp,
+            other => return Err(format!("`{other}` is none of tcp, udp, http, sctp")),
         };
         Ok(Self { name, port, speech })
     }
@@ -149,9 +165,9 @@ impl FromStr for Listen {
 impl Serve {
     /// The first listener whose port another one, or the control port, has already.
     pub fn twice(&self) -> Option<&Listen> {
-        let mut taken = HashSet::from([(false, self.control_port)]);
+        let mut taken = HashSet::from([("tcp", self.control_port)]);
         let mut free = |listen: &Listen| {
-            listen.port == 0 || taken.insert((listen.speech == Speech::Udp, listen.port))
+            listen.port == 0 || taken.insert((listen.speech.transport(), listen.port))
         };
         self.listen.iter().find(|listen| !free(listen))
     }
@@ -197,7 +213,7 @@ mod tests {
             ("8080", "write it as 8080/tcp"),
             ("http/tcp", "`http` is no port number"),
             ("70000/tcp", "`70000` is no port number"),
-            ("80/quic", "`quic` is none of tcp, udp, http"),
+            ("80/quic", "`quic` is none of tcp, udp, http, sctp"),
             ("=80/tcp", "the name before `=` is empty"),
         ] {
             assert_eq!(text.parse::<Listen>(), Err(error.into()), "{text}");
@@ -210,7 +226,7 @@ mod tests {
             (vec!["80/tcp", "80/udp"], None),
             (vec!["80/tcp", "80/http"], Some("80/http")),
             (vec!["61000/tcp"], Some("61000/tcp")),
-            (vec!["61000/udp"], None),
+            (vec!["61000/udp", "61000/sctp"], None),
             (vec!["0/tcp", "0/tcp"], None),
         ] {
             let serve = Serve {

@@ -74,7 +74,12 @@ impl Key {
     pub fn answer(&self, nonce: Nonce, identity: &str, saw: SocketAddr) -> KeyedAnswer {
         let text = saw.to_string();
         let tag = self.tag(&[b"answer", &nonce.0, identity.as_bytes(), text.as_bytes()]);
-        KeyedAnswer { nonce: nonce.to_string(), identity: identity.into(), saw, tag: hex(&tag) }
+        KeyedAnswer {
+            nonce: nonce.to_string(),
+            identity: identity.into(),
+            saw,
+            tag: crate::hex::encode(&tag),
+        }
     }
 
     /// Whether the answer is that of an agent with this key to the question with `nonce`.
@@ -119,7 +124,7 @@ impl FromStr for Key {
 /// The hex digits: whoever prints a key gives it away.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(&crate::hex::encode(&self.0))
     }
 }
 
@@ -138,6 +143,11 @@ impl Nonce {
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
+
+    /// Its 16 bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 impl FromStr for Nonce {
@@ -150,7 +160,7 @@ impl FromStr for Nonce {
 
 impl fmt::Display for Nonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(&crate::hex::encode(&self.0))
     }
 }
 
@@ -182,7 +192,7 @@ impl KeyedQuestion {
 
     /// The value of [`TAG_HEADER`].
     pub fn tag(&self) -> String {
-        hex(&self.tag)
+        crate::hex::encode(&self.tag)
     }
 
     /// Reads [`Self::line`] or [`Self::datagram`].
@@ -241,22 +251,9 @@ pub fn check_identity(identity: &str) -> Result<(), Error> {
     if fits && identity.bytes().all(plain) { Ok(()) } else { Err(Error::Identity) }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn unhex<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], Error> {
-    let error = Error::NotHex { what, digits: 2 * N };
-    let digit = |byte: u8| (byte as char).to_digit(16);
-    if text.len() != 2 * N {
-        return Err(error);
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else { return Err(error) };
-        *byte = (high << 4 | low) as u8;
-    }
-    Ok(bytes)
+    let bytes = crate::hex::decode(text).and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or(Error::NotHex { what, digits: 2 * N })
 }
 
 #[cfg(test)]

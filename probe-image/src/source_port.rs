@@ -25,11 +25,24 @@ const COUNT: u64 = (SOURCE_PORTS.end - SOURCE_PORTS.start) as u64;
 /// How many slots a destination may be ahead of the clock.
 const LEAD: u64 = COUNT - QUIET / SLOT - 1;
 
+/// What carries a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+    /// ICMP echo, whose identifier stands for a source port.
+    Icmp,
+}
+
 /// A transport and where it goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
-    /// UDP and TCP have ports of their own.
-    pub udp: bool,
+    /// Each has ports of its own.
+    pub transport: Transport,
     /// Address and port.
     pub address: SocketAddr,
 }
@@ -71,7 +84,7 @@ mod tests {
     use super::*;
 
     fn destination(port: u16) -> Destination {
-        Destination { udp: false, address: SocketAddr::from(([10, 0, 0, 1], port)) }
+        Destination { transport: Transport::Tcp, address: SocketAddr::from(([10, 0, 0, 1], port)) }
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version. An agent that hears another one answers [`Response::Error`].
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The file name under which a binary acts as the agent, in the image and in the sandbox.
 pub const BINARY: &str = "netproof-probe";
@@ -113,7 +113,7 @@ pub struct Probe {
     /// Of a name's addresses only those of this family are dialled; all where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
-    /// The destination port.
+    /// The destination port; 0 for ICMP, which has none.
     pub port: u16,
     /// How to speak.
     pub protocol: Protocol,
@@ -134,6 +134,15 @@ pub struct Script {
     /// The request, for HTTP; a plain `GET /` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpRequest>,
+    /// TLS between the handshake of TCP and everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// A DNS question, over UDP or TCP, in place of [`Question::Bare`]'s silence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsQuestion>,
+    /// What a bare datagram holds, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
     /// About a connection that outlives its probe; only with a keyed question, and at one
     /// address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,6 +189,31 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
 }
 
+/// How TLS is spoken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// What the server is called, in place of what was dialled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Whether the server's certificate has to be good.
+    pub verify: bool,
+    /// The authorities that are trusted, as PEM; Mozilla's where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+}
+
+/// A DNS question.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DnsQuestion {
+    /// The name as it stands: no search list is tried.
+    pub name: String,
+    /// `A`, `AAAA`, `SRV` …
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
 /// Whom a probe dials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -218,6 +252,10 @@ pub enum Protocol {
     Udp,
     /// TCP handshake, then an HTTP/1.1 request.
     Http,
+    /// SCTP's handshake, then the question.
+    Sctp,
+    /// An echo request, to port 0. Kernels answer it: who it was is told by the address alone.
+    Icmp,
 }
 
 /// What a probe says, and so what counts as an answer.
@@ -326,7 +364,7 @@ pub struct Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AttemptOutcome {
-    /// TCP: the handshake was completed. UDP: an answer came.
+    /// TCP, SCTP: the handshake was completed. UDP, ICMP: an answer came.
     Connected,
     /// RST in answer to the SYN, or ICMP port unreachable.
     Refused,
@@ -348,7 +386,7 @@ pub enum AttemptOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Outcome {
-    /// TCP: a handshake was completed. UDP: an answer came.
+    /// TCP, SCTP: a handshake was completed. UDP, ICMP: an answer came.
     Connected {
         /// Who or what answered.
         answer: Answer,
@@ -374,6 +412,11 @@ pub enum Outcome {
     },
     /// No attempt heard anything before the window's end.
     TimedOut,
+    /// The agent's pod can't speak this protocol at all; nothing was sent.
+    Unsupported {
+        /// For people: what is missing.
+        message: String,
+    },
 }
 
 /// Who or what answered on a connection.
@@ -397,6 +440,30 @@ pub enum Answer {
     },
     /// Nothing was said after the handshake: no proof of who took it.
     HandshakeOnly,
+    /// TLS was agreed on, and nothing else was asked for.
+    Tls {
+        /// For people: `TLSv1_3`.
+        version: String,
+    },
+    /// The connection stands, and no TLS came of it.
+    TlsFailed {
+        /// For people: what was wrong.
+        message: String,
+    },
+    /// The answer to a DNS question.
+    Dns {
+        /// The response code's mnemonic, as `NXDOMAIN`.
+        code: String,
+        /// The data of the records of the type asked for.
+        records: Vec<String>,
+    },
+    /// The answer to a scripted datagram.
+    Datagram {
+        /// Its first 1,024 bytes, in hex.
+        payload: String,
+    },
+    /// The echo of an ICMP request.
+    Echo,
 }
 
 /// What stands before the report of a pod's first instants, in the container's log.

@@ -43,10 +43,10 @@ fn a_session_that_does_not_begin_with_an_open_is_refused() {
         (r#"{"type":"heartbeat","sequence":1}"#, "the first line must be an open"),
         ("hello", "the first line must be an open: not understood: expected value"),
         (
-            r#"{"type":"open","version":2,"key":""}"#,
-            "the runner speaks version 2 of the protocol, this agent (0.1.0) version 1",
+            r#"{"type":"open","version":99,"key":""}"#,
+            "the runner speaks version 99 of the protocol, this agent (0.1.0) version 3",
         ),
-        (r#"{"type":"open","version":2,"key":"ab"}"#, "open: a key must be 64 hex digits"),
+        (r#"{"type":"open","version":3,"key":"ab"}"#, "open: a key must be 64 hex digits"),
     ] {
         let mut session = Session::start(&[]);
         session.line(line);

@@ -23,6 +23,7 @@ mod predict;
 mod probe;
 mod run;
 mod sandbox;
+mod sandbox_objects;
 mod schema;
 mod signals;
 mod state;

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::{
     Exit, check, execute,
     exit::{complain, warn},
-    output, signals,
+    output, sandbox_objects, signals,
     target::{Target, TargetArgs},
 };
 use crate::{
@@ -83,6 +83,10 @@ impl PlanCommand {
     async fn tried(&self) -> Result<Exit, Exit> {
         let suites = check::load_or_say(&self.files)?;
         let target = self.look(&suites).await?;
+        let suites = match &target {
+            Some(target) => sandbox_objects::leave_out(&target.cluster, &suites).await?,
+            None => suites,
+        };
         let mut inputs = match &target {
             Some(target) => self.target.inputs(target, &suites, &self.filters).await?,
             None => {

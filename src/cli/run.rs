@@ -13,7 +13,7 @@ use rand::RngExt;
 use super::{
     Exit, check, execute,
     output::{Output, OutputArgs},
-    signals,
+    sandbox_objects, signals,
     target::{Target, TargetArgs, duration},
 };
 use crate::{
@@ -107,6 +107,7 @@ impl RunCommand {
         files: &[ReportFile],
         stop: &Stop,
     ) -> Result<Exit, Exit> {
+        let suites = &sandbox_objects::leave_out(&target.cluster, suites).await?;
         let mut inputs = self.target.inputs(target, suites, &self.filters).await?;
         let Some(of) = self.repetitions() else {
             return self

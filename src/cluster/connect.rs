@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use kube::{
     client::ClientBuilder,
     config::{Config, KubeConfigOptions, Kubeconfig as Written, KubeconfigError},
@@ -34,6 +35,8 @@ pub struct Cluster {
     pub(super) client: kube::Client,
     context: String,
     server: String,
+    /// PEM.
+    authority: Option<String>,
 }
 
 /// Where the way to the cluster is written.
@@ -71,6 +74,20 @@ impl ConnectError {
     }
 }
 
+/// Certificates as text.
+fn pem(certificates: &[Vec<u8>]) -> String {
+    let block = |der: &Vec<u8>| {
+        let text = STANDARD.encode(der);
+        let lines: Vec<&str> = (0..text.len())
+            .step_by(64)
+            .filter_map(|at| text.get(at..text.len().min(at + 64)))
+            .collect();
+        let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+        format!("{begin}\n{}\n{end}\n", lines.join("\n"))
+    };
+    certificates.iter().map(block).collect()
+}
+
 impl Cluster {
     /// Reads the kubeconfig and makes a client. Nothing is sent yet.
     ///
@@ -82,6 +99,7 @@ impl Cluster {
             None => (in_cluster(context)?, "in-cluster".to_owned()),
         };
         config.connect_timeout = Some(CONNECT);
+        let authority = config.root_cert.as_deref().map(pem);
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = ClientBuilder::try_from(config).map_err(|error| ConnectError {
             what: format!("context `{context}`: {error}"),
@@ -92,7 +110,22 @@ impl Cluster {
             .layer(RetryLayer::new(Repeat::new()))
             .layer(BufferLayer::new(REQUESTS));
         let client = client.with_layer(&repeating).build();
-        Ok(Self { client, context, server })
+        Ok(Self { client, context, server, authority })
+    }
+
+    /// The authorities that the API server's certificate is checked by, as PEM, where the
+    /// kubeconfig names any.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
+    }
+
+    /// Whether the cluster serves an API group.
+    ///
+    /// # Errors
+    /// The cluster doesn't answer, or forbids to ask.
+    pub async fn serves(&self, group: &str) -> Result<bool, Error> {
+        let groups = Self::call("list API groups", self.client.list_api_groups()).await?;
+        Ok(groups.groups.iter().any(|served| served.name == group))
     }
 
     /// The context's name; `in-cluster` for a pod's service account.

@@ -20,7 +20,7 @@ use netproof_probe::wire;
 
 use super::{AgentSettings, marks};
 use crate::{
-    model::{RunId, Transport},
+    model::{IpProtocol, RunId},
     plan::PlannedPod,
 };
 
@@ -164,7 +164,7 @@ fn container_ports(planned: &PlannedPod, control: u16) -> Vec<ContainerPort> {
     ports.push(ContainerPort {
         name: (!planned.ports.contains_key(CONTROL_NAME)).then(|| CONTROL_NAME.into()),
         container_port: i32::from(control),
-        protocol: Some(Transport::Tcp.name().into()),
+        protocol: Some(IpProtocol::Tcp.name().into()),
         ..ContainerPort::default()
     });
     ports
@@ -209,6 +209,14 @@ fn placement(node: &str) -> Affinity {
 
 fn pod_security(planned: &PlannedPod) -> PodSecurityContext {
     let privileged = planned.ports.values().any(|port| port.number < 1024);
+    let low = privileged.then_some(("net.ipv4.ip_unprivileged_port_start", "0"));
+    // For both families, in spite of its name.
+    let ping = planned.pings.then_some(("net.ipv4.ping_group_range", "0 2147483647"));
+    let sysctls: Vec<Sysctl> = [low, ping]
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| Sysctl { name: name.into(), value: value.into() })
+        .collect();
     PodSecurityContext {
         // The user is the image's: a fixed one is refused where each namespace has a range.
         run_as_non_root: Some(true),
@@ -216,9 +224,7 @@ fn pod_security(planned: &PlannedPod) -> PodSecurityContext {
             type_: "RuntimeDefault".into(),
             localhost_profile: None,
         }),
-        sysctls: privileged.then(|| {
-            vec![Sysctl { name: "net.ipv4.ip_unprivileged_port_start".into(), value: "0".into() }]
-        }),
+        sysctls: (!sysctls.is_empty()).then_some(sysctls),
         ..PodSecurityContext::default()
     }
 }
@@ -251,6 +257,7 @@ mod tests {
                 .iter()
                 .map(|&(name, port)| (name.to_owned(), port.parse::<Port>().unwrap()))
                 .collect(),
+            pings: false,
             node: "node-1".into(),
             role: Role::Peer { names: vec!["web".into()] },
         }
@@ -289,6 +296,17 @@ mod tests {
         let spec = manifest(&planned(&[("main", "8080/tcp")]), guest).spec.unwrap();
         assert_eq!(spec.readiness_gates, None);
         assert_eq!(spec.security_context.unwrap().sysctls, None);
+    }
+
+    #[test]
+    fn who_pings_has_the_sysctl_for_it() {
+        let run: RunId = "abcdef".parse().unwrap();
+        let guest = Guest { run: &run, agent: &agent(), owner: None, gate: false, startup: None };
+        let pinging = PlannedPod { pings: true, ..planned(&[]) };
+        let spec = manifest(&pinging, guest).spec.unwrap();
+        let sysctls = spec.security_context.unwrap().sysctls.unwrap();
+        let names: Vec<_> = sysctls.iter().map(|sysctl| sysctl.name.as_str()).collect();
+        assert_eq!(names, ["net.ipv4.ping_group_range"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
 use kube::{Api, api::ListParams};
 
 use super::{Cluster, Error, ErrorKind, RunContext};
-use crate::model::Transport;
+use crate::model::IpProtocol;
 
 /// A Service and what stands behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct ServiceView {
     /// Its cluster IPs, at most one of each family; empty if headless.
     pub cluster_ips: Vec<IpAddr>,
     /// Its ports: name (may be empty), number, transport.
-    pub ports: Vec<(String, u16, Transport)>,
+    pub ports: Vec<(String, u16, IpProtocol)>,
     /// What its EndpointSlices list.
     pub endpoints: Vec<Endpoint>,
     /// True for `clusterIP: None`.
@@ -36,7 +36,7 @@ pub struct Endpoint {
     /// True if it takes traffic.
     pub ready: bool,
     /// Its own ports, by the names of the Service's: name (may be empty), number, transport.
-    pub ports: Vec<(String, u16, Transport)>,
+    pub ports: Vec<(String, u16, IpProtocol)>,
 }
 
 impl RunContext {
@@ -97,10 +97,11 @@ fn view(service: &Service, slices: &[EndpointSlice]) -> ServiceView {
     }
 }
 
-fn transport(protocol: Option<&str>) -> Option<Transport> {
+fn transport(protocol: Option<&str>) -> Option<IpProtocol> {
     match protocol {
-        None | Some("TCP") => Some(Transport::Tcp),
-        Some("UDP") => Some(Transport::Udp),
+        None | Some("TCP") => Some(IpProtocol::Tcp),
+        Some("UDP") => Some(IpProtocol::Udp),
+        Some("SCTP") => Some(IpProtocol::Sctp),
         Some(_) => None,
     }
 }

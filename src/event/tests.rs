@@ -31,6 +31,7 @@ fn observation() -> impl Strategy<Value = Observation> {
         text().prop_map(|message| Observation::NoRoute { message }),
         Just(Observation::Reset),
         text().prop_map(|message| Observation::LocalError { message }),
+        text().prop_map(|message| Observation::NotThere { message }),
     ]
 }
 
@@ -41,6 +42,11 @@ fn answered_by() -> impl Strategy<Value = AnsweredBy> {
         (option::of(any::<u16>()), text())
             .prop_map(|(status, summary)| AnsweredBy::Application { status, summary }),
         Just(AnsweredBy::Nobody),
+        Just(AnsweredBy::Echo),
+        text().prop_map(|version| AnsweredBy::Tls { version }),
+        text().prop_map(|message| AnsweredBy::TlsFailed { message }),
+        (text(), vec(text(), 0..3)).prop_map(|(code, records)| AnsweredBy::Dns { code, records }),
+        text().prop_map(|payload| AnsweredBy::Datagram { payload }),
     ]
 }
 
@@ -72,6 +78,7 @@ fn reason() -> impl Strategy<Value = Reason> {
         text().prop_map(|by| Reason::Connected { by }),
         (text(), text()).prop_map(|(by, meant)| Reason::WrongEndpoint { by, meant }),
         (text(), text()).prop_map(|(with, meant)| Reason::SharedService { with, meant }),
+        (text(), text()).prop_map(|(wanted, found)| Reason::OtherAnswer { wanted, found }),
         (kind(), text()).prop_map(|(control, detail)| Reason::PathDown { control, detail }),
         observation().prop_map(|seen| Reason::Blocked { seen }),
         observation().prop_map(|seen| Reason::OtherDenial { wanted: Denial::Drop, seen }),
@@ -189,7 +196,7 @@ fn canary() -> impl Strategy<Value = Canary> {
     (text(), state).prop_map(|(node, state)| Canary {
         node,
         direction: Direction::Egress,
-        transport: Transport::Udp,
+        transport: IpProtocol::Udp,
         family: Family::Ipv4,
         state,
     })
@@ -266,7 +273,7 @@ fn times_are_milliseconds_by_their_names() {
             canary: Canary {
                 node: "node-1".to_owned(),
                 direction: Direction::Ingress,
-                transport: Transport::Tcp,
+                transport: IpProtocol::Tcp,
                 family: Family::Ipv4,
                 state: CanaryState::Proven { latency: Duration::from_micros(12_345) },
             },

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::IpProtocol;
+
 /// How a probe speaks on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -14,9 +16,13 @@ pub enum Protocol {
     Udp,
     /// HTTP/1.1 over TCP; policies see TCP.
     Http,
+    /// An SCTP association, then the keyed question.
+    Sctp,
+    /// An ICMP echo request, which has no port: a [`Port`] of number 0.
+    Icmp,
 }
 
-/// What a NetworkPolicy's `ports[].protocol` can tell apart.
+/// What the sandbox's firewall tells apart of a NetworkPolicy's `ports[].protocol` can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Transport {
@@ -28,13 +34,15 @@ pub enum Transport {
 
 impl Protocol {
     /// Every protocol, in the order in which help texts list them.
-    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Http];
+    pub const ALL: [Self; 5] = [Self::Tcp, Self::Udp, Self::Http, Self::Sctp, Self::Icmp];
 
     /// The transport that carries this protocol, which is what policies see.
-    pub fn transport(self) -> Transport {
+    pub fn transport(self) -> IpProtocol {
         match self {
-            Self::Tcp | Self::Http => Transport::Tcp,
-            Self::Udp => Transport::Udp,
+            Self::Tcp | Self::Http => IpProtocol::Tcp,
+            Self::Udp => IpProtocol::Udp,
+            Self::Sctp => IpProtocol::Sctp,
+            Self::Icmp => IpProtocol::Icmp,
         }
     }
 
@@ -44,6 +52,8 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Http => "http",
+            Self::Sctp => "sctp",
+            Self::Icmp => "icmp",
         }
     }
 }
@@ -70,10 +80,11 @@ impl fmt::Display for Transport {
     }
 }
 
-/// A port number with its protocol, written `8080/tcp`; a bare number is TCP.
+/// A port number with its protocol, written `8080/tcp`; a bare number is TCP. ICMP, which has
+/// no ports, is written `icmp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Port {
-    /// 1 to 65535.
+    /// 1 to 65535; 0 for ICMP.
     pub number: u16,
     /// How it is spoken to.
     pub protocol: Protocol,
@@ -86,19 +97,33 @@ pub enum PortError {
     #[error("`{0}` is no port number from 1 to 65535")]
     Number(String),
     /// The part after the slash is no protocol.
-    #[error("`{0}` is no protocol; tcp, udp and http are")]
+    #[error("`{0}` is no protocol; tcp, udp, http and sctp are")]
     Protocol(String),
+    /// A port of ICMP.
+    #[error("ICMP has no ports: `icmp` stands alone")]
+    Icmp,
+}
+
+impl Port {
+    /// What stands for a port where there are none.
+    pub const ICMP: Self = Self { number: 0, protocol: Protocol::Icmp };
 }
 
 impl FromStr for Port {
     type Err = PortError;
 
     fn from_str(text: &str) -> Result<Self, PortError> {
+        if text == Protocol::Icmp.name() {
+            return Ok(Self::ICMP);
+        }
         let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         let protocol = Protocol::ALL
             .into_iter()
             .find(|known| known.name() == protocol)
             .ok_or_else(|| PortError::Protocol(protocol.to_owned()))?;
+        if protocol == Protocol::Icmp {
+            return Err(PortError::Icmp);
+        }
         match number.parse() {
             Ok(parsed) if parsed > 0 && number.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Ok(Self { number: parsed, protocol })
@@ -110,7 +135,10 @@ impl FromStr for Port {
 
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.number, self.protocol)
+        match self.protocol {
+            Protocol::Icmp => write!(f, "{}", self.protocol),
+            protocol => write!(f, "{}/{protocol}", self.number),
+        }
     }
 }
 
@@ -140,6 +168,9 @@ mod tests {
             ("0/tcp", Err(PortError::Number("0".into()))),
             ("65536/tcp", Err(PortError::Number("65536".into()))),
             ("+80/tcp", Err(PortError::Number("+80".into()))),
+            ("80/sctp", Ok((80, Protocol::Sctp))),
+            ("icmp", Ok((0, Protocol::Icmp))),
+            ("80/icmp", Err(PortError::Icmp)),
             ("80/tpc", Err(PortError::Protocol("tpc".into()))),
             ("/tcp", Err(PortError::Number(String::new()))),
         ] {

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    ControlNamespace, Destination, Filter, Plan, controls,
+    ControlNamespace, Destination, Filter, Plan, PlannedPod, SuitePlan, controls,
     names::Names,
     suite::{self, Shared},
 };
 use crate::{
-    model::{Family, Labels, RunId},
+    model::{Family, IpProtocol, Labels, Protocol, RunId},
     suite::Suite,
 };
 
@@ -112,9 +112,16 @@ pub fn build(suites: &[Suite], inputs: &Inputs) -> Result<Plan, PlanError> {
         .filter(|node| used.contains(node.name.as_str()))
         .map(|node| node.name.clone())
         .collect();
-    let controls = controls::add(&inputs.run, &nodes, &control_namespace, &mut names, &mut pods);
+    let transports: BTreeSet<IpProtocol> = planned
+        .iter()
+        .flat_map(SuitePlan::all_cases)
+        .map(|case| case.port.protocol.transport())
+        .collect();
+    let controls =
+        controls::add(&inputs.run, &nodes, &control_namespace, &transports, &mut names, &mut pods);
     let all_cases = planned.iter_mut().flat_map(|suite| {
-        suite.cases.iter_mut().chain(suite.steps.iter_mut().flat_map(|step| &mut step.cases))
+        let of_steps = suite.steps.iter_mut().flat_map(|step| &mut step.cases);
+        suite.cases.iter_mut().chain(of_steps)
     });
     for case in all_cases {
         let Some(controls) = controls.get(&pods[case.source.0].node) else { continue };
@@ -126,6 +133,7 @@ pub fn build(suites: &[Suite], inputs: &Inputs) -> Result<Plan, PlanError> {
             Destination::Pod(_) | Destination::Address(_) | Destination::Host(_) => {}
         }
     }
+    ping(&planned, &mut pods);
     Ok(Plan {
         run: inputs.run.clone(),
         nodes,
@@ -135,6 +143,22 @@ pub fn build(suites: &[Suite], inputs: &Inputs) -> Result<Plan, PlanError> {
         suites: planned,
         filtered_out,
     })
+}
+
+/// Marks the pods that send ICMP: both ends, as a destination is also asked from inside, and
+/// the witnesses.
+fn ping(planned: &[SuitePlan], pods: &mut [PlannedPod]) {
+    let all = planned.iter().flat_map(SuitePlan::all_cases);
+    for case in all.filter(|case| case.port.protocol == Protocol::Icmp) {
+        let destination = match case.destination {
+            Destination::Pod(pod) => Some(pod),
+            _ => None,
+        };
+        let ends = std::iter::once(case.source).chain(destination);
+        for pod in ends.chain(case.witnesses.iter().copied()) {
+            pods[pod.0].pings = true;
+        }
+    }
 }
 
 /// Names every namespace that a suite sets up, by alias; one map per suite.

@@ -1,12 +1,12 @@
 //! The control pods of each node in use, and the namespace that they live in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ControlNamespace, ControlPods, PlannedPod, PodIndex, Role,
     names::{Names, slug},
 };
-use crate::model::{Port, Protocol, RunId};
+use crate::model::{IpProtocol, Port, Protocol, RunId};
 
 /// The label that says what a control pod is for; the canary policies select by it.
 const ROLE_LABEL: &str = "netproof.dev/control";
@@ -18,11 +18,12 @@ const NODE_LABEL: &str = "netproof.dev/node";
 /// only cost the CNI an identity.
 const RUN_LABEL: &str = "netproof.dev/control-run";
 
-/// Appends the control pods of these nodes.
+/// Appends the control pods of these nodes, for cases over these transports.
 pub(super) fn add(
     run: &RunId,
     nodes: &[String],
     namespace: &ControlNamespace,
+    transports: &BTreeSet<IpProtocol>,
     names: &mut Names,
     pods: &mut Vec<PlannedPod>,
 ) -> BTreeMap<String, ControlPods> {
@@ -40,7 +41,8 @@ pub(super) fn add(
                 labels: labels.map(|(key, value)| (key.to_owned(), value)).collect(),
                 annotations: BTreeMap::new(),
                 service_account: None,
-                ports: ports(),
+                ports: ports(transports),
+                pings: transports.contains(&IpProtocol::Icmp),
                 node: node.clone(),
                 role,
             });
@@ -61,9 +63,12 @@ fn node_value(node: &str, number: usize) -> String {
     if node.len() <= 63 { node.to_owned() } else { format!("{}-{number}", slug(node, 40)) }
 }
 
-fn ports() -> BTreeMap<String, Port> {
-    let port = |protocol| Port { number: 8080, protocol };
-    [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)]
-        .map(|(name, protocol)| (name.to_owned(), port(protocol)))
-        .into()
+/// TCP and UDP always; SCTP, which many kernels lack, only where some case is about it.
+fn ports(transports: &BTreeSet<IpProtocol>) -> BTreeMap<String, Port> {
+    let sctp = transports.contains(&IpProtocol::Sctp).then_some(Protocol::Sctp);
+    [Protocol::Tcp, Protocol::Udp]
+        .into_iter()
+        .chain(sctp)
+        .map(|protocol| (protocol.name().to_owned(), Port { number: 8080, protocol }))
+        .collect()
 }

@@ -8,7 +8,7 @@ use super::{
     suite::{End, claims},
 };
 use crate::{
-    model::{Connectivity, Labels, Port, Transport},
+    model::{Connectivity, IpProtocol, Labels, Port},
     suite::{Case, Change, Labelled, Peer, ServicePeer, Suite, relabelled},
 };
 
@@ -111,8 +111,9 @@ fn target(service: &Value, port: Port) -> Option<&Value> {
     let mut ports = service.pointer("/spec/ports")?.as_array()?.iter();
     let exposed = ports.find(|exposed| {
         let transport = match exposed["protocol"].as_str() {
-            None | Some("TCP") => Some(Transport::Tcp),
-            Some("UDP") => Some(Transport::Udp),
+            None | Some("TCP") => Some(IpProtocol::Tcp),
+            Some("UDP") => Some(IpProtocol::Udp),
+            Some("SCTP") => Some(IpProtocol::Sctp),
             Some(_) => None,
         };
         exposed["port"].as_u64() == Some(port.number.into())

@@ -310,6 +310,7 @@ fn add_pods(
             annotations: peer.annotations.clone(),
             service_account: peer.service_account.clone(),
             ports: identity.ports.clone(),
+            pings: false,
             node: identity.node.clone(),
             role: Role::Peer {
                 names: identity.names.iter().map(|&name| name.to_owned()).collect(),
@@ -377,7 +378,7 @@ fn planned(
         evidence: case.evidence,
         denial: case.denial,
         witnesses,
-        http: case.http.clone(),
+        ask: case.ask.clone(),
         moment: kept.moment,
         location: case.location.clone(),
     }

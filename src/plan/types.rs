@@ -12,9 +12,7 @@ use serde_json::Value;
 
 use crate::{
     model::{Connectivity, Family, Labels, Port, RunId},
-    suite::{
-        CaseEnd, Denial, EvidenceRule, HttpAsk, Location, ObjectName, PatchBody, Survival, Wait,
-    },
+    suite::{Ask, CaseEnd, Denial, EvidenceRule, Location, ObjectName, PatchBody, Survival, Wait},
 };
 
 /// Everything that a run will create and ask.
@@ -232,6 +230,8 @@ pub struct PlannedPod {
     pub service_account: Option<String>,
     /// Ports that the agent listens on, by their container port names.
     pub ports: BTreeMap<String, Port>,
+    /// True if it sends ICMP, which takes a sysctl.
+    pub pings: bool,
     /// The node that it is placed on by affinity.
     pub node: String,
     /// What it is for.
@@ -317,8 +317,8 @@ pub struct PlannedCase {
     pub witnesses: Vec<PodIndex>,
     /// Which connection it is about.
     pub moment: Moment,
-    /// The HTTP request, where it isn't a plain one, and the status that is asked for.
-    pub http: Option<HttpAsk>,
+    /// What is said, and the answer that is asked for.
+    pub ask: Ask,
     /// Where the suite states it.
     pub location: Location,
 }

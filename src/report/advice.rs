@@ -3,7 +3,7 @@
 use super::{Enforcement, ReportedCase, remedy};
 use crate::{
     event::CaseOutcome,
-    model::Connectivity,
+    model::{Connectivity, IpProtocol},
     verdict::{ControlKind, Observation, Reason},
 };
 
@@ -14,8 +14,11 @@ pub(super) fn next(
     enforcement: &Enforcement,
 ) -> Option<String> {
     let (from, to, port) = (&case.info.from, &case.info.to, case.info.port);
-    let transport = port.protocol.transport();
     let number = port.number;
+    let carried = match port.protocol.transport() {
+        IpProtocol::Icmp => "ICMP".to_owned(),
+        transport => format!("{transport} {number}"),
+    };
     let text = match &outcome.judgement.reason {
         Reason::Connected { .. } | Reason::Blocked { .. } | Reason::Flapping { .. }
             if let Some(text) = remedy::of_cause(case, outcome, enforcement) =>
@@ -31,7 +34,7 @@ pub(super) fn next(
             _ => format!(
                 "Isolation bites on these nodes, so look at the policies: one must select {to} \
                  with policyType Ingress (or {from} with Egress), and no rule of any policy may \
-                 let {from} through on {transport} {number}. Compare podSelectors with the labels \
+                 let {from} through on {carried}. Compare podSelectors with the labels \
                  above: a selector with a typo selects nothing and denies nothing."
             ),
         },
@@ -48,7 +51,7 @@ pub(super) fn next(
             .to_owned(),
         Reason::Blocked { .. } => format!(
             "The network is up and {to} listens, so something denies it. If a policy isolates \
-             {to} for ingress, one needs a rule that lets {from} in on {transport} {number}; if \
+             {to} for ingress, one needs a rule that lets {from} in on {carried}; if \
              one isolates {from} for egress, one needs a rule that lets it out to {to}. Rules \
              compare the pod's own port, not the Service's."
         ),

@@ -7,7 +7,7 @@ use crate::{
         Canary, CanaryState, CaseInfo, CaseOutcome, ClusterInfo, Direction, Endpoints, Event,
         Interruption, Record, VERSION,
     },
-    model::{Connectivity, Connectivity::*, Family, RunId, Transport},
+    model::{Connectivity, Connectivity::*, Family, IpProtocol, RunId},
     plan::CaseId,
     verdict::{
         AnsweredBy, Change, ControlKind, ControlState, Controls, Judgement, Observation, Reason,
@@ -65,7 +65,7 @@ pub(super) fn canary(node: &str, direction: Direction, state: CanaryState) -> Ev
         canary: Canary {
             node: node.to_owned(),
             direction,
-            transport: Transport::Tcp,
+            transport: IpProtocol::Tcp,
             family: Family::Ipv4,
             state,
         },

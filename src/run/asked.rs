@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use netproof_probe::wire::{HttpRequest, Script};
+use netproof_probe::wire::{DnsQuestion, HttpRequest, Script, Tls};
 
 use super::{
     backends::{backend, headless, planned, target},
@@ -15,9 +15,10 @@ use super::{
 };
 use crate::{
     cluster::{Endpoint, ServiceView},
-    model::{Family, Transport},
+    model::{Family, IpProtocol},
     plan::{Destination, Moment, PlannedCase, PodIndex},
-    verdict::{AnsweredBy, Claim, Intended, Observation},
+    suite::{Ask, Authority},
+    verdict::{AnsweredBy, Claim, Intended, Observation, WantedAnswer},
 };
 
 /// Which nodes a case's packets travel between, and as what.
@@ -25,7 +26,7 @@ use crate::{
 pub(super) struct NodePath {
     pub from: String,
     pub to: String,
-    pub transport: Transport,
+    pub transport: IpProtocol,
     pub family: Family,
 }
 
@@ -81,7 +82,7 @@ impl<'a> Asked<'a> {
             }
             Destination::Address(address) => {
                 asked.described = address.to_string();
-                asked.towards_foreign(Whom::Address(*address));
+                asked.towards_foreign(live, Whom::Address(*address));
             }
             Destination::Host(name) => {
                 asked.described.clone_from(name);
@@ -101,7 +102,7 @@ impl<'a> Asked<'a> {
                 meshed: live.state(case.source).is_some_and(|state| state.meshed()),
                 established: None,
                 strangers: BTreeSet::new(),
-                status: case.http.as_ref().and_then(|http| http.status),
+                answer: wanted(&case.ask),
             },
             dial: Err(Observation::NoDestination { message: "no destination".to_owned() }),
             destination: None,
@@ -137,11 +138,18 @@ impl<'a> Asked<'a> {
         };
         self.described =
             format!("{}/{} ({address}, {})", planned.namespace, planned.name, planned.node);
+        let script = match script(live, &case.ask) {
+            Ok(script) => script,
+            Err(nothing) => {
+                self.dial = Err(nothing);
+                return;
+            }
+        };
         let dial = Dial {
             source: case.source,
             whom: Whom::Address(address),
             port: case.port,
-            script: script(&case),
+            script,
             timeout: case.timeout,
             keyed: true,
         };
@@ -250,7 +258,7 @@ impl<'a> Asked<'a> {
             self.behind = each.map(|(pod, number)| backend(live, &case, pod, number)).collect();
         }
         let keyed = matches!(self.claim.intended, Intended::Agents(_));
-        self.ask_with_witnesses(Whom::Address(address), keyed);
+        self.ask_with_witnesses(live, Whom::Address(address), keyed);
     }
 
     /// A name that may be a Service's with our own agents behind it: then one of them has
@@ -268,16 +276,30 @@ impl<'a> Asked<'a> {
         }
         let keyed = matches!(self.claim.intended, Intended::Agents(_));
         let family = self.case.family;
-        self.ask_with_witnesses(Whom::Name(name.to_owned(), family), keyed);
+        self.ask_with_witnesses(live, Whom::Name(name.to_owned(), family), keyed);
     }
 
-    pub(super) fn towards_foreign(&mut self, whom: Whom) {
-        self.ask_with_witnesses(whom, false);
+    pub(super) fn towards_foreign(&mut self, live: &Live<'_>, whom: Whom) {
+        self.ask_with_witnesses(live, whom, false);
     }
 
-    fn ask_with_witnesses(&mut self, whom: Whom, keyed: bool) {
+    fn ask_with_witnesses(&mut self, live: &Live<'_>, whom: Whom, keyed: bool) {
         let case = self.case.clone();
-        let script = script(&case);
+        if keyed && case.ask.is_foreign() {
+            let message = format!(
+                "behind {} stand netproof's own probe pods, which answer its own questions only",
+                self.described
+            );
+            self.dial = Err(Observation::NoDestination { message });
+            return;
+        }
+        let script = match script(live, &case.ask) {
+            Ok(script) => script,
+            Err(nothing) => {
+                self.dial = Err(nothing);
+                return;
+            }
+        };
         let from = |source| Dial {
             source,
             whom: whom.clone(),
@@ -314,20 +336,54 @@ impl<'a> Asked<'a> {
                 Observation::Connected { by: AnsweredBy::Agent { identity, .. } },
                 Intended::Agents(meant),
             ) => meant.contains(identity),
+            (Observation::Connected { by: AnsweredBy::Echo }, Intended::Agents(_)) => true,
             _ => false,
         }
     }
 }
 
 /// What a case wants said.
-fn script(case: &PlannedCase) -> Script {
-    let http = case.http.as_ref().map(|http| HttpRequest {
+fn script(live: &Live<'_>, ask: &Ask) -> Result<Script, Observation> {
+    let http = ask.http.as_ref().map(|http| HttpRequest {
         method: http.method.clone(),
         path: http.path.clone(),
         host: http.host.clone(),
         headers: http.headers.clone().into_iter().collect(),
     });
-    Script { http, hold: None }
+    let tls = ask.tls.as_ref().map(|tls| {
+        let ca = match &tls.ca {
+            Authority::Public => None,
+            Authority::Pem(text) => Some(text.clone()),
+            Authority::Cluster => Some(live.authority.clone().ok_or_else(|| {
+                let message =
+                    "the kubeconfig names no certificate authority, as `ca: cluster` asks";
+                Observation::NoDestination { message: message.to_owned() }
+            })?),
+        };
+        Ok::<_, Observation>(Tls { server_name: tls.server_name.clone(), verify: tls.verify, ca })
+    });
+    Ok(Script {
+        http,
+        tls: tls.transpose()?,
+        dns: ask
+            .dns
+            .as_ref()
+            .map(|dns| DnsQuestion { name: dns.name.clone(), kind: dns.kind.clone() }),
+        hold: None,
+        payload: ask.udp.as_ref().map(|udp| netproof_probe::hex::encode(&udp.payload)),
+    })
+}
+
+/// What an allow wants to hear.
+fn wanted(ask: &Ask) -> Option<WantedAnswer> {
+    let status = ask.http.as_ref().map(|http| &http.status).filter(|status| !status.is_empty());
+    if let Some(status) = status {
+        return Some(WantedAnswer::Status(status.clone()));
+    }
+    if let Some(dns) = &ask.dns {
+        return Some(WantedAnswer::Dns(dns.expect.clone()));
+    }
+    ask.udp.as_ref().map(|udp| WantedAnswer::Holds(udp.expect.clone()))
 }
 
 /// The agents of this run that are ready behind a Service, and who else is.

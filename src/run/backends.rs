@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{asked::Asked, dial::Whom, live::Live};
 use crate::{
     cluster::Endpoint,
-    model::{Port, Transport},
+    model::{IpProtocol, Port},
     plan::{PlannedCase, PodIndex},
 };
 
@@ -17,7 +17,7 @@ pub(super) fn planned(live: &Live<'_>, endpoint: &Endpoint) -> Option<PodIndex> 
 }
 
 /// The number that a port of a Service has at an endpoint.
-pub(super) fn target(endpoint: &Endpoint, port_name: &str, transport: Transport) -> Option<u16> {
+pub(super) fn target(endpoint: &Endpoint, port_name: &str, transport: IpProtocol) -> Option<u16> {
     let mut ports = endpoint.ports.iter();
     let found = ports.find(|(name, _, over)| (name.as_str(), *over) == (port_name, transport));
     found.map(|(_, number, _)| *number)
@@ -59,7 +59,7 @@ pub(super) fn headless<'a, 'e>(
                     }
                     None => endpoint.address.to_string(),
                 };
-                asked.towards_foreign(Whom::Address(endpoint.address));
+                asked.towards_foreign(live, Whom::Address(endpoint.address));
                 all.push(asked);
             }
         }

@@ -105,6 +105,8 @@ impl Dial {
                 Protocol::Tcp => wire::Protocol::Tcp,
                 Protocol::Udp => wire::Protocol::Udp,
                 Protocol::Http => wire::Protocol::Http,
+                Protocol::Sctp => wire::Protocol::Sctp,
+                Protocol::Icmp => wire::Protocol::Icmp,
             },
             script: self.script.clone(),
             question: if self.keyed { Question::Keyed { nonce } } else { Question::Bare },

@@ -36,6 +36,8 @@ pub(super) struct Live<'a> {
     held: BTreeMap<CaseId, Result<Dial, String>>,
     next: AtomicU64,
     rate: Option<u32>,
+    /// Who signs the API server's certificate, as PEM.
+    pub authority: Option<String>,
 }
 
 impl<'a> Live<'a> {
@@ -49,6 +51,7 @@ impl<'a> Live<'a> {
             held: BTreeMap::new(),
             next: AtomicU64::new(1),
             rate,
+            authority: None,
         }
     }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     event::{Canary, CanaryState, Direction},
-    model::{Family, Port, Protocol, Transport},
+    model::{Family, IpProtocol, Port, Protocol},
     plan::PodIndex,
     verdict::{AnsweredBy, Observation},
 };
@@ -34,7 +34,7 @@ pub(super) const CONTROL_PORT: u16 = 8080;
 pub(super) struct Key {
     pub node: String,
     pub direction: Direction,
-    pub transport: Transport,
+    pub transport: IpProtocol,
     pub family: Family,
 }
 
@@ -64,7 +64,7 @@ impl Marker {
     /// The canaries for these transports and families on every node of the plan.
     pub fn new(
         live: &Live<'_>,
-        transports: &BTreeSet<Transport>,
+        transports: &BTreeSet<IpProtocol>,
         families: &BTreeSet<Family>,
     ) -> Self {
         let mut dials = BTreeMap::new();
@@ -101,13 +101,16 @@ impl Marker {
                 if is_missing {
                     unreached.push((key.clone(), seen.observation.clone()));
                 }
-                is_missing
+                // What a pod can't speak it can't speak later either.
+                is_missing && !matches!(seen.observation, Observation::NotThere { .. })
             });
+            let (mute, open): (Vec<_>, Vec<_>) = unreached
+                .into_iter()
+                .partition(|(_, seen)| matches!(seen, Observation::NotThere { .. }));
+            self.states().extend(never_reached(mute));
+            let unreached = open;
             if missing.is_empty() || stop.is_stopped() || begun.elapsed() >= CONNECTED_WITHIN {
-                let never = unreached
-                    .into_iter()
-                    .map(|(key, seen)| (key, CanaryState::NeverReached { seen }));
-                self.states().extend(never);
+                self.states().extend(never_reached(unreached));
                 return self.canaries();
             }
             tokio::select! {
@@ -281,7 +284,12 @@ impl Marker {
             family: key.family,
             state: state.clone(),
         };
-        self.states().iter().map(each).collect()
+        // What isn't spoken here is no finding about the CNI.
+        let spoken = |(_, state): &(&Key, &CanaryState)| {
+            let CanaryState::NeverReached { seen } = state else { return true };
+            !matches!(seen, Observation::NotThere { .. })
+        };
+        self.states().iter().filter(spoken).map(each).collect()
     }
 
     /// What came of one canary.
@@ -289,11 +297,13 @@ impl Marker {
         self.states().get(key).cloned()
     }
 
-    /// True if on some node a canary stayed open and none was isolated.
+    /// True if on some node a canary stayed open and none was isolated. What a CNI does with
+    /// ICMP is its own affair, and no proof of anything.
     pub fn some_node_enforces_nothing(&self) -> bool {
         let states = self.states();
         self.dials.keys().any(|of| {
-            let on_node = || states.iter().filter(|(key, _)| key.node == of.node);
+            let counts = |key: &Key| key.node == of.node && key.transport != IpProtocol::Icmp;
+            let on_node = || states.iter().filter(|(key, _)| counts(key));
             on_node().any(|(_, state)| matches!(state, CanaryState::StillOpen { .. }))
                 && !on_node().any(|(_, state)| matches!(state, CanaryState::Proven { .. }))
         })
@@ -313,6 +323,10 @@ impl Marker {
         let (dial, destination) = &self.dials[key];
         Dial { source: *destination, ..dial.clone() }
     }
+}
+
+fn never_reached(canaries: Vec<(Key, Observation)>) -> impl Iterator<Item = (Key, CanaryState)> {
+    canaries.into_iter().map(|(key, seen)| (key, CanaryState::NeverReached { seen }))
 }
 
 /// How long a control pod may take, once it is ready, to be reached by its neighbour.
@@ -343,28 +357,33 @@ pub(super) fn control_dial(
     live: &Live<'_>,
     source: PodIndex,
     destination: PodIndex,
-    transport: Transport,
+    transport: IpProtocol,
     family: Family,
 ) -> Option<Dial> {
     let protocol = match transport {
-        Transport::Tcp => Protocol::Tcp,
-        Transport::Udp => Protocol::Udp,
+        IpProtocol::Tcp => Protocol::Tcp,
+        IpProtocol::Udp => Protocol::Udp,
+        IpProtocol::Sctp => Protocol::Sctp,
+        IpProtocol::Icmp => Protocol::Icmp,
     };
+    let number = if protocol == Protocol::Icmp { 0 } else { CONTROL_PORT };
     Some(Dial {
         source,
         whom: Whom::Address(live.address(destination, family)?),
-        port: Port { number: CONTROL_PORT, protocol },
+        port: Port { number, protocol },
         script: Script::default(),
         timeout: None,
         keyed: true,
     })
 }
 
-/// True if that very pod answered.
+/// True if that very pod answered. An echo has no name: it is told by the pod's address alone.
 pub(super) fn answered_by(live: &Live<'_>, seen: &Observation, pod: PodIndex) -> bool {
-    matches!(
-        seen,
-        Observation::Connected { by: AnsweredBy::Agent { identity, .. } }
-            if *identity == live.plan.pod(pod).name
-    )
+    match seen {
+        Observation::Connected { by: AnsweredBy::Agent { identity, .. } } => {
+            *identity == live.plan.pod(pod).name
+        }
+        Observation::Connected { by: AnsweredBy::Echo } => true,
+        _ => false,
+    }
 }

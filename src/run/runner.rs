@@ -24,7 +24,7 @@ use super::{
 use crate::{
     cluster::{self, Finding, Meddling, Pods, RunContext, RunLease, Severity, preflight, sweep},
     event::{self, CaseInfo, CaseOutcome, ClusterInfo, Event, Repetition, Stage},
-    model::{Family, Transport},
+    model::{Family, IpProtocol},
     plan::{Plan, PlannedCase, PodIndex, SuitePlan},
     report::EventSender,
     verdict::Judgement,
@@ -190,6 +190,7 @@ impl Runner<'_> {
     ) -> Result<(), RunError> {
         let pods = Pods::watch(self.context, &self.names(self.all_pods()), cancel.clone()).await;
         let mut live = Live::new(self.plan, pods, self.options.rate);
+        live.authority = self.context.cluster().authority().map(str::to_owned);
         let control_pods: Vec<PodIndex> =
             self.all_pods().filter(|pod| !self.is_of_a_suite(*pod)).collect();
         let mut canaries = Canaries::default();
@@ -299,7 +300,7 @@ impl Runner<'_> {
 
     async fn first_canaries(&self, live: &Live<'_>) -> Marker {
         self.progress(Stage::Canary, None, 0, 1).await;
-        let transports: BTreeSet<Transport> =
+        let transports: BTreeSet<IpProtocol> =
             self.plan.cases().map(|case| case.port.protocol.transport()).collect();
         let families: BTreeSet<Family> = self.plan.cases().map(|case| case.family).collect();
         let marker = Marker::new(live, &transports, &families);

@@ -12,7 +12,7 @@ use super::live::Live;
 use crate::{
     cluster::{ErrorKind, PolicyState, RunContext},
     event::Event,
-    model::{End, IpProtocol, Port, Traffic, Transport},
+    model::{End, Traffic},
     plan::{Destination, PlannedCase},
     policy::{Compiled, Origin, PolicySet, Spec},
     report::EventSender,
@@ -226,7 +226,7 @@ fn connections(all: &Compiled, live: &Live<'_>, case: &PlannedCase, met: &Met<'_
         topology.pod(&planned.namespace, &planned.name)
     };
     let Some(from) = pod(case.source).map(End::Pod) else { return Vec::new() };
-    let Some((protocol, number)) = carried(case.port) else { return Vec::new() };
+    let (protocol, number) = (case.port.protocol.transport(), case.port.number);
     let direct = |to: End| Traffic::new(from.clone(), to, protocol, number);
     let through = |service| topology::through(topology, &from, service, protocol, number);
     let at = |address: IpAddr| match topology::service_at(topology, address) {
@@ -260,13 +260,4 @@ fn connections(all: &Compiled, live: &Live<'_>, case: &PlannedCase, met: &Met<'_
         }
     };
     found.into_iter().map(|traffic| traffic.in_family(case.family)).collect()
-}
-
-/// What policies see of a port.
-fn carried(port: Port) -> Option<(IpProtocol, u16)> {
-    let protocol = match port.protocol.transport() {
-        Transport::Tcp => IpProtocol::Tcp,
-        Transport::Udp => IpProtocol::Udp,
-    };
-    Some((protocol, port.number))
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{
-    http::read_http,
+    ask::{AskNodes, Asked},
     moments::{EstablishedWords, StartupWords, read_established, read_startup, read_timeout},
     nearest::{listed, nearest},
     node::{Node, NodeKind, Scalar, yaml_1_1_bool},
@@ -11,15 +11,17 @@ use super::{
     scope::Scope,
     source::Span,
     table,
-    types::{Denial, EvidenceRule, HttpAsk, Peer},
+    types::{Denial, EvidenceRule, Peer},
     words::{CLAIM_NAME, is_claim_name},
 };
-use crate::model::{Connectivity, Family};
+use crate::model::{Connectivity, Family, Protocol};
 
 /// One entry of `cases`, or one table: pairs of peers that share everything else.
 pub(super) struct Claim {
     pub(super) pairs: Vec<Pair>,
     pub(super) ports: Vec<Word>,
+    /// How all ports are spoken to, where the claim says so.
+    pub(super) protocol: Option<Protocol>,
     pub(super) options: Options,
 }
 
@@ -45,7 +47,7 @@ pub(super) struct Options {
     pub(super) reached_by: Option<Word>,
     pub(super) established: Option<EstablishedWords>,
     pub(super) startup: Option<StartupWords>,
-    pub(super) http: Option<(HttpAsk, Span)>,
+    pub(super) asked: Asked,
 }
 
 /// Reads `cases`.
@@ -64,7 +66,7 @@ fn read_case(reader: &mut Reader, scope: &Scope, node: &Node) -> Option<Claim> {
     let mut fields = reader.fields(node, "a case")?;
     let name = fields.required("name");
     let (from, to) = (fields.required("from"), fields.required("to"));
-    let port = fields.required("port");
+    let (port, protocol) = port_nodes(&mut fields);
     let expect = fields.required("expect");
     let options = OptionNodes::of(&mut fields);
     fields.finish(reader, &[]);
@@ -73,7 +75,7 @@ fn read_case(reader: &mut Reader, scope: &Scope, node: &Node) -> Option<Claim> {
         name.and_then(|node| reader.name(node, "the name of a case", is_claim_name, CLAIM_NAME));
     let from = from.and_then(|node| read_ends(reader, scope, node, "from"));
     let to = to.and_then(|node| read_ends(reader, scope, node, "to"));
-    let ports = port.map(|node| read_port_words(reader, node)).unwrap_or_default();
+    let (ports, protocol) = read_ports(reader, port, protocol);
     let expect = expect.and_then(|node| read_expect(reader, node));
     let options = options.read(reader, scope, expect == Some(Connectivity::Allowed));
 
@@ -109,13 +111,13 @@ fn read_case(reader: &mut Reader, scope: &Scope, node: &Node) -> Option<Claim> {
         }
         _ => {}
     }
-    Some(Claim { pairs, ports, options })
+    Some(Claim { pairs, ports, protocol, options })
 }
 
 fn read_table(reader: &mut Reader, scope: &Scope, node: &Node) -> Option<Claim> {
     let mut fields = reader.fields(node, "a table")?;
     let name = fields.required("name");
-    let port = fields.required("port");
+    let (port, protocol) = port_nodes(&mut fields);
     let rows = fields.required("rows");
     let options = OptionNodes::of(&mut fields);
     let of_cells = ["from", "to", "expect"].map(|field| fields.key_span(field));
@@ -127,7 +129,7 @@ fn read_table(reader: &mut Reader, scope: &Scope, node: &Node) -> Option<Claim> 
     }
     let name =
         name.and_then(|node| reader.name(node, "the name of a table", is_claim_name, CLAIM_NAME));
-    let ports = port.map(|node| read_port_words(reader, node)).unwrap_or_default();
+    let (ports, protocol) = read_ports(reader, port, protocol);
     let cells = rows.and_then(|node| table::read_cells(reader, scope, node));
     let allows_only = cells.as_ref().is_some_and(|cells| {
         !cells.is_empty() && cells.iter().all(|cell| cell.expect == Connectivity::Allowed)
@@ -144,7 +146,7 @@ fn read_table(reader: &mut Reader, scope: &Scope, node: &Node) -> Option<Claim> 
             span: cell.span,
         })
         .collect();
-    Some(Claim { pairs, ports, options })
+    Some(Claim { pairs, ports, protocol, options })
 }
 
 fn read_expect(reader: &mut Reader, node: &Node) -> Option<Connectivity> {
@@ -224,6 +226,48 @@ fn read_ends(reader: &mut Reader, scope: &Scope, node: &Node, field: &str) -> Op
     good.then_some(Ends { names: Some(names), span })
 }
 
+/// `port` and `protocol`; ICMP has no ports.
+fn port_nodes<'n>(fields: &mut Fields<'n>) -> (Option<&'n Node>, Option<&'n Node>) {
+    let protocol = fields.optional("protocol");
+    if protocol.and_then(spoken) == Some(Protocol::Icmp) {
+        (fields.optional("port"), protocol)
+    } else {
+        (fields.required("port"), protocol)
+    }
+}
+
+/// The protocol that a node names, in lower case or as Kubernetes writes it.
+fn spoken(node: &Node) -> Option<Protocol> {
+    let raw = node.raw()?;
+    let is = |known: &Protocol| raw == known.name() || raw == known.name().to_uppercase();
+    Protocol::ALL.into_iter().find(is)
+}
+
+fn read_ports(
+    reader: &mut Reader,
+    port: Option<&Node>,
+    protocol: Option<&Node>,
+) -> (Vec<Word>, Option<Protocol>) {
+    let words = port.map(|node| read_port_words(reader, node)).unwrap_or_default();
+    let Some(node) = protocol else { return (words, None) };
+    let Some(protocol) = spoken(node) else {
+        let known = Protocol::ALL.map(Protocol::name);
+        let lower = node.raw().unwrap_or_default().to_lowercase();
+        let near = nearest(&lower, known);
+        let message = format!("`protocol` takes {}, not {}", listed(known), node.describe());
+        reader.mistake(&node.span, message).did_you_mean(near);
+        return (Vec::new(), None);
+    };
+    if protocol != Protocol::Icmp {
+        return (words, Some(protocol));
+    }
+    if let Some(port) = port {
+        reader.mistake(&port.span, "ICMP has no ports").help("leave out `port`");
+    }
+    let word = Word { text: protocol.name().to_owned(), span: node.span.clone() };
+    (vec![word], None)
+}
+
 /// `port`: one or a list; what the words mean depends on the destination.
 fn read_port_words(reader: &mut Reader, node: &Node) -> Vec<Word> {
     let items = match &node.kind {
@@ -259,7 +303,7 @@ struct OptionNodes<'n> {
     evidence: Option<&'n Node>,
     denial: Option<&'n Node>,
     reached_by: Option<&'n Node>,
-    http: Option<&'n Node>,
+    ask: AskNodes<'n>,
     established: Option<&'n Node>,
     startup: Option<&'n Node>,
 }
@@ -274,7 +318,7 @@ impl<'n> OptionNodes<'n> {
             evidence: fields.optional("evidence"),
             denial: fields.optional("denial"),
             reached_by: fields.optional("reachedBy"),
-            http: fields.optional("http"),
+            ask: AskNodes::of(fields),
             established: fields.optional("established"),
             startup: fields.optional("startup"),
         }
@@ -290,10 +334,10 @@ impl<'n> OptionNodes<'n> {
                 reader.mistake(&node.span, message);
             }
         }
-        let http = self.http.and_then(|node| Some((read_http(reader, node)?, node.span.clone())));
+        let asked = self.ask.read(reader);
         let because = self.because.and_then(|node| reader.text(node, "a text"));
         Options {
-            http,
+            asked,
             established: self.established.and_then(|node| read_established(reader, node)),
             startup: self.startup.and_then(|node| read_startup(reader, scope, node)),
             within: self.within.and_then(|node| reader.duration(node, "within")),

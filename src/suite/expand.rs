@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
+    ask,
     claims::{Claim, Options, Pair},
     mistake::Mistake,
     nearest::{listed, nearest},
@@ -13,7 +14,7 @@ use super::{
     scope::Scope,
     services::{Service, ServicePort},
     source::Span,
-    types::{Case, CasePort, EvidenceRule, HttpAsk, Peer, PodPeer, ServicePeer},
+    types::{Case, CasePort, EvidenceRule, Peer, PodPeer, ServicePeer},
 };
 use crate::model::{Connectivity, Family, Port, Protocol};
 
@@ -49,13 +50,10 @@ pub(super) fn expand(reader: &mut Reader, scope: &Scope, claims: Vec<Claim>) -> 
                 continue;
             }
             for word in &claim.ports {
-                let Some(port) = resolve_port(reader, scope, pair, word) else { continue };
-                if let Some((_, span)) = &claim.options.http
-                    && port.port.protocol != Protocol::Http
-                {
-                    let message = format!("{} is no HTTP port", port.port);
-                    let help = format!("write `{}/http`", port.port.number);
-                    reader.mistake(span, message).help(help);
+                let Some(port) = resolve_port(reader, scope, pair, word, claim.protocol) else {
+                    continue;
+                };
+                if !ask::check(reader, scope, pair, port.port, &claim.options.asked) {
                     continue;
                 }
                 let established = claim.options.established.as_ref();
@@ -101,10 +99,11 @@ fn case(reader: &Reader, scope: &Scope, pair: &Pair, port: CasePort, options: &O
         reached_by: options.reached_by.as_ref().map(|word| word.text.clone()),
         established: None,
         startup: options.startup.as_ref().and_then(|words| words.of(pair)),
-        http: options
-            .http
-            .as_ref()
-            .map(|(http, _)| HttpAsk { status: http.status.filter(|_| !denied), ..http.clone() }),
+        ask: if denied {
+            options.asked.ask.clone().without_answer()
+        } else {
+            options.asked.ask.clone()
+        },
         location: reader.source.location(pair.span.start),
     }
 }
@@ -205,7 +204,13 @@ fn known_service<'a>(
 }
 
 /// What a word of `port` means at a destination; None and a mistake if nothing.
-fn resolve_port(reader: &mut Reader, scope: &Scope, pair: &Pair, word: &Word) -> Option<CasePort> {
+fn resolve_port(
+    reader: &mut Reader,
+    scope: &Scope,
+    pair: &Pair,
+    word: &Word,
+    protocol: Option<Protocol>,
+) -> Option<CasePort> {
     let destination = scope.peer(&pair.to)?;
     let text = word.text.as_str();
     let service = match destination {
@@ -224,6 +229,7 @@ fn resolve_port(reader: &mut Reader, scope: &Scope, pair: &Pair, word: &Word) ->
     let named = own.or(of_service).or_else(|| scope.default_ports.get(text).copied());
     let said = match named {
         Some(port) => Said::Name(port),
+        None if text == Protocol::Icmp.name() => Said::Full(Port::ICMP),
         None if !text.starts_with(|first: char| first.is_ascii_digit()) && !text.contains('/') => {
             unknown_port(reader, scope, pair, word, service);
             return None;
@@ -240,7 +246,17 @@ fn resolve_port(reader: &mut Reader, scope: &Scope, pair: &Pair, word: &Word) ->
             }
         },
     };
+    let said = match (said, protocol) {
+        (Said::Number(number), Some(protocol)) => Said::Full(Port { number, protocol }),
+        (said, Some(protocol)) if said.port().protocol != protocol => {
+            let message = format!("`{text}` is {}, and `protocol` says {protocol}", said.port());
+            reader.mistake(&word.span, message).help("leave out one of the two");
+            return None;
+        }
+        (said, _) => said,
+    };
     let port = match destination {
+        _ if said.port() == Port::ICMP => check_icmp(reader, pair, word, destination)?,
         Peer::Pod(pod) => check_listener(reader, pair, word, pod, &said)?,
         Peer::Service(_) => match service {
             Some(service) => check_service(reader, scope, pair, word, service, &said)?,
@@ -253,6 +269,7 @@ fn resolve_port(reader: &mut Reader, scope: &Scope, pair: &Pair, word: &Word) ->
         Said::Number(number) => number.to_string(),
         // `8080/tcp` and `8080` are one port, and get one id.
         Said::Full(Port { number, protocol: Protocol::Tcp }) => number.to_string(),
+        Said::Full(Port::ICMP) => Protocol::Icmp.name().to_owned(),
         Said::Full(Port { number, protocol }) => format!("{number}-{protocol}"),
     };
     Some(CasePort { label, port })
@@ -265,6 +282,17 @@ impl Said {
             Self::Number(number) => Port { number: *number, protocol: Protocol::Tcp },
         }
     }
+}
+
+/// Whoever has an address answers ICMP echoes; a Service's address is nobody's.
+fn check_icmp(reader: &mut Reader, pair: &Pair, word: &Word, to: &Peer) -> Option<Port> {
+    if matches!(to, Peer::Service(_)) {
+        reader
+            .mistake(&word.span, format!("`{}` is a Service, which has no ICMP", pair.to))
+            .help("whether its address is echoed depends on the proxy; ask a pod behind it");
+        return None;
+    }
+    Some(Port::ICMP)
 }
 
 /// A claim about a launched pod has to be about a port that it listens on.

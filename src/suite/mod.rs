@@ -8,11 +8,11 @@
 //! at its place, and [`Suite`] only comes of a file that has none.
 
 mod addresses;
+mod ask;
 mod change;
 mod claims;
 mod document;
 mod expand;
-mod http;
 mod levelling;
 mod loader;
 mod manifest;
@@ -43,6 +43,7 @@ mod words;
 mod tests;
 
 pub use addresses::{addressed_peers, fill_addresses, rename_addressed, waits_for_addresses};
+pub use ask::{Ask, Authority, DnsAsk, DnsExpect, HttpAsk, TlsAsk, UdpAsk};
 pub use change::{Change, Labelled, ObjectName, PatchBody, Wait, relabelled, same_fate};
 pub use loader::load;
 pub use mistake::{Mistake, Mistakes};
@@ -51,6 +52,6 @@ pub use namespaces::{replace_namespace_references, rewrite_namespaces};
 pub use parse::parse;
 pub use schema::schema;
 pub use types::{
-    Case, CasePort, Denial, EvidenceRule, HttpAsk, Location, Manifest, Peer, PodPeer, ServicePeer,
-    Setup, SetupNamespace, Step, Suite,
+    Case, CasePort, Denial, EvidenceRule, Location, Manifest, Peer, PodPeer, ServicePeer, Setup,
+    SetupNamespace, Step, Suite,
 };

@@ -42,8 +42,11 @@ pub(super) fn parse_port(text: &str) -> Result<Port, NoPort> {
             } else if known.contains(&lower.as_str()) {
                 helps.push(did_you_mean(&format!("{number}/{lower}")));
             }
-            helps.push("protocols are `tcp`, `udp` and `http`".to_owned());
+            helps.push("protocols are `tcp`, `udp`, `http` and `sctp`".to_owned());
             no(format!("`{protocol}` is no protocol"), helps)
+        }
+        Err(PortError::Icmp) => {
+            no(format!("`{text}` is no port: ICMP has none"), vec![did_you_mean("icmp")])
         }
         Err(PortError::Number(_)) => {
             let plain = "a port is a number from 1 to 65535, or that and a protocol: `53/udp`";
@@ -82,6 +85,10 @@ pub(super) fn read_port(reader: &mut Reader, node: &Node) -> Option<Port> {
         return None;
     };
     match parse_port(text) {
+        Ok(Port::ICMP) => {
+            reader.mistake(&node.span, "nobody listens for ICMP: kernels answer it");
+            None
+        }
         Ok(port) => Some(port),
         Err(NoPort { message, helps }) => {
             let mistake = reader.mistake(&node.span, message);
@@ -136,7 +143,8 @@ mod tests {
             ("TCP/8080", "`TCP/8080` is no port", "`8080/tcp`"),
             ("8080/TCP", "`TCP` is no protocol", "`8080/tcp`"),
             ("8080/tpc", "`tpc` is no protocol", "`8080/tcp`"),
-            ("8080/sctp", "`sctp` is no protocol", "protocols are"),
+            ("8080/quic", "`quic` is no protocol", "protocols are"),
+            ("8080/icmp", "`8080/icmp` is no port: ICMP has none", "`icmp`"),
             ("8_080", "`8_080` is no port", "`8080`"),
             ("0", "`0` is no port", "from 1 to 65535"),
             ("70000/udp", "`70000/udp` is no port", "from 1 to 65535"),

@@ -86,7 +86,7 @@ enum Port {
     /// A number, for TCP.
     Number(#[schemars(range(min = 1, max = 65535))] u16),
     /// A number with a protocol.
-    Text(#[schemars(regex(pattern = r"^[0-9]{1,5}(/(tcp|udp|http))?$"))] String),
+    Text(#[schemars(regex(pattern = r"^[0-9]{1,5}(/(tcp|udp|http|sctp))?$"))] String),
 }
 
 /// A port as a case names it: a name that the destination or `defaults.ports` declares, a
@@ -256,6 +256,13 @@ struct Startup {
 /// A claim: who, to whom, on which port, and whether it is to succeed.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("anyOf" = [
+    {"required": ["port"]},
+    {
+        "required": ["protocol"],
+        "properties": {"protocol": {"description": "No port.", "enum": ["icmp", "ICMP"]}},
+    },
+]))]
 struct Case {
     /// The name; it stands in the case's id.
     #[schemars(length(min = 1, max = 120))]
@@ -264,8 +271,10 @@ struct Case {
     from: OneOrMany<String>,
     /// The peers that are dialled: a name, a list of names, or `all` (every other pod peer).
     to: OneOrMany<String>,
-    /// The ports that are dialled.
-    port: OneOrMany<CasePort>,
+    /// The ports that are dialled; none for ICMP.
+    port: Option<OneOrMany<CasePort>>,
+    /// How the ports are spoken to, where they don't say so; `icmp` stands without a port.
+    protocol: Option<SpokenProtocol>,
     /// The claim.
     expect: Expect,
     /// How long the last change may take to bite.
@@ -284,6 +293,12 @@ struct Case {
     reached_by: Option<String>,
     /// The HTTP request and its answer, on HTTP ports.
     http: Option<Http>,
+    /// TLS below it, on TCP and HTTP ports of applications.
+    tls: Option<Tls>,
+    /// A DNS question, on UDP and TCP ports of name servers.
+    dns: Option<Dns>,
+    /// A datagram, on UDP ports of applications.
+    udp: Option<Udp>,
     /// What is to become of a connection that was opened before the step's changes, judged
     /// apart; only in steps.
     established: Option<Survival>,
@@ -303,20 +318,148 @@ struct Http {
     host: Option<String>,
     /// Headers besides.
     headers: Option<BTreeMap<String, String>>,
-    /// The status that an allow asks for; any answer will do if left out.
-    #[schemars(range(min = 100, max = 599))]
-    status: Option<u16>,
+    /// The statuses that an allow asks for, one or a list; any answer will do if left out.
+    status: Option<OneOrMany<Status>>,
+}
+
+/// An HTTP status.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+struct Status(#[schemars(range(min = 100, max = 599))] u16);
+
+/// How ports are spoken to, in upper or lower case.
+#[derive(JsonSchema)]
+enum SpokenProtocol {
+    #[schemars(rename = "tcp")]
+    Tcp,
+    #[schemars(rename = "TCP")]
+    UpperTcp,
+    #[schemars(rename = "udp")]
+    Udp,
+    #[schemars(rename = "UDP")]
+    UpperUdp,
+    #[schemars(rename = "http")]
+    Http,
+    #[schemars(rename = "HTTP")]
+    UpperHttp,
+    #[schemars(rename = "sctp")]
+    Sctp,
+    #[schemars(rename = "SCTP")]
+    UpperSctp,
+    #[schemars(rename = "icmp")]
+    Icmp,
+    #[schemars(rename = "ICMP")]
+    UpperIcmp,
+}
+
+/// TLS below everything else that is said.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct Tls {
+    /// What the server is called; what is dialled if left out.
+    server_name: Option<String>,
+    /// Whether the server's certificate has to be good; `true` if left out.
+    verify: Option<bool>,
+    /// Who signs it: `cluster` for the authority of the kubeconfig, or certificates as PEM;
+    /// those that browsers believe if left out.
+    ca: Option<String>,
+}
+
+/// A DNS question, and the answer that an allow asks for.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct Dns {
+    /// The name as it stands: no search list is tried.
+    name: String,
+    /// The type of the records; `A` if left out.
+    #[schemars(rename = "type")]
+    kind: Option<RecordType>,
+    /// A response code, or a list of records that the answer has to hold; any answer will do
+    /// if left out.
+    expect: Option<DnsExpect>,
+}
+
+/// A type of DNS records.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "UPPERCASE")]
+enum RecordType {
+    A,
+    Aaaa,
+    Cname,
+    Mx,
+    Ns,
+    Ptr,
+    Soa,
+    Srv,
+    Txt,
+}
+
+/// A DNS answer.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum DnsExpect {
+    Code(DnsCode),
+    Records(Vec<String>),
+}
+
+/// A DNS response code.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "UPPERCASE")]
+enum DnsCode {
+    NoError,
+    FormErr,
+    ServFail,
+    NxDomain,
+    NotImp,
+    Refused,
+}
+
+/// A datagram, and the answer that an allow asks for.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct Udp {
+    /// What is sent.
+    payload: Bytes,
+    /// What the answer has to hold; any answer will do if left out.
+    expect: Option<Bytes>,
+}
+
+/// A text, or bytes in hex or base64.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Bytes {
+    Text(String),
+    Coded(CodedBytes),
+}
+
+/// Bytes in hex or base64.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+enum CodedBytes {
+    /// Pairs of hex digits.
+    Hex(String),
+    /// Base64 with its padding.
+    Base64(String),
 }
 
 /// Claims as a grid: rows dial columns; `.` is allow, `X` is deny, `-` is not claimed.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("anyOf" = [
+    {"required": ["port"]},
+    {
+        "required": ["protocol"],
+        "properties": {"protocol": {"description": "No port.", "enum": ["icmp", "ICMP"]}},
+    },
+]))]
 struct Table {
     /// The name; cases are called by it and by their ends.
     #[schemars(length(min = 1, max = 120))]
     name: String,
-    /// The ports that are dialled.
-    port: OneOrMany<CasePort>,
+    /// The ports that are dialled; none for ICMP.
+    port: Option<OneOrMany<CasePort>>,
+    /// How the ports are spoken to, where they don't say so; `icmp` stands without a port.
+    protocol: Option<SpokenProtocol>,
     /// The grid, as a block of lines.
     rows: String,
     /// How long the last change may take to bite.
@@ -335,6 +478,12 @@ struct Table {
     reached_by: Option<String>,
     /// The HTTP request and its answer, on HTTP ports.
     http: Option<Http>,
+    /// TLS below it, on TCP and HTTP ports of applications.
+    tls: Option<Tls>,
+    /// A DNS question, on UDP and TCP ports of name servers.
+    dns: Option<Dns>,
+    /// A datagram, on UDP ports of applications.
+    udp: Option<Udp>,
     /// What is to become of a connection that was opened before the step's changes, judged
     /// apart; only in steps.
     established: Option<Survival>,

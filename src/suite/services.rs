@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::manifest::{Bundle, Object};
-use crate::model::{Labels, Transport};
+use crate::model::{IpProtocol, Labels};
 
 /// A Service of the suite's manifests.
 pub(super) struct Service {
@@ -18,8 +18,8 @@ pub(super) struct Service {
 pub(super) struct ServicePort {
     pub(super) name: String,
     pub(super) number: u16,
-    /// None for SCTP.
-    pub(super) transport: Option<Transport>,
+    /// None for what isn't known.
+    pub(super) transport: Option<IpProtocol>,
     /// What the traffic is sent to at the pods; a number or a port's name.
     pub(super) target: Value,
 }
@@ -27,7 +27,7 @@ pub(super) struct ServicePort {
 impl ServicePort {
     /// The port as a message names it.
     pub(super) fn describe(&self) -> String {
-        let transport = self.transport.map_or("sctp".into(), |t| t.name().to_lowercase());
+        let transport = self.transport.map_or("?".into(), |t| t.name().to_lowercase());
         let port = format!("{}/{transport}", self.number);
         if self.name.is_empty() { port } else { format!("{} ({port})", self.name) }
     }
@@ -46,8 +46,9 @@ impl Service {
                 name: port["name"].as_str().unwrap_or_default().to_owned(),
                 number,
                 transport: match port["protocol"].as_str().unwrap_or("TCP") {
-                    "TCP" => Some(Transport::Tcp),
-                    "UDP" => Some(Transport::Udp),
+                    "TCP" => Some(IpProtocol::Tcp),
+                    "UDP" => Some(IpProtocol::Udp),
+                    "SCTP" => Some(IpProtocol::Sctp),
                     _ => None,
                 },
                 target: match &port["targetPort"] {

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    ask::Ask,
     change::Change,
     moments::{Startup, Survival},
 };
@@ -152,29 +153,14 @@ pub struct Case {
     pub denial: Option<Denial>,
     /// The [`Peer::Pod`] whose same dial proves that a foreign destination is alive.
     pub reached_by: Option<String>,
-    /// The HTTP request and its answer; only on HTTP ports.
-    pub http: Option<HttpAsk>,
+    /// What is said once the network has let it through, and what is to be answered.
+    pub ask: Ask,
     /// What is to become of a connection from before the step's changes; judged apart.
     pub established: Option<Survival>,
     /// What is claimed of one end's first instants; judged apart.
     pub startup: Option<Startup>,
     /// Where the claim stands.
     pub location: Location,
-}
-
-/// An HTTP request as a case describes it, and the answer that an allow asks for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HttpAsk {
-    /// The method: `GET` where the suite doesn't say.
-    pub method: String,
-    /// Path and query: `/` where the suite doesn't say.
-    pub path: String,
-    /// The `Host` header, where it isn't what is dialled.
-    pub host: Option<String>,
-    /// Headers besides.
-    pub headers: BTreeMap<String, String>,
-    /// The status that an allow asks for.
-    pub status: Option<u16>,
 }
 
 /// A port as a case names it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::answer::WantedAnswer;
 use crate::{
     model::Connectivity,
     suite::{Denial, EvidenceRule, Survival},
@@ -21,8 +22,8 @@ pub struct Claim {
     /// True where either end is behind a service-mesh proxy, whose handshake proves
     /// nothing about the peer (L38).
     pub meshed: bool,
-    /// The HTTP status that an allow asks for, if it does.
-    pub status: Option<u16>,
+    /// The answer that an allow asks for, if it does.
+    pub answer: Option<WantedAnswer>,
     /// What is to become of the connection, where it is one from before a change.
     pub established: Option<Survival>,
     /// Who else is behind the Service that is dialled, by its EndpointSlices. Which backend

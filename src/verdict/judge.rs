@@ -81,8 +81,10 @@ fn connected(claim: &Claim, by: &AnsweredBy) -> Judgement {
             return Judgement::new(Verdict::Inconclusive, Reason::HandshakeUnproven);
         }
         (Intended::Agents(_), AnsweredBy::Nobody) => claim.expect == Allowed,
+        // Only its address tells whose echo it is, and that is the one that was dialled.
+        (_, AnsweredBy::Echo) => true,
         (Intended::Agents(_), _) | (Intended::Foreign, AnsweredBy::Agent { .. }) => false,
-        (Intended::Foreign, AnsweredBy::Application { .. } | AnsweredBy::Nobody) => true,
+        (Intended::Foreign, _) => true,
     };
     match (claim.expect, intended) {
         (Allowed, true) if !claim.strangers.is_empty() => {
@@ -102,6 +104,13 @@ fn connected(claim: &Claim, by: &AnsweredBy) -> Judgement {
             AnsweredBy::Application { summary, .. } => {
                 Judgement::new(Verdict::Pass, Reason::ForeignAnswered { summary: summary.clone() })
             }
+            AnsweredBy::Echo => Judgement::new(Verdict::Pass, Reason::Answered { by: by.told() }),
+            AnsweredBy::Tls { .. }
+            | AnsweredBy::TlsFailed { .. }
+            | AnsweredBy::Dns { .. }
+            | AnsweredBy::Datagram { .. } => {
+                Judgement::new(Verdict::Pass, Reason::ForeignAnswered { summary: by.told() })
+            }
             AnsweredBy::Nobody if claim.meshed => {
                 Judgement::new(Verdict::Inconclusive, Reason::HandshakeUnproven)
             }
@@ -116,23 +125,14 @@ fn connected(claim: &Claim, by: &AnsweredBy) -> Judgement {
     }
 }
 
-/// The answer that the claim asks for and the one that came, where they differ.
+/// The answer that the claim asks for and the one that came, where they differ. Who asks for
+/// TLS asks for no less than that it comes about.
 fn answered_otherwise(claim: &Claim, by: &AnsweredBy) -> Option<(String, String)> {
-    /// What our own agents answer to any request.
-    const OK: u16 = 200;
-    let wanted = claim.status?;
-    let found = match by {
-        AnsweredBy::Agent { .. } => Some(OK),
-        AnsweredBy::Application { status, .. } => *status,
-        AnsweredBy::Nobody => None,
-    };
-    let told = match (found, by) {
-        (Some(status), _) if status == wanted => return None,
-        (Some(status), _) => format!("HTTP {status}"),
-        (None, AnsweredBy::Application { summary, .. }) => summary.clone(),
-        (None, _) => "no HTTP answer".to_owned(),
-    };
-    Some((format!("HTTP {wanted}"), told))
+    match (by, &claim.answer) {
+        (AnsweredBy::TlsFailed { .. }, _) => Some(("TLS".to_owned(), by.told())),
+        (_, Some(wanted)) if !wanted.is(by) => Some((wanted.to_string(), wanted.found(by))),
+        _ => None,
+    }
 }
 
 fn meant(claim: &Claim) -> String {

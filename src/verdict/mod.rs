@@ -4,6 +4,7 @@
 //! three types, so that a failure to connect can't be mistaken for a denial: only
 //! [`judge`] turns one into the other, and it asks the controls first.
 
+mod answer;
 mod cause;
 mod claim;
 mod control;
@@ -13,6 +14,7 @@ mod moments;
 mod observation;
 mod settle;
 
+pub use answer::WantedAnswer;
 pub use cause::{Cause, CauseKind, cause};
 pub use claim::{Claim, Intended};
 pub use control::{ControlKind, ControlState, Controls};

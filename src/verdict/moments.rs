@@ -183,7 +183,7 @@ mod tests {
                 intended: meant(),
                 evidence: Default::default(),
                 denial: None,
-                status: None,
+                answer: None,
                 meshed: false,
                 strangers: Default::default(),
                 established: Some(survival),

@@ -30,9 +30,10 @@ pub enum Observation {
         /// Why.
         message: String,
     },
-    /// The destination has no address of the family that is asked about.
+    /// The destination has no address of the family that is asked about, or the source's pod
+    /// can't speak the protocol.
     NotThere {
-        /// What has none.
+        /// What is missing.
         message: String,
     },
     /// A pod isn't what the plan says: somebody relabelled it, added a container.
@@ -88,6 +89,30 @@ pub enum AnsweredBy {
     },
     /// Nobody spoke after the handshake.
     Nobody,
+    /// An application that agreed on TLS, and was asked nothing else.
+    Tls {
+        /// TLS's version.
+        version: String,
+    },
+    /// An application with which no TLS came about.
+    TlsFailed {
+        /// What was wrong.
+        message: String,
+    },
+    /// A name server.
+    Dns {
+        /// The response code's mnemonic.
+        code: String,
+        /// The data of the records of the type asked for.
+        records: Vec<String>,
+    },
+    /// An application, to a datagram of the case's own.
+    Datagram {
+        /// The answer's first bytes, in hex.
+        payload: String,
+    },
+    /// The address itself, by an ICMP echo.
+    Echo,
 }
 
 impl From<&Outcome> for Observation {
@@ -102,6 +127,17 @@ impl From<&Outcome> for Observation {
                         AnsweredBy::Application { status: *status, summary: summary.clone() }
                     }
                     Answer::HandshakeOnly => AnsweredBy::Nobody,
+                    Answer::Tls { version } => AnsweredBy::Tls { version: version.clone() },
+                    Answer::TlsFailed { message } => {
+                        AnsweredBy::TlsFailed { message: message.clone() }
+                    }
+                    Answer::Dns { code, records } => {
+                        AnsweredBy::Dns { code: code.clone(), records: records.clone() }
+                    }
+                    Answer::Datagram { payload } => {
+                        AnsweredBy::Datagram { payload: payload.clone() }
+                    }
+                    Answer::Echo => AnsweredBy::Echo,
                 },
             },
             Outcome::Refused => Self::Refused,
@@ -110,6 +146,28 @@ impl From<&Outcome> for Observation {
             Outcome::Reset => Self::Reset,
             Outcome::Failed { message } => Self::LocalError { message: message.clone() },
             Outcome::TimedOut => Self::TimedOut,
+            Outcome::Unsupported { message } => Self::NotThere { message: message.clone() },
+        }
+    }
+}
+
+impl AnsweredBy {
+    /// What was said, for people.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Agent { identity, .. } => format!("the agent {identity}"),
+            Self::Application { status: Some(status), .. } => format!("HTTP {status}"),
+            Self::Application { summary, .. } => summary.clone(),
+            Self::Nobody => "nothing".to_owned(),
+            Self::Tls { version } => version.clone(),
+            Self::TlsFailed { message } => format!("no TLS: {message}"),
+            Self::Dns { code, records } if records.is_empty() => format!("DNS {code}"),
+            Self::Dns { code, records } => format!("DNS {code}: {}", records.join(", ")),
+            Self::Datagram { payload } => match netproof_probe::hex::decode(payload) {
+                Some(bytes) if !bytes.is_empty() => bytes.escape_ascii().to_string(),
+                _ => "an empty datagram".to_owned(),
+            },
+            Self::Echo => "an ICMP echo".to_owned(),
         }
     }
 }
@@ -123,6 +181,11 @@ impl fmt::Display for AnsweredBy {
             }
             Self::Application { summary, .. } => write!(f, "an application ({summary})"),
             Self::Nobody => f.write_str("nobody (handshake only)"),
+            Self::Echo => f.write_str("an ICMP echo"),
+            Self::Dns { .. } => write!(f, "a name server ({})", self.told()),
+            Self::Tls { .. } | Self::TlsFailed { .. } | Self::Datagram { .. } => {
+                write!(f, "an application ({})", self.told())
+            }
         }
     }
 }

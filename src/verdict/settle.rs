@@ -186,8 +186,10 @@ impl Settling {
             self.held += 1;
         }
         let silent = self.cases.iter().any(Track::is_silent);
-        self.done = self.held >= self.rules.holding_rounds
-            && (!silent || times.ended >= self.first_held + self.rules.silence_at_least);
+        let absent = !self.cases.is_empty() && self.cases.iter().all(Track::is_absent);
+        self.done = absent
+            || self.held >= self.rules.holding_rounds
+                && (!silent || times.ended >= self.first_held + self.rules.silence_at_least);
         self.done
     }
 

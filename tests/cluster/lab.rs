@@ -81,6 +81,7 @@ impl Lab {
                 .iter()
                 .map(|&(name, port)| (name.to_owned(), port.parse().expect("a port")))
                 .collect(),
+            pings: false,
             node: self.nodes[0].clone(),
             role: Role::Peer { names: vec![name.into()] },
         }

@@ -45,3 +45,65 @@ fn an_answer_that_was_not_asked_for_is_still_a_connection() {
     assert!(matches!(reason, Reason::Connected { .. }), "{reason}");
     assert_eq!(verdict(&finished, "/denied/"), (Verdict::Pass, Reason::Dropped));
 }
+
+#[test]
+fn what_is_spoken_is_judged_apart_from_what_is_let_through() {
+    let finished = sandbox("tests/suites/protocols.yaml");
+    for case in [
+        "/tls-trusted/443-http/",
+        "/tls-only/443/",
+        "/tls-unverified/443/",
+        "/tls-unverified/443-http/",
+        "/lookup/53-udp/",
+        "/lookup/53/",
+        "/no-such-name/53-udp/",
+        "/no-such-name/53/",
+        "/echo/",
+        "/echo-bytes/",
+        "/ping-client-server/icmp/",
+        "/ping-client-internet/icmp/",
+    ] {
+        let (allowed, reason) = verdict(&finished, case);
+        assert_eq!(allowed, Verdict::Pass, "{case} {reason}");
+    }
+    for case in [
+        "/tls-closed/",
+        "/dns-closed/53-udp/",
+        "/dns-closed/53/",
+        "/echo-closed/",
+        "/ping-closed/",
+        "/ping-out-closed/",
+    ] {
+        assert_eq!(verdict(&finished, case), (Verdict::Pass, Reason::Dropped), "{case}");
+    }
+    for case in
+        ["/tls-denied/", "/dns-denied/53-udp/", "/dns-denied/53/", "/echo-denied/", "/ping-denied/"]
+    {
+        let (denied, reason) = verdict(&finished, case);
+        assert_eq!(denied, Verdict::Fail, "{case} {reason}");
+        assert!(matches!(reason, Reason::Connected { .. }), "{case} {reason}");
+    }
+    for (case, wanted, found) in [
+        ("/tls-unknown/", "TLS", "UnknownIssuer"),
+        ("/tls-misnamed/", "TLS", "not valid for name"),
+        ("/tls-none/", "TLS", "nothing was said within"),
+        ("/other-answer/", "DNS with 10.96.0.1", "DNS NXDOMAIN"),
+        ("/no-dns/", "DNS", ""),
+        ("/echo-otherwise/", "a datagram with pong", "ping"),
+    ] {
+        let (answered, reason) = verdict(&finished, case);
+        assert_eq!(answered, Verdict::Fail, "{case} {reason}");
+        let Reason::OtherAnswer { wanted: asked, found: came } = &reason else {
+            panic!("{case} {reason}")
+        };
+        assert!(asked == wanted && came.contains(found), "{case} {reason}");
+    }
+    // Where a kernel has SCTP, it is asked; elsewhere nothing is claimed about it.
+    let has_sctp = std::path::Path::new("/proc/net/sctp").exists();
+    for case in ["/sctp/", "/sctp-closed/"] {
+        let (asked, reason) = verdict(&finished, case);
+        let expected = if has_sctp { Verdict::Pass } else { Verdict::NotRun };
+        assert_eq!(asked, expected, "{case} {reason}");
+        assert!(has_sctp || reason.to_string().contains("no SCTP"), "{reason}");
+    }
+}

@@ -2,22 +2,21 @@
 
 use std::{io, os::fd::AsRawFd, sync::Arc};
 
-use hickory_proto::{
-    op::{Message, MessageType, OpCode, Query},
-    rr::{Name, RecordType},
-};
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::Socket;
 use tokio::{io::Interest, net::UdpSocket};
 
 use super::{
     Call, Dialer, Said, Saying,
+    dns::{self, Asked},
     failure::Failure,
     race::{Flight, Race},
     summary::summary,
 };
 use crate::{
+    hex,
     question::KeyedAnswer,
+    source_port::Transport,
     wire::{Answer, Dial},
 };
 
@@ -29,7 +28,7 @@ pub async fn dial(dialer: &Dialer, call: &Call) -> Dial {
     let (datagram, dns) = say(call);
     let datagram: Arc<[u8]> = datagram.into();
     let fly = move |socket| exchange(socket, datagram.clone());
-    let mut race = Race::new(dialer, call, true, fly);
+    let mut race = Race::new(dialer, call, Transport::Udp, fly);
     let mut said: Option<Said> = None;
     // What is no agent's gets one more chance, from any of the attempts.
     while let Some((_, reply)) = race.next().await {
@@ -52,47 +51,53 @@ pub async fn dial(dialer: &Dialer, call: &Call) -> Dial {
 }
 
 /// What to send, and the DNS question if it is one.
-fn say(call: &Call) -> (Vec<u8>, Option<Message>) {
+fn say(call: &Call) -> (Vec<u8>, Option<Asked>) {
+    let script = &call.script;
+    let dns = match (&call.saying, &script.dns) {
+        (_, Some(question)) => Asked::scripted(question).ok(),
+        (Saying::Bare, None) if call.address.port() == 53 && script.payload.is_none() => {
+            Some(Asked::root())
+        }
+        _ => None,
+    };
+    if let Some(bytes) = dns.as_ref().and_then(Asked::bytes) {
+        return (bytes, dns);
+    }
     match &call.saying {
         Saying::Keyed(key, nonce) => (key.question(*nonce).datagram(), None),
-        Saying::Bare if call.address.port() == 53 => {
-            let mut message = Message::new(rand::random(), MessageType::Query, OpCode::Query);
-            message.metadata.recursion_desired = true;
-            message.add_query(Query::query(Name::root(), RecordType::NS));
-            match message.to_vec() {
-                Ok(bytes) => (bytes, Some(message)),
-                Err(_) => (vec![b'\n'], None),
-            }
-        }
-        Saying::Bare => (vec![b'\n'], None),
+        // What isn't hex was refused by `check`.
+        Saying::Bare => match &script.payload {
+            Some(payload) => (hex::decode(payload).unwrap_or_default(), None),
+            None => (vec![b'\n'], None),
+        },
     }
 }
 
-fn judge(call: &Call, dns: Option<&Message>, reply: &[u8]) -> Answer {
+fn judge(call: &Call, dns: Option<&Asked>, reply: &[u8]) -> Answer {
     if let Saying::Keyed(key, nonce) = &call.saying {
         let answer = KeyedAnswer::parse(reply).filter(|answer| key.answered(*nonce, answer));
         if let Some(KeyedAnswer { identity, saw, .. }) = answer {
             return Answer::Agent { identity, saw };
         }
     }
-    let summary = match dns.zip(Message::from_vec(reply).ok()) {
-        Some((asked, told)) if answers(asked, &told) => {
-            format!("DNS {}, {} answers", told.metadata.response_code, told.answers.len())
-        }
-        _ => summary(reply),
-    };
-    Answer::Application { status: None, summary }
-}
-
-/// Whether this is the DNS answer to that question.
-fn answers(asked: &Message, told: &Message) -> bool {
-    told.metadata.id == asked.metadata.id
-        && told.metadata.message_type == MessageType::Response
-        && (told.queries == asked.queries || told.queries.is_empty())
+    if let Some(answer) = dns.and_then(|asked| asked.answer(reply)) {
+        return match answer {
+            Answer::Dns { code, records } if call.script.dns.is_none() => Answer::Application {
+                status: None,
+                summary: format!("DNS {code}, {} answers", records.len()),
+            },
+            answer => answer,
+        };
+    }
+    if call.script.payload.is_some() {
+        let payload = hex::encode(reply.get(..dns::LONGEST_SHOWN).unwrap_or(reply));
+        return Answer::Datagram { payload };
+    }
+    Answer::Application { status: None, summary: summary(reply) }
 }
 
 /// Sends, and waits for an answer or an ICMP error.
-fn exchange(socket: Socket, datagram: Arc<[u8]>) -> Flight<Vec<u8>> {
+pub(super) fn exchange(socket: Socket, datagram: Arc<[u8]>) -> Flight<Vec<u8>> {
     Box::pin(async move {
         let errno = |error| Failure::from_errno(&error);
         socket.send(&datagram).map_err(errno)?;

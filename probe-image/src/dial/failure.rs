@@ -26,6 +26,8 @@ pub enum Failure {
     Failed(String),
     /// The kernel itself gave up waiting.
     TimedOut,
+    /// This pod can't speak the protocol.
+    Unsupported(String),
 }
 
 impl Failure {
@@ -36,7 +38,7 @@ impl Failure {
             Self::Prohibited(..) => AttemptOutcome::Prohibited,
             Self::NoRoute(_) => AttemptOutcome::NoRoute,
             Self::Reset => AttemptOutcome::Reset,
-            Self::Failed(_) => AttemptOutcome::Failed,
+            Self::Failed(_) | Self::Unsupported(_) => AttemptOutcome::Failed,
             Self::TimedOut => AttemptOutcome::TimedOut,
         }
     }
@@ -50,12 +52,14 @@ impl Failure {
             Self::Reset => Outcome::Reset,
             Self::Failed(message) => Outcome::Failed { message },
             Self::TimedOut => Outcome::TimedOut,
+            Self::Unsupported(message) => Outcome::Unsupported { message },
         }
     }
 
     /// How telling it is: a reset means that a handshake was completed before it.
     pub fn rank(&self) -> u8 {
         match self {
+            Self::Unsupported(_) => 6,
             Self::Reset => 5,
             Self::Prohibited(..) => 4,
             Self::Refused => 3,

@@ -19,6 +19,7 @@ use super::{Call, Dialer, Said, Saying, failure::Failure, stream};
 use crate::{
     clock,
     question::{Key, KeyedAnswer, Nonce},
+    source_port::Transport,
     wire::{Answer, Attempt, AttemptOutcome, Dial, Hold, Outcome, Protocol},
 };
 
@@ -80,7 +81,7 @@ pub async fn dial(dialer: &Dialer, call: &Call) -> Dial {
         Outcome::Prohibited { .. } => AttemptOutcome::Prohibited,
         Outcome::NoRoute { .. } => AttemptOutcome::NoRoute,
         Outcome::Reset => AttemptOutcome::Reset,
-        Outcome::Failed { .. } => AttemptOutcome::Failed,
+        Outcome::Failed { .. } | Outcome::Unsupported { .. } => AttemptOutcome::Failed,
         Outcome::TimedOut => AttemptOutcome::TimedOut,
     };
     let took = clock::now().saturating_sub(at).max(1);
@@ -90,7 +91,8 @@ pub async fn dial(dialer: &Dialer, call: &Call) -> Dial {
 
 async fn open(dialer: &Dialer, call: &Call, number: u64) -> (u16, Outcome) {
     let udp = call.protocol == Protocol::Udp;
-    let (port, socket) = dialer.open(call.address, udp);
+    let transport = if udp { Transport::Udp } else { Transport::Tcp };
+    let (port, socket) = dialer.open(call.address, transport);
     let link = match socket {
         Ok(socket) => connect(socket, udp, call.window).await,
         Err(failure) => Err(failure.outcome()),

@@ -10,7 +10,10 @@ use hyper::{
     header::{CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 
 use super::{Call, Said, Saying, stream::broken};
 use crate::{
@@ -25,7 +28,10 @@ const BODY_LIMIT: usize = 4_096;
 const BODY_WAIT: Duration = Duration::from_secs(1);
 
 /// Asks, and says what came back.
-pub async fn converse(call: &Call, stream: TcpStream) -> Said {
+pub async fn converse<S>(call: &Call, stream: S) -> Said
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     match timeout(call.reply, exchange(call, stream)).await {
         Ok(Ok(said)) => said,
         Ok(Err(error)) => classify(&error),
@@ -33,7 +39,10 @@ pub async fn converse(call: &Call, stream: TcpStream) -> Said {
     }
 }
 
-async fn exchange(call: &Call, stream: TcpStream) -> hyper::Result<Said> {
+async fn exchange<S>(call: &Call, stream: S) -> hyper::Result<Said>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let talk = async {
         let response = sender.send_request(request(call)).await?;
@@ -71,7 +80,8 @@ fn request(call: &Call) -> Request<Empty<Bytes>> {
     let asked = call.script.http.as_ref();
     let host = match (asked.and_then(|http| http.host.clone()), call.address.port()) {
         (Some(host), _) => host,
-        (None, 80) => call.host.clone(),
+        (None, 80) if call.script.tls.is_none() => call.host.clone(),
+        (None, 443) if call.script.tls.is_some() => call.host.clone(),
         (None, port) => format!("{}:{port}", call.host),
     };
     // What can't be said was refused by `check`.

@@ -7,6 +7,8 @@
 
 mod admission;
 mod datagram;
+mod dns;
+mod echo;
 mod failure;
 mod held;
 mod http;
@@ -15,6 +17,7 @@ mod schedule;
 mod socket;
 mod stream;
 mod summary;
+mod tls;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -41,6 +44,9 @@ const LONGEST: u32 = 120_000;
 
 /// The most attempts that a probe may ask for.
 const MOST_ATTEMPTS: u32 = 100;
+
+/// The longest datagram that a probe may ask for: it fits in any packet.
+const LONGEST_PAYLOAD: usize = 1_200;
 
 /// What all dials of a session share.
 #[derive(Debug)]
@@ -88,7 +94,14 @@ impl Said {
         match self {
             Self::Reset => 0,
             Self::Answer(Answer::HandshakeOnly) => 1,
-            Self::Answer(Answer::Application { .. }) => 2,
+            Self::Answer(
+                Answer::Application { .. }
+                | Answer::Tls { .. }
+                | Answer::TlsFailed { .. }
+                | Answer::Dns { .. }
+                | Answer::Datagram { .. }
+                | Answer::Echo,
+            ) => 2,
             Self::Answer(Answer::Agent { .. }) => 3,
         }
     }
@@ -122,9 +135,12 @@ pub enum Error {
     /// A port that no connection has.
     #[error("probe {0}: port 0")]
     Port(u64),
-    /// A request that HTTP doesn't have.
+    /// A port where there are none.
+    #[error("probe {0}: ICMP has no ports")]
+    NoPorts(u64),
+    /// Something to say that its protocol doesn't have.
     #[error("probe {0}: {1}")]
-    Http(u64, String),
+    Script(u64, String),
     /// A nonce that isn't one.
     #[error("probe {0}: {1}")]
     Nonce(u64, crate::question::Error),
@@ -135,8 +151,11 @@ pub enum Error {
 /// # Errors
 /// [`Error`] names the probe and the part of it.
 pub fn check(probe: &Probe) -> Result<(), Error> {
-    if probe.port == 0 {
-        return Err(Error::Port(probe.id));
+    match (probe.protocol, probe.port) {
+        (Protocol::Icmp, 0) => {}
+        (Protocol::Icmp, _) => return Err(Error::NoPorts(probe.id)),
+        (_, 0) => return Err(Error::Port(probe.id)),
+        _ => {}
     }
     if !(1..=MOST_ATTEMPTS).contains(&probe.timing.attempts) {
         return Err(Error::Attempts(probe.id));
@@ -144,13 +163,24 @@ pub fn check(probe: &Probe) -> Result<(), Error> {
     if probe.timing.window > LONGEST || probe.timing.reply > LONGEST {
         return Err(Error::Timing(probe.id));
     }
-    if let Some(http) = &probe.script.http {
-        http::check(http).map_err(|error| Error::Http(probe.id, error))?;
-    }
+    check_script(&probe.script).map_err(|error| Error::Script(probe.id, error))?;
     if let Question::Keyed { nonce } = &probe.question {
         nonce.parse::<Nonce>().map_err(|error| Error::Nonce(probe.id, error))?;
     }
     Ok(())
+}
+
+fn check_script(script: &Script) -> Result<(), String> {
+    script.http.as_ref().map_or(Ok(()), http::check)?;
+    script.tls.as_ref().map_or(Ok(()), tls::check)?;
+    script.dns.as_ref().map_or(Ok(()), |question| dns::Asked::scripted(question).map(drop))?;
+    match script.payload.as_deref().map(crate::hex::decode) {
+        Some(None) => Err("the payload is no hex".to_owned()),
+        Some(Some(bytes)) if bytes.len() > LONGEST_PAYLOAD => {
+            Err(format!("the payload is longer than {LONGEST_PAYLOAD} bytes"))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Dialer {
@@ -219,8 +249,9 @@ impl Dialer {
         let mut place = self.admission.admit(call.attempts, rate).await;
         let dial = match call.protocol {
             _ if call.script.hold.is_some() => held::dial(self, &call).await,
-            Protocol::Tcp | Protocol::Http => stream::dial(self, &call).await,
+            Protocol::Tcp | Protocol::Http | Protocol::Sctp => stream::dial(self, &call).await,
             Protocol::Udp => datagram::dial(self, &call).await,
+            Protocol::Icmp => echo::dial(self, &call).await,
         };
         place.used(dial.attempts.len());
         dial

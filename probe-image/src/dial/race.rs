@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     clock,
+    source_port::Transport,
     wire::{Attempt, AttemptOutcome, Dial, Outcome},
 };
 
@@ -27,7 +28,7 @@ pub type Flight<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 pub struct Race<'a, T, F> {
     dialer: &'a Dialer,
     call: &'a Call,
-    udp: bool,
+    transport: Transport,
     fly: F,
     schedule: Schedule,
     begun: Instant,
@@ -54,11 +55,11 @@ impl<T> Future for Flying<T> {
 
 impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
     /// A race that hasn't begun. `fly` makes of a connecting socket what is waited for.
-    pub fn new(dialer: &'a Dialer, call: &'a Call, udp: bool, fly: F) -> Self {
+    pub fn new(dialer: &'a Dialer, call: &'a Call, transport: Transport, fly: F) -> Self {
         Self {
             dialer,
             call,
-            udp,
+            transport,
             fly,
             schedule: Schedule { window: call.window, attempts: call.attempts },
             begun: Instant::now(),
@@ -72,7 +73,9 @@ impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
     /// Goes on until an attempt lands well, which is returned, or until all is lost.
     pub async fn next(&mut self) -> Option<(usize, T)> {
         loop {
-            if schedule::is_rejected(self.outcomes()) {
+            // What a pod can't speak it can't speak a moment later either.
+            let mute = matches!(self.failures.last(), Some(Failure::Unsupported(_)));
+            if mute || schedule::is_rejected(self.outcomes()) {
                 return None;
             }
             let launch = self.next_launch();
@@ -166,7 +169,7 @@ impl<'a, T: Send + 'static, F: Fn(Socket) -> Flight<T>> Race<'a, T, F> {
         }
         let index = self.attempts.len();
         let at = clock::now();
-        let (port, socket) = self.dialer.open(self.call.address, self.udp);
+        let (port, socket) = self.dialer.open(self.call.address, self.transport);
         self.attempts.push(Attempt { at, took: 0, port, outcome: AttemptOutcome::TimedOut });
         match socket {
             Ok(socket) => {

@@ -11,18 +11,25 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{Dialer, failure::Failure};
-use crate::{clock, source_port::Destination};
+use crate::{
+    clock,
+    source_port::{Destination, Transport},
+};
 
 /// Ports to try where something else in the pod has taken one.
 const TRIES: usize = 64;
 
 impl Dialer {
     /// Begins to connect. The port is zero where none was free.
-    pub(super) fn open(&self, address: SocketAddr, udp: bool) -> (u16, Result<Socket, Failure>) {
+    pub(super) fn open(
+        &self,
+        address: SocketAddr,
+        transport: Transport,
+    ) -> (u16, Result<Socket, Failure>) {
         let mut error = io::Error::from_raw_os_error(libc::EADDRINUSE);
         for _ in 0..TRIES {
-            let Some(port) = self.next_port(address, udp) else { break };
-            match connect(address, udp, port) {
+            let Some(port) = self.next_port(address, transport) else { break };
+            match connect(address, transport, port) {
                 // A port that something else uses is no attempt.
                 Err(taken)
                     if matches!(
@@ -32,22 +39,54 @@ impl Dialer {
                 {
                     error = taken;
                 }
-                Err(error) => return (port, Err(Failure::from_errno(&error))),
+                Err(error) => return (port, Err(refused(transport, &error))),
                 Ok(socket) => return (port, Ok(socket)),
             }
         }
         (0, Err(Failure::from_errno(&error)))
     }
 
-    fn next_port(&self, address: SocketAddr, udp: bool) -> Option<u16> {
+    fn next_port(&self, address: SocketAddr, transport: Transport) -> Option<u16> {
         let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        ports.next(Destination { udp, address }, clock::now())
+        ports.next(Destination { transport, address }, clock::now())
     }
 }
 
-fn connect(address: SocketAddr, udp: bool, port: u16) -> io::Result<Socket> {
-    let (kind, protocol) =
-        if udp { (Type::DGRAM, Protocol::UDP) } else { (Type::STREAM, Protocol::TCP) };
+/// Why the kernel gave no such socket, or sent nothing by it.
+fn refused(transport: Transport, error: &io::Error) -> Failure {
+    let missing = matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EPROTONOSUPPORT
+                | libc::ESOCKTNOSUPPORT
+                | libc::ENOPROTOOPT
+                | libc::EINVAL
+                | libc::EPROTOTYPE
+        )
+    );
+    match (transport, error.raw_os_error()) {
+        (Transport::Sctp, _) if missing => {
+            Failure::Unsupported(format!("the kernel under this pod has no SCTP ({error})"))
+        }
+        (Transport::Icmp, Some(libc::EACCES | libc::EPERM)) => Failure::Unsupported(
+            "the pod may not ping: its sysctl net.ipv4.ping_group_range leaves out its group"
+                .to_owned(),
+        ),
+        (Transport::Icmp, _) if missing => {
+            Failure::Unsupported(format!("the kernel under this pod has no ping sockets ({error})"))
+        }
+        _ => Failure::from_errno(error),
+    }
+}
+
+fn connect(address: SocketAddr, transport: Transport, port: u16) -> io::Result<Socket> {
+    let (kind, protocol) = match (transport, address) {
+        (Transport::Tcp, _) => (Type::STREAM, Protocol::TCP),
+        (Transport::Udp, _) => (Type::DGRAM, Protocol::UDP),
+        (Transport::Sctp, _) => (Type::STREAM, Protocol::SCTP),
+        (Transport::Icmp, SocketAddr::V4(_)) => (Type::DGRAM, Protocol::ICMPV4),
+        (Transport::Icmp, SocketAddr::V6(_)) => (Type::DGRAM, Protocol::ICMPV6),
+    };
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     socket.set_nonblocking(true)?;
     let local = if address.is_ipv4() {
@@ -57,7 +96,7 @@ fn connect(address: SocketAddr, udp: bool, port: u16) -> io::Result<Socket> {
         setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
         SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
     };
-    if !udp {
+    if matches!(transport, Transport::Tcp | Transport::Sctp) {
         // One port goes to many destinations at once, and a connection to one of them that
         // has ended a moment ago doesn't keep it.
         socket.set_reuse_address(true)?;
@@ -92,7 +131,7 @@ mod tests {
 
     fn open(address: SocketAddr) -> (u16, TcpStream) {
         let dialer = Dialer::new(crate::question::Key::from_bytes([0; 32]), 8);
-        let (port, socket) = dialer.open(address, false);
+        let (port, socket) = dialer.open(address, Transport::Tcp);
         let stream = TcpStream::from(socket.unwrap());
         (port, stream)
     }
@@ -102,8 +141,8 @@ mod tests {
         let ((_one, one), (_other, other)) = (listener(), listener());
         let (port, _first) = open(one);
         assert!(SOURCE_PORTS.contains(&port));
-        connect(other, false, port).expect("the same port to another destination");
-        let again = connect(one, false, port).expect_err("the same connection twice");
+        connect(other, Transport::Tcp, port).expect("the same port to another destination");
+        let again = connect(one, Transport::Tcp, port).expect_err("the same connection twice");
         assert_eq!(again.raw_os_error(), Some(libc::EADDRNOTAVAIL));
     }
 
@@ -117,18 +156,18 @@ mod tests {
         socket2::SockRef::from(&stream).set_linger(None).unwrap();
         drop(stream);
         drop(accepted);
-        connect(other, false, port).expect("the same port to another destination");
+        connect(other, Transport::Tcp, port).expect("the same port to another destination");
     }
 
     #[test]
     fn a_port_that_the_pod_listens_on_is_passed_over() {
         let (listener, address) = listener();
         let taken = listener.local_addr().unwrap().port();
-        let error = connect(address, false, taken).expect_err("a port in use");
+        let error = connect(address, Transport::Tcp, taken).expect_err("a port in use");
         assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
         let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         let taken = socket.local_addr().unwrap().port();
-        let error = connect(address, true, taken).expect_err("a port in use");
+        let error = connect(address, Transport::Udp, taken).expect_err("a port in use");
         assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE), "datagrams too");
     }
 }

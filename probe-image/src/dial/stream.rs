@@ -4,20 +4,22 @@ use std::{io, time::Duration};
 
 use socket2::Socket;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
 
 use super::{
-    Call, Dialer, Said, Saying,
+    Call, Dialer, Said, Saying, dns,
     failure::Failure,
     http,
     race::{Flight, Race},
     summary::summary,
+    tls,
 };
 use crate::{
     question::{Key, KeyedAnswer, Nonce},
+    source_port::Transport,
     wire::{Answer, AttemptOutcome, Dial, Protocol},
 };
 
@@ -36,7 +38,11 @@ enum Shaken {
 
 /// Dials one address.
 pub async fn dial(dialer: &Dialer, call: &Call) -> Dial {
-    let mut race = Race::new(dialer, call, false, handshake);
+    let transport = match call.protocol {
+        Protocol::Sctp => Transport::Sctp,
+        _ => Transport::Tcp,
+    };
+    let mut race = Race::new(dialer, call, transport, handshake);
     let Some(landed) = race.next().await else { return race.end_with(None) };
     race.abandon();
     let mut said = hear(call, &mut race, landed).await;
@@ -87,15 +93,45 @@ fn handshake(socket: Socket) -> Flight<Shaken> {
 }
 
 async fn converse(call: &Call, stream: TcpStream) -> Said {
-    match (call.protocol, &call.saying) {
-        (Protocol::Http, _) => http::converse(call, stream).await,
-        (_, Saying::Keyed(key, nonce)) => ask(stream, key, *nonce, call.reply).await,
-        (_, Saying::Bare) => listen(stream, BANNER.min(call.reply)).await,
+    let Some(tls) = &call.script.tls else { return speak(call, stream).await };
+    let http = call.protocol == Protocol::Http;
+    match timeout(call.reply, tls::agree(tls, &call.host, http, stream)).await {
+        Ok(Ok(stream)) => {
+            let version = stream.get_ref().1.protocol_version();
+            let version = version.and_then(|version| version.as_str()).unwrap_or("TLS").to_owned();
+            match speak(call, stream).await {
+                Said::Answer(Answer::HandshakeOnly) => Said::Answer(Answer::Tls { version }),
+                said => said,
+            }
+        }
+        Ok(Err(said)) => said,
+        Err(_) => {
+            let message = format!("nothing was said within {} ms", call.reply.as_millis());
+            Said::Answer(Answer::TlsFailed { message })
+        }
+    }
+}
+
+async fn speak<S>(call: &Call, mut stream: S) -> Said
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    match (call.protocol, &call.script.dns, &call.saying) {
+        (Protocol::Http, ..) => http::converse(call, stream).await,
+        (_, Some(question), _) => {
+            let answer = timeout(call.reply, dns::converse(question, &mut stream)).await;
+            answer.unwrap_or(Said::Answer(Answer::HandshakeOnly))
+        }
+        (_, None, Saying::Keyed(key, nonce)) => ask(stream, key, *nonce, call.reply).await,
+        (_, None, Saying::Bare) => listen(stream, BANNER.min(call.reply)).await,
     }
 }
 
 /// Asks an agent's question.
-async fn ask(mut stream: TcpStream, key: &Key, nonce: Nonce, reply: Duration) -> Said {
+async fn ask<S>(mut stream: S, key: &Key, nonce: Nonce, reply: Duration) -> Said
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let mut bytes = Vec::new();
     let line = key.question(nonce).line();
     let exchange = async {
@@ -111,14 +147,17 @@ async fn ask(mut stream: TcpStream, key: &Key, nonce: Nonce, reply: Duration) ->
 }
 
 /// Waits for a foreign server's greeting.
-async fn listen(mut stream: TcpStream, wait: Duration) -> Said {
+async fn listen<S: AsyncRead + Unpin>(mut stream: S, wait: Duration) -> Said {
     let mut bytes = Vec::new();
     let result = timeout(wait, read_line(&mut stream, &mut bytes)).await;
     other(&bytes, result.unwrap_or(Ok(())))
 }
 
 /// Reads until the end of a line, of the stream, or of all reason.
-async fn read_line(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {
+async fn read_line<S>(stream: &mut S, bytes: &mut Vec<u8>) -> io::Result<()>
+where
+    S: AsyncRead + Unpin,
+{
     while !bytes.contains(&b'\n') && bytes.len() < ANSWER_LIMIT {
         if stream.read_buf(bytes).await? == 0 {
             break;

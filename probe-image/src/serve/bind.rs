@@ -9,7 +9,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::arguments::Listen;
+use crate::arguments::{Listen, Speech};
 
 /// Handshakes that may wait to be accepted, as far as the kernel's own limit allows.
 const BACKLOG: i32 = 4_096;
@@ -21,6 +21,17 @@ pub struct Error {
     listen: Listen,
     #[source]
     source: io::Error,
+}
+
+impl Error {
+    /// True where the kernel doesn't have the protocol at all.
+    pub fn is_unsupported(&self) -> bool {
+        self.listen.speech == Speech::Sctp
+            && matches!(
+                self.source.raw_os_error(),
+                Some(libc::EPROTONOSUPPORT | libc::ESOCKTNOSUPPORT | libc::ENOPROTOOPT)
+            )
+    }
 }
 
 fn remedy(error: &io::Error) -> &'static str {
@@ -38,7 +49,11 @@ fn remedy(error: &io::Error) -> &'static str {
 /// Listens for streams.
 pub fn stream(listen: &Listen) -> Result<TcpListener, Error> {
     let take = || {
-        let socket = both_families(listen.port, Type::STREAM, Protocol::TCP)?;
+        let protocol = match listen.speech {
+            Speech::Sctp => Protocol::SCTP,
+            _ => Protocol::TCP,
+        };
+        let socket = both_families(listen.port, Type::STREAM, protocol)?;
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
     };

@@ -97,8 +97,15 @@ pub fn start(arguments: &arguments::Serve) -> Result<Serving, Error> {
     for listen in &arguments.listen {
         let answerer = answerer.clone();
         let port = match listen.speech {
-            Speech::Tcp => {
-                let listener = bind::stream(listen)?;
+            Speech::Tcp | Speech::Sctp => {
+                let listener = match bind::stream(listen) {
+                    // Who dials learns the same of the kernel under it.
+                    Err(error) if error.is_unsupported() => {
+                        tell(format_args!("nobody listens on {listen}: the kernel has no SCTP"));
+                        continue;
+                    }
+                    listener => listener?,
+                };
                 let port = bind::port(listener.local_addr(), listen)?;
                 tasks.spawn(stream::serve(listener, HELD_DEADLINE, move |stream, peer| {
                     stream::answer(answerer.clone(), stream, peer)

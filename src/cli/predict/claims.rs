@@ -11,7 +11,7 @@ use super::super::{
     workloads::{AskedPort, endpoints},
 };
 use crate::{
-    model::{Connectivity, End, IpProtocol, Labels, Service, Traffic, Transport, chain},
+    model::{Connectivity, End, Labels, Service, Traffic, chain},
     policy::Outcome,
     suite::{
         Case, Change, Labelled, ObjectName, PatchBody, Peer, Suite, replace_namespace_references,
@@ -227,10 +227,7 @@ impl<'a> Stage<'a> {
     }
 
     fn claim(&self, suite: &Suite, step: &str, case: &Case, state: &State) -> Judged {
-        let protocol = match case.port.port.protocol.transport() {
-            Transport::Udp => IpProtocol::Udp,
-            _ => IpProtocol::Tcp,
-        };
+        let protocol = case.port.port.protocol.transport();
         let port = AskedPort { protocol, number: case.port.port.number };
         let decisions: Vec<_> = self
             .connections(suite, case, port, state)

@@ -120,6 +120,7 @@ fn every_difference_from_the_plan_is_told() {
         annotations: BTreeMap::new(),
         service_account: None,
         ports: BTreeMap::new(),
+        pings: false,
         node: "node-1".into(),
         role: Role::Witness,
     };
@@ -186,6 +187,7 @@ fn a_label_that_was_put_right_is_not_forgotten() {
         annotations: BTreeMap::new(),
         service_account: None,
         ports: BTreeMap::new(),
+        pings: false,
         node: "node-1".into(),
         role: Role::Witness,
     };

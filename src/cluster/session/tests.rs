@@ -236,7 +236,7 @@ async fn another_version_is_an_error_that_names_both_and_the_remedy() {
     for (what, part) in [
         ("pod", "shop/np-abcdef-web-0"),
         ("its version", "9.9.9 speaks version 99"),
-        ("ours", "version 2"),
+        ("ours", &format!("version {}", netproof_probe::wire::VERSION)),
     ] {
         assert!(error.to_string().contains(part), "{what}: {error}");
     }

@@ -43,7 +43,7 @@ fn case(from: &str, to: &str, expect: Connectivity) -> Case {
         evidence: Default::default(),
         denial: None,
         reached_by: None,
-        http: None,
+        ask: Default::default(),
         established: None,
         startup: None,
         location: Location { file: "shop.yaml".to_owned(), line: 1, column: 1 },

@@ -59,6 +59,11 @@ async fn serve(addresses: &[IpAddr], ports: &[Port]) -> io::Result<()> {
             Protocol::Http => {
                 listeners.spawn(accept(TcpListener::bind(place).await?, true));
             }
+            Protocol::Sctp => {
+                return Err(io::Error::other(format!("{port}: an external host has no SCTP")));
+            }
+            // The kernel answers.
+            Protocol::Icmp => {}
         }
     }
     let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

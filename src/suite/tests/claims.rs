@@ -203,12 +203,62 @@ fn an_http_request_is_one_or_a_mistake() {
             "cases: [{{name: a, from: web, to: api, port: {port}, expect: allow, http: {http}}}]\n"
         )
     };
-    let http = good_cases(&case("main", "{path: /a, headers: {x-y: z}}")).remove(0).http.unwrap();
-    assert_eq!((http.method.as_str(), http.path.as_str(), http.status), ("GET", "/a", None));
+    let http =
+        good_cases(&case("main", "{path: /a, headers: {x-y: z}}")).remove(0).ask.http.unwrap();
+    assert_eq!((http.method.as_str(), http.path.as_str(), http.status.len()), ("GET", "/a", 0));
     snapshot!(wrong_rest(&format!(
         "cases:\n{}{}",
         "  - {name: a, from: web, to: db, port: main, expect: allow, http: {}}\n",
         "  - {name: b, from: web, to: api, port: main, expect: allow, http: {method: get, path: a, \
-         host: \"\\n\", headers: {Host: a, 'a b': c, d: 1}, status: 700, sttus: 1}}\n"
+         host: \"\\n\", headers: {Host: a, 'a b': c, d: 1}, status: [200, 700], sttus: 1}}\n"
     )));
+}
+
+#[test]
+fn what_is_asked_fits_the_port_and_the_peer() {
+    let with_dns = |cases: &str| {
+        let dns = "dns: {service: {namespace: kube-system, name: kube-dns}}";
+        format!("  {dns}\ncases:\n{cases}")
+    };
+    let case = |to: &str, rest: &str| {
+        format!("  - {{name: c-{to}, from: web, to: {to}, expect: allow, {rest}}}\n")
+    };
+    let good = [
+        case("out", "port: 443/http, tls: {ca: cluster}, http: {status: [401, 403]}"),
+        case("dns", "port: 53, protocol: UDP, dns: {name: a.b, type: AAAA, expect: NXDOMAIN}"),
+    ]
+    .concat();
+    let cases = good_cases(&with_dns(&good));
+    assert_eq!(cases[0].port.label, "443-http");
+    assert_eq!(cases[1].port.label, "53-udp");
+    let asked = |rest: &str| good_cases(&with_dns(&case("out", rest))).remove(0).ask;
+    let udp = asked("port: 9/udp, udp: {payload: {hex: 00ff}, expect: {base64: AP8=}}").udp;
+    assert_eq!(udp.map(|udp| (udp.payload, udp.expect)), Some((vec![0, 255], vec![0, 255])));
+    let denied = "port: 443/http, tls: {verify: false}, http: {status: 401}";
+    let denied = case("out", denied).replace("allow", "deny");
+    let denied = good_cases(&with_dns(&denied)).remove(0);
+    assert!(denied.ask.http.is_some_and(|http| http.status.is_empty()), "a denial has no answer");
+    let ping = good_cases(&with_dns(&case("out", "protocol: icmp"))).remove(0);
+    assert_eq!((ping.port.label.as_str(), ping.port.port), ("icmp", crate::model::Port::ICMP));
+
+    let wrong: String = [
+        ("out", "port: 53/udp, tls: {}"),
+        ("out", "port: 80/http, dns: {name: a.b}"),
+        ("out", "port: 80, udp: {payload: a}"),
+        ("out", "port: 53/udp, udp: {payload: a}, dns: {name: a.b}"),
+        ("api", "port: main, tls: {}"),
+        ("dns", "protocol: icmp"),
+        ("out", "protocol: icmp, port: 8"),
+        ("out", "port: 80/udp, protocol: TCP"),
+        ("out", "port: 80, protocol: stcp"),
+        ("out", "port: 443, tls: {serverName: a b, verify: maybe, ca: mine}"),
+        ("out", "port: 443, tls: {verify: false, ca: cluster}"),
+        ("out", "port: 53/udp, dns: {name: a..b, type: a, expect: NXDOMIAN}"),
+        ("out", "port: 9/udp, udp: {payload: {hex: 0}, expect: {base64: '?'}}"),
+        ("out", "protocol: tcp"),
+    ]
+    .into_iter()
+    .map(|(to, rest)| case(to, rest))
+    .collect();
+    snapshot!(wrong_rest(&with_dns(&wrong)));
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::verdict::{ControlKind::*, ControlState, Reason::*, Verdict::*};
+use crate::verdict::{ControlKind::*, ControlState, Reason::*, Verdict::*, WantedAnswer};
 
 fn claim(expect: crate::model::Connectivity) -> Claim {
     Claim {
-        status: None,
+        answer: None,
         expect,
         intended: Intended::Agents(["api".to_owned(), "api-2".to_owned()].into()),
         evidence: EvidenceRule::Controls,
@@ -310,7 +310,7 @@ fn anything() -> impl Strategy<Value = (Claim, Observation, Controls)> {
             evidence: if any && !allow { EvidenceRule::Any } else { EvidenceRule::Controls },
             intended: if ours { claim(Allowed).intended } else { Intended::Foreign },
             denial: [None, Some(Denial::Drop), Some(Denial::Reject)][usize::from(denial)],
-            status: None,
+            answer: None,
             established: None,
             strangers: BTreeSet::new(),
             meshed,
@@ -399,10 +399,36 @@ fn a_status_that_was_not_asked_for_fails_an_allow_and_passes_no_denial() {
         (Blocked, Some(403), application(Some(200)), false),
         (Blocked, Some(403), application(Some(403)), false),
     ] {
-        let claim = Claim { status, ..foreign(expect) };
+        let answer = status.map(|status| WantedAnswer::Status([status].into()));
+        let claim = Claim { answer, ..foreign(expect) };
         let seen = Observation::Connected { by: by.clone() };
         let judgement = judge(&claim, &seen, &Controls::default());
         let expected = if passes { Verdict::Pass } else { Verdict::Fail };
         assert_eq!(judgement.verdict, expected, "{expect} {status:?} {by}");
+    }
+}
+
+#[test]
+fn what_is_spoken_is_judged_apart_from_what_is_let_through() {
+    let tls = || AnsweredBy::TlsFailed { message: "UnknownIssuer".to_owned() };
+    let nxdomain = || AnsweredBy::Dns { code: "NXDOMAIN".to_owned(), records: Vec::new() };
+    for (expect, by, verdict, what) in [
+        (Allowed, tls(), Fail, "TLS was asked for"),
+        (Blocked, tls(), Fail, "the connection was made"),
+        (Allowed, nxdomain(), Pass, "the resolver answered"),
+        (Blocked, nxdomain(), Fail, "the resolver was reached"),
+        (Allowed, AnsweredBy::Echo, Pass, "the echo came"),
+        (Blocked, AnsweredBy::Echo, Fail, "the echo came"),
+    ] {
+        let seen = Observation::Connected { by };
+        let judgement = judge(&foreign(expect), &seen, &Controls::default());
+        assert_eq!(judgement.verdict, verdict, "{expect}: {what}");
+    }
+    let seen = Observation::Connected { by: AnsweredBy::Echo };
+    assert_eq!(judge(&claim(Allowed), &seen, &Controls::default()).verdict, Pass, "a pod's echo");
+    let seen = Observation::NotThere { message: "no SCTP".to_owned() };
+    for expect in [Allowed, Blocked] {
+        let judgement = judge(&lax(claim(expect)), &seen, &Controls::default());
+        assert_eq!(judgement.verdict, NotRun, "{expect}: nothing was sent");
     }
 }

@@ -27,7 +27,7 @@ fn seconds(seconds: u64) -> Duration {
 
 fn claim(expect: Connectivity) -> Claim {
     Claim {
-        status: None,
+        answer: None,
         expect,
         intended: Intended::Agents(["api".to_owned()].into()),
         evidence: EvidenceRule::Controls,

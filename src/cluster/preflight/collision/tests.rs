@@ -14,6 +14,7 @@ fn pod(name: &str, labels: &[(&str, &str)]) -> PlannedPod {
         annotations: BTreeMap::new(),
         service_account: None,
         ports: BTreeMap::new(),
+        pings: false,
         node: "node-1".into(),
         role: Role::Peer { names: vec![name.into()] },
     }

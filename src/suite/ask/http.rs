@@ -1,14 +1,18 @@
 //! The HTTP request of a case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{node::Node, reader::Reader, types::HttpAsk};
+use super::HttpAsk;
+use crate::suite::{
+    node::{Node, NodeKind},
+    reader::Reader,
+};
 
 /// Headers that the probe itself needs.
 const OWN: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
 
 /// Reads `http`.
-pub(super) fn read_http(reader: &mut Reader, node: &Node) -> Option<HttpAsk> {
+pub(in crate::suite) fn read_http(reader: &mut Reader, node: &Node) -> Option<HttpAsk> {
     let mut fields = reader.fields(node, "`http`")?;
     let (method, path) = (fields.optional("method"), fields.optional("path"));
     let (host, headers) = (fields.optional("host"), fields.optional("headers"));
@@ -25,7 +29,7 @@ pub(super) fn read_http(reader: &mut Reader, node: &Node) -> Option<HttpAsk> {
         reader.name(node, "the name of a server", is_value, "a name, and `:port` where need be")
     });
     let headers = headers.map(|node| read_headers(reader, node)).unwrap_or_default();
-    let status = status.and_then(|node| read_status(reader, node));
+    let status = status.map(|node| read_statuses(reader, node)).unwrap_or_default();
     (reader.mistakes.len() == before).then(|| HttpAsk {
         method: method.map_or_else(|| "GET".to_owned(), |word| word.text),
         path: path.map_or_else(|| "/".to_owned(), |word| word.text),
@@ -59,6 +63,18 @@ fn read_headers(reader: &mut Reader, node: &Node) -> BTreeMap<String, String> {
         }
     }
     headers
+}
+
+/// One status, or a list of those that are right.
+fn read_statuses(reader: &mut Reader, node: &Node) -> BTreeSet<u16> {
+    let items = match &node.kind {
+        NodeKind::List(items) => &items[..],
+        _ => std::slice::from_ref(node),
+    };
+    if items.is_empty() {
+        reader.mistake(&node.span, "`status` names none");
+    }
+    items.iter().filter_map(|item| read_status(reader, item)).collect()
 }
 
 fn read_status(reader: &mut Reader, node: &Node) -> Option<u16> {
