@@ -49,6 +49,18 @@ doc:
 deny:
     cargo deny check bans licenses sources
 
+# Each lie a connectivity test can tell: the situation, the command, and what the run said.
+lies:
+    cargo test --test lies -- --ignored --exact --nocapture list::told
+
+# A tenth of all packets lost each way, and not one false verdict in so many.
+soak VERDICTS="10000":
+    NETPROOF_SOAK={{ VERDICTS }} cargo test --test lies -- --exact --nocapture time::a_tenth_lost_each_way_makes_no_false_verdict
+
+# Damaged and made-up suites, as many as you like; another seed is another body of them.
+fuzz SUITES="100000" SEED="1":
+    NETPROOF_FUZZ={{ SUITES }} NETPROOF_SEED={{ SEED }} cargo test --test fuzz
+
 # Figures with their limits beside them.
 bench *FLAGS:
     cargo bench --bench limits -- {{ FLAGS }}

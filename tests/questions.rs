@@ -8,11 +8,12 @@ use netproof::{event::Event, verdict::Verdict};
 use support::{Finished, run};
 
 /// Manifests with policies: the shop's own, a rendered chart, and some with every corner.
-const MANIFESTS: [(&str, usize); 4] = [
+const MANIFESTS: [(&str, usize); 5] = [
     ("suites/shop/policies.yaml", 8),
     ("tests/manifests/init/operators.yaml", 7),
     ("tests/manifests/init/closed.yaml", 4),
     ("tests/manifests/init/open-doors.yaml", 5),
+    ("tests/manifests/init/nobody.yaml", 4),
 ];
 
 /// What `init` writes, in a file.

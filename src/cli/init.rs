@@ -67,7 +67,10 @@ impl InitCommand {
             return Err(Exit::BadInput);
         }
         // What manifests don't have may be there all the same; a cluster was read whole.
-        let people = people::People::new(&built.topology, objects.origin == Origin::Manifest);
+        let people = {
+            let named = set.policies.iter().filter_map(Policy::namespace);
+            people::People::new(&built.topology, objects.origin == Origin::Manifest, named)
+        };
         let found = claims::claims(&set, &wanted, people);
         let name = self.name.clone().unwrap_or_else(|| suite_name(&wanted));
         let text = write::suite(&name, &found, wanted.len());

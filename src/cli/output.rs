@@ -77,7 +77,8 @@ impl OutputArgs {
 
     /// What one run is told to.
     pub(super) fn writers(&self, files: &[ReportFile]) -> Vec<Box<dyn Writer + Send>> {
-        let mut writers: Vec<Box<dyn Writer + Send>> = Vec::new();
+        // Files first: what people or programs see of a run is in its report already.
+        let mut writers: Vec<_> = files.iter().map(ReportFile::writer).collect();
         match self.output {
             Output::Text => {
                 writers.push(Box::new(ProgressWriter::new()));
@@ -86,7 +87,6 @@ impl OutputArgs {
             Output::Json => writers.push(Box::new(JsonWriter::new(std::io::stdout()))),
             Output::Quiet => writers.push(Box::new(QuietWriter::new(std::io::stdout()))),
         }
-        writers.extend(files.iter().map(ReportFile::writer));
         writers
     }
 }

@@ -187,7 +187,8 @@ impl ProbeCommand {
         if answers && self.output.output == Output::Text {
             // In the place of the table of cases; the line of progress stays before it.
             let answer = AnswerWriter::new(anstream::stdout(), output::width());
-            writers[1] = Box::new(answer) as Box<dyn Writer + Send>;
+            writers.pop();
+            writers.push(Box::new(answer) as Box<dyn Writer + Send>);
         }
         let report = run.told_to(writers, stop).await?;
         Ok(if answers { answered(&report) } else { Exit::of(&report) })

@@ -6,6 +6,10 @@ mod support;
 
 mod causes;
 mod faults;
+mod guests;
+mod input;
+mod list;
 mod meddling;
 mod protocols;
 mod stage;
+mod time;

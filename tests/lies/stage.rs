@@ -4,16 +4,19 @@ use std::{
     io::{BufRead, BufReader, Lines, Write as _},
     path::Path,
     process::{Child, ChildStdout, Stdio},
+    time::{Duration, Instant},
 };
 
 use k8s_openapi::api::{
     core::v1::{Namespace, Pod},
+    discovery::v1::EndpointSlice,
     networking::v1::NetworkPolicy,
 };
 use kube::{
     Api, Client,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
+    core::{ApiResource, GroupVersionKind},
 };
 use netproof::sandbox::process::{Options, Sandbox};
 use nix::{
@@ -22,8 +25,10 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Finished, finish, netproof};
+use crate::support::{Finished, finish, netproof, tell};
 
+/// How long a controller may take.
+const WITHIN: Duration = Duration::from_secs(30);
 const SUITE: &str = "tests/suites/stage.yaml";
 
 /// Somebody with a role of his own.
@@ -160,13 +165,12 @@ impl Stage {
         .await;
     }
 
-    /// Creates an object of the whole cluster.
+    /// Creates an object, in its namespace where it names one.
     pub async fn create(&self, version: &str, kind: &str, object: Value) {
         let (group, version) = version.split_once('/').unwrap_or(("", version));
-        let kind = kube::core::GroupVersionKind::gvk(group, version, kind);
-        let resource = kube::core::ApiResource::from_gvk(&kind);
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
-        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        let api = self.api(group, version, kind, &namespace);
         api.create(&PostParams::default(), &object).await.expect("created");
     }
 
@@ -200,6 +204,63 @@ impl Stage {
         pods.patch(&run.pod(peer), &PatchParams::default(), &patch).await.expect("a patched pod");
     }
 
+    fn api(&self, group: &str, version: &str, kind: &str, namespace: &str) -> Api<DynamicObject> {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        match namespace {
+            "" => Api::all_with(self.client.clone(), &kind),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, &kind),
+        }
+    }
+
+    /// Breaks something.
+    pub async fn fault(&self, name: &str, fault: &str) {
+        let object = json!({"metadata": {"name": name}, "spec": {"fault": fault}});
+        self.create("sandbox.netproof.dev/v1alpha1", "Fault", object).await;
+    }
+
+    /// Repairs it.
+    pub async fn unfault(&self, name: &str) {
+        let faults = self.api("sandbox.netproof.dev", "v1alpha1", "Fault", "");
+        faults.delete(name, &Default::default()).await.expect("deleted");
+    }
+
+    /// The addresses that a Service leads to.
+    pub async fn backends(&self, namespace: &str, service: &str) -> Vec<String> {
+        let slices = Api::<EndpointSlice>::namespaced(self.client.clone(), namespace);
+        let of = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+        let slices = slices.list(&of).await.expect("a list");
+        let endpoints =
+            slices.items.into_iter().flat_map(|slice| slice.endpoints.unwrap_or_default());
+        let ready = endpoints.filter(|endpoint| {
+            endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
+        });
+        let mut all: Vec<String> = ready.flat_map(|endpoint| endpoint.addresses).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Pods whose names begin so, each with the kind of its first owner.
+    pub async fn owners(&self, namespace: &str, begin: &str) -> Vec<(String, String)> {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
+        let pods = pods.list(&ListParams::default()).await.expect("a list").items.into_iter();
+        pods.filter_map(|pod| {
+            let name = pod.metadata.name.filter(|name| name.starts_with(begin))?;
+            let owner = pod.metadata.owner_references.unwrap_or_default().into_iter().next();
+            Some((name, owner.map(|owner| owner.kind).unwrap_or_default()))
+        })
+        .collect()
+    }
+
+    /// Waits until something holds.
+    pub async fn until(&self, holds: impl AsyncFn() -> bool) {
+        let begun = Instant::now();
+        while !holds().await {
+            assert!(begun.elapsed() < WITHIN, "it did not come to pass in {WITHIN:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     pub async fn end(self) {
         self.sandbox.stop().await;
     }
@@ -211,7 +272,8 @@ impl Run {
         format!("np-{}-{alias}", self.id)
     }
 
-    fn pod(&self, peer: &str) -> String {
+    /// What the run calls the pod of a peer.
+    pub fn pod(&self, peer: &str) -> String {
         format!("np-{}-{peer}-0", self.id)
     }
 
@@ -253,13 +315,20 @@ impl Run {
         hit.len()
     }
 
+    /// Signals the run itself.
+    pub fn kill(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("signal the run");
+    }
+
     /// Waits for the end.
     pub fn finish(mut self) -> Finished {
         for line in self.lines.by_ref() {
             self.said.push_str(&line.expect("a line"));
             self.said.push('\n');
         }
-        Finished { stdout: self.said, ..finish(self.child) }
+        let finished = Finished { stdout: self.said, ..finish(self.child) };
+        tell(&["run", "(in a sandbox that was meddled with)"], &finished);
+        finished
     }
 }
 

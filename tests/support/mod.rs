@@ -75,8 +75,40 @@ pub fn netproof(arguments: &[&str]) -> Command {
 
 /// Runs the binary to its end.
 pub fn run(arguments: &[&str]) -> Finished {
-    finish(netproof(arguments).spawn().expect("start netproof"))
+    let finished = finish(netproof(arguments).spawn().expect("start netproof"));
+    tell(arguments, &finished);
+    finished
 }
+
+/// Where NETPROOF_TELL is set (`just lies`): the command, and what it said.
+pub fn tell(arguments: &[&str], finished: &Finished) {
+    if std::env::var_os("NETPROOF_TELL").is_none() {
+        return;
+    }
+    println!("  $ netproof {}", arguments.join(" "));
+    let mut judged = 0;
+    for line in finished.stdout.lines() {
+        let Ok(Record { event: Event::CaseJudged { id, outcome }, .. }) =
+            serde_json::from_str(line)
+        else {
+            continue;
+        };
+        judged += 1;
+        if judged <= TOLD {
+            println!("    {id}: {}, {}", outcome.judgement.verdict, outcome.judgement.reason);
+        }
+    }
+    if judged > TOLD {
+        println!("    and {} more", judged - TOLD);
+    }
+    for line in finished.stderr.lines().filter(|line| line.starts_with("error")).take(TOLD) {
+        println!("    {line}");
+    }
+    println!("    exit code {:?}", finished.code());
+}
+
+/// So many verdicts of a run are told.
+const TOLD: usize = 8;
 
 /// Waits for a process and everything that it says; kills it once it counts as hung.
 pub fn finish(mut child: Child) -> Finished {

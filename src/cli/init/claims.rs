@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::people::{People, Person, protocol_word};
 use crate::{
     cli::workloads::AskedPort,
-    model::{End, IpProtocol, Topology, Traffic},
+    model::{End, IpProtocol, NamedPort, Topology, Traffic},
     policy::{
         Compiled, Direction, IpBlock, NetworkPolicy, Outcome, Peer, Policy, PolicySet, PortMatch,
         Rule,
@@ -165,7 +165,10 @@ impl Asking<'_> {
             other.iter().map(|person| ends(direction, subject, person)).collect();
         let asked: Vec<_> = pairs
             .iter()
-            .filter_map(|(from, to)| Some((from.clone(), dialled(to, rule)?, port_of(rule, to)?)))
+            .filter_map(|(from, to)| {
+                let to = with_named_port(to, rule);
+                Some((from.clone(), dialled(&to, rule)?, port_of(rule, &to)?))
+            })
             .collect();
         if asked.is_empty() {
             let why = if found.is_empty() {
@@ -264,7 +267,7 @@ impl Asking<'_> {
         let pods = asked.iter().enumerate().flat_map(|(place, (from, to, port))| {
             let mut destination = to.person().pod(&format!("to-{place}"));
             if !destination.ports.iter().any(|known| known.number == port.number) {
-                destination.ports.push(crate::model::NamedPort {
+                destination.ports.push(NamedPort {
                     name: None,
                     number: port.number,
                     protocol: port.protocol,
@@ -315,6 +318,19 @@ fn dialled(to: &Person, rule: &Rule) -> Option<To> {
 
 fn holds(port: &PortMatch, number: u16) -> bool {
     matches!(port, PortMatch::Range(_, first, last) if (*first..=*last).contains(&number))
+}
+
+/// The same with the port that a rule calls by a name, where nobody says what that is.
+fn with_named_port(to: &Person, rule: &Rule) -> Person {
+    let mut to = to.clone();
+    let first = rule.ports.as_ref().and_then(|ports| ports.first());
+    if let Some(PortMatch::Named(protocol, name)) = first
+        && to.ports.is_empty()
+    {
+        let protocol = protocol.unwrap_or(IpProtocol::Tcp);
+        to.ports.push(NamedPort { name: Some(name.clone()), number: USUAL.number, protocol });
+    }
+    to
 }
 
 /// The first port of a rule that the destination can be asked on.

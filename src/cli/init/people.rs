@@ -66,12 +66,17 @@ impl Person {
 }
 
 impl People {
-    /// Those of a topology; `more` where other namespaces may be there, too.
-    pub(super) fn new(topology: &Topology, more: bool) -> Self {
+    /// Those of a topology; `more` where other namespaces may be there, too. `named` are
+    /// there in any case: policies live in them.
+    pub(super) fn new<'a>(
+        topology: &Topology,
+        more: bool,
+        named: impl Iterator<Item = &'a str>,
+    ) -> Self {
         let mut namespaces = topology.namespaces().clone();
-        for name in ALWAYS.iter().filter(|_| more) {
-            let labels = namespaces.entry((*name).to_owned()).or_default();
-            labels.insert(NAMESPACE_NAME_LABEL.to_owned(), (*name).to_owned());
+        for name in ALWAYS.into_iter().filter(|_| more).chain(named) {
+            let labels = namespaces.entry(name.to_owned()).or_default();
+            labels.insert(NAMESPACE_NAME_LABEL.to_owned(), name.to_owned());
         }
         let copied = workloads::rows(topology).into_iter().filter_map(|row| {
             let pod = &topology.pods()[row.pod];

@@ -42,14 +42,14 @@ impl Peers {
                 number += 1;
                 name = format!("{base}-{number}");
             }
-            let mut known = Known { name, person: person.clone(), ports: BTreeMap::new() };
-            for port in &person.ports {
-                known.listen(port.number, port.protocol, port.name.as_deref());
-            }
-            self.all.push(known);
+            self.all.push(Known { name, person: person.clone(), ports: BTreeMap::new() });
             self.all.len() - 1
         });
-        &mut self.all[place]
+        let known = &mut self.all[place];
+        for port in &person.ports {
+            known.listen(port.number, port.protocol, port.name.as_deref());
+        }
+        known
     }
 }
 

@@ -110,30 +110,45 @@ fn cases(text: &mut String, plan: &Plan, title: &str, cases: &[PlannedCase], wid
         ]
     });
     section(text, title, &rows.collect::<Vec<_>>(), width);
-    let mut alike: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut alike: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
     for case in cases {
-        // By the roles of both ends, so that cases alike are told together.
-        let mut controls = plan.controls_of(case).join("; ");
-        controls = controls.replace(&plan.pod(case.source).name, "the source");
-        if let Destination::Pod(pod) = case.destination {
-            controls = controls.replace(&plan.pod(pod).name, "the destination");
-            controls = controls.replace(&case.port.to_string(), "its port");
-        }
+        let controls = by_role(plan, case);
         match alike.iter_mut().find(|(known, _)| *known == controls) {
             Some((_, names)) => names.push(&case.name),
             None => alike.push((controls, vec![&case.name])),
         }
     }
-    let rows = alike.into_iter().map(|(controls, mut names)| {
+    if !alike.is_empty() {
+        let _ = writeln!(text, "  {}", dim("controls: all up, or the answer counts for nothing"));
+    }
+    for (controls, mut names) in alike {
         names.dedup();
         let more = names.len().saturating_sub(NAMED);
         names.truncate(NAMED);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        vec![controls, format!("for {}{more}", names.join(", "))]
-    });
-    let rows: Vec<_> =
-        rows.flat_map(|row| [vec![row[0].clone()], vec![format!("  {}", row[1])]]).collect();
-    section(text, "controls: all up, or the answer counts for nothing", &rows, width);
+        let _ = writeln!(text, "    for {}{more}", names.join(", "));
+        for control in controls {
+            let _ = writeln!(text, "      {control}");
+        }
+    }
+}
+
+/// A case's controls by the roles of its ends, so that cases alike are told together.
+fn by_role(plan: &Plan, case: &PlannedCase) -> Vec<String> {
+    let controls = plan.controls_of(case).into_iter();
+    let role = |control: String| {
+        if control.starts_with("node path") {
+            return "node path between their nodes".to_owned();
+        }
+        let control = control.replace(&plan.pod(case.source).name, "the source");
+        match case.destination {
+            Destination::Pod(pod) => control
+                .replace(&plan.pod(pod).name, "the destination")
+                .replace(&case.port.to_string(), "its port"),
+            _ => control,
+        }
+    };
+    controls.map(role).collect()
 }
 
 fn destination(case: &PlannedCase) -> String {
@@ -184,11 +199,12 @@ fn section(text: &mut String, title: &str, rows: &[Vec<String>], width: usize) {
                 let _ = write!(line, "{cell}{:pad$}  ", "");
             } else {
                 // Too narrow for columns: the first cell, and the rest below it.
-                let _ = if column == 0 {
-                    write!(line, "{cell}")
-                } else {
-                    write!(line, "\n        {cell}")
+                let before = match column {
+                    0 => "",
+                    1 => "\n        ",
+                    _ => "  ",
                 };
+                let _ = write!(line, "{before}{cell}");
             }
         }
         let _ = writeln!(text, "    {}", line.trim_end());
