@@ -1,10 +1,10 @@
 //! The agent inside a probe pod.
 //!
-//! `wire`, `question` and `hex` are what a runner needs to talk to one; the rest, behind the
+//! `wire` and `question` are what a runner needs to talk to one; the rest, behind the
 //! feature `net`, is the agent: `serve` listens, `session` takes requests and has `dial`
 //! make the probes.
 
-pub mod hex;
+mod hex;
 pub mod question;
 pub mod wire;
 

@@ -16,6 +16,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+/// How the lines below spell bytes.
+pub use crate::hex;
+
 /// The protocol's version. An agent that hears another one answers [`Response::Error`].
 pub const VERSION: u32 = 3;
 

@@ -370,7 +370,7 @@ fn script(live: &Live<'_>, ask: &Ask) -> Result<Script, Observation> {
             .as_ref()
             .map(|dns| DnsQuestion { name: dns.name.clone(), kind: dns.kind.clone() }),
         hold: None,
-        payload: ask.udp.as_ref().map(|udp| netproof_probe::hex::encode(&udp.payload)),
+        payload: ask.udp.as_ref().map(|udp| netproof_probe::wire::hex::encode(&udp.payload)),
     })
 }
 

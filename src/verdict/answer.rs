@@ -46,7 +46,7 @@ impl WantedAnswer {
                 wanted.iter().all(|record| records.contains(&canonical(record)))
             }
             (Self::Holds(wanted), AnsweredBy::Datagram { payload }) => {
-                let payload = netproof_probe::hex::decode(payload).unwrap_or_default();
+                let payload = netproof_probe::wire::hex::decode(payload).unwrap_or_default();
                 wanted.is_empty() || payload.windows(wanted.len()).any(|part| part == wanted)
             }
             _ => false,
@@ -98,8 +98,9 @@ mod tests {
         };
         let code = |code: &str| WantedAnswer::Dns(Some(DnsExpect::Code(code.to_owned())));
         let status = |status| AnsweredBy::Application { status, summary: "a reply".to_owned() };
-        let datagram =
-            |bytes: &[u8]| AnsweredBy::Datagram { payload: netproof_probe::hex::encode(bytes) };
+        let datagram = |bytes: &[u8]| AnsweredBy::Datagram {
+            payload: netproof_probe::wire::hex::encode(bytes),
+        };
         let holds = |bytes: &[u8]| WantedAnswer::Holds(bytes.to_vec());
         for (wanted, by, expected) in [
             (WantedAnswer::Status([401, 403].into()), status(Some(403)), true),

@@ -163,7 +163,7 @@ impl AnsweredBy {
             Self::TlsFailed { message } => format!("no TLS: {message}"),
             Self::Dns { code, records } if records.is_empty() => format!("DNS {code}"),
             Self::Dns { code, records } => format!("DNS {code}: {}", records.join(", ")),
-            Self::Datagram { payload } => match netproof_probe::hex::decode(payload) {
+            Self::Datagram { payload } => match netproof_probe::wire::hex::decode(payload) {
                 Some(bytes) if !bytes.is_empty() => bytes.escape_ascii().to_string(),
                 _ => "an empty datagram".to_owned(),
             },

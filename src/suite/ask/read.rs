@@ -163,7 +163,7 @@ fn read_bytes(reader: &mut Reader, node: &Node) -> Option<Vec<u8>> {
             (Some(node), None) => {
                 // Digits alone are a number to YAML, and still what was meant.
                 let raw = node.raw().unwrap_or_default().replace([' ', '\n'], "");
-                (netproof_probe::hex::decode(&raw).ok_or("hex"), node.span.clone())
+                (netproof_probe::wire::hex::decode(&raw).ok_or("hex"), node.span.clone())
             }
             (None, Some(node)) => {
                 let raw = node.raw().unwrap_or_default().replace([' ', '\n'], "");
