@@ -4,7 +4,6 @@
 //! feature `net`, is the agent: `serve` listens, `session` takes requests and has `dial`
 //! make the probes.
 
-mod hex;
 pub mod question;
 pub mod wire;
 

@@ -78,7 +78,7 @@ impl Key {
             nonce: nonce.to_string(),
             identity: identity.into(),
             saw,
-            tag: crate::hex::encode(&tag),
+            tag: crate::wire::hex::encode(&tag),
         }
     }
 
@@ -124,7 +124,7 @@ impl FromStr for Key {
 /// The hex digits: whoever prints a key gives it away.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::hex::encode(&self.0))
+        f.write_str(&crate::wire::hex::encode(&self.0))
     }
 }
 
@@ -160,7 +160,7 @@ impl FromStr for Nonce {
 
 impl fmt::Display for Nonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::hex::encode(&self.0))
+        f.write_str(&crate::wire::hex::encode(&self.0))
     }
 }
 
@@ -192,7 +192,7 @@ impl KeyedQuestion {
 
     /// The value of [`TAG_HEADER`].
     pub fn tag(&self) -> String {
-        crate::hex::encode(&self.tag)
+        crate::wire::hex::encode(&self.tag)
     }
 
     /// Reads [`Self::line`] or [`Self::datagram`].
@@ -252,7 +252,7 @@ pub fn check_identity(identity: &str) -> Result<(), Error> {
 }
 
 fn unhex<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], Error> {
-    let bytes = crate::hex::decode(text).and_then(|bytes| bytes.try_into().ok());
+    let bytes = crate::wire::hex::decode(text).and_then(|bytes| bytes.try_into().ok());
     bytes.ok_or(Error::NotHex { what, digits: 2 * N })
 }
 

@@ -16,8 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-/// How the lines below spell bytes.
-pub use crate::hex;
+pub mod hex;
 
 /// The protocol's version. An agent that hears another one answers [`Response::Error`].
 pub const VERSION: u32 = 3;

@@ -14,10 +14,9 @@ use super::{
     summary::summary,
 };
 use crate::{
-    hex,
     question::KeyedAnswer,
     source_port::Transport,
-    wire::{Answer, Dial},
+    wire::{Answer, Dial, hex},
 };
 
 /// Longer than an agent's answer; of a foreign one the first bytes are enough.

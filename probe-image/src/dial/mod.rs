@@ -174,7 +174,7 @@ fn check_script(script: &Script) -> Result<(), String> {
     script.http.as_ref().map_or(Ok(()), http::check)?;
     script.tls.as_ref().map_or(Ok(()), tls::check)?;
     script.dns.as_ref().map_or(Ok(()), |question| dns::Asked::scripted(question).map(drop))?;
-    match script.payload.as_deref().map(crate::hex::decode) {
+    match script.payload.as_deref().map(crate::wire::hex::decode) {
         Some(None) => Err("the payload is no hex".to_owned()),
         Some(Some(bytes)) if bytes.len() > LONGEST_PAYLOAD => {
             Err(format!("the payload is longer than {LONGEST_PAYLOAD} bytes"))

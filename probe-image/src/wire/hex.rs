@@ -1,4 +1,4 @@
-//! Bytes as hex digits.
+//! Bytes as hex digits, as the lines of the wire spell them.
 
 /// Two lower-case digits for each byte.
 pub fn encode(bytes: &[u8]) -> String {
