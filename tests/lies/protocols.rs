@@ -107,3 +107,22 @@ fn what_is_spoken_is_judged_apart_from_what_is_let_through() {
         assert!(has_sctp || reason.to_string().contains("no SCTP"), "{reason}");
     }
 }
+
+#[test]
+fn echoes_are_asked_for_in_both_families() {
+    let finished = run(&[
+        "run",
+        "--sandbox",
+        "--ip-family",
+        "dual",
+        "--output",
+        "json",
+        "tests/suites/ping.yaml",
+    ]);
+    for family in ["ipv4", "ipv6"] {
+        let (open, reason) = verdict(&finished, &format!("/open/icmp/{family}"));
+        assert_eq!(open, Verdict::Pass, "{family} {reason}");
+        let closed = verdict(&finished, &format!("/closed/icmp/{family}"));
+        assert_eq!(closed, (Verdict::Pass, Reason::Dropped), "{family}");
+    }
+}
