@@ -18,7 +18,8 @@ use proptest::strategy::ValueTree;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    corners::{Coverage, Features},
+    corners::Coverage,
+    features::Features,
     world::{At, Carrier, NODES, PORTS, Probe, World},
 };
 

@@ -11,6 +11,7 @@
 
 mod compare;
 mod corners;
+mod features;
 mod making;
 mod wire;
 mod world;
