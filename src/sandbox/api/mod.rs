@@ -15,6 +15,7 @@ pub mod admission;
 mod attach;
 mod audit;
 mod body;
+mod cause;
 pub mod cni;
 pub mod conditions;
 mod container;

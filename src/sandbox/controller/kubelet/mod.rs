@@ -20,6 +20,7 @@ mod manager;
 mod probe;
 mod program;
 mod report;
+mod resolver;
 mod stand_in;
 mod status;
 mod volumes;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     environment::{self, MissingSource},
+    resolver,
     stand_in::StandIn,
 };
 use crate::sandbox::{
@@ -119,7 +120,7 @@ impl Program {
         let stdin = if self == Self::Agent { Stream::Null } else { Stream::Piped };
         Ok(Process {
             stdin,
-            ..piped(name, arguments, environment, environment::resolv_conf(store, pod))
+            ..piped(name, arguments, environment, resolver::resolv_conf(store, pod))
         })
     }
 

@@ -1,17 +1,62 @@
 //! What a pod's volumes come from. Nothing is mounted, for no image runs that would read
 //! it; but a pod whose ConfigMap or Secret isn't there doesn't start, as on any node.
 
-use serde_json::Value;
+use std::time::Duration;
 
-use super::made::counts_as_made;
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    made::counts_as_made,
+    status::Facts,
+    worker::{Worker, is_ending},
+};
 use crate::sandbox::api::{
     object::Object,
     resource::{CONFIG_MAPS, Resource, SECRETS},
     store::Store,
 };
 
+/// How long what a volume comes from may be missing before it is said: what a namespace
+/// starts with comes a moment after it.
+const UNTOLD: Duration = Duration::from_millis(250);
+/// How soon a missing source is said again; the interval doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest such interval.
+const LONGEST_WAIT: Duration = Duration::from_secs(122);
+
+impl Worker {
+    /// Waits until all that the pod's volumes come from is there, or the pod is deleted. Says
+    /// what isn't, at ever longer intervals.
+    pub(super) async fn volumes(&mut self, node: &str, facts: &Facts) {
+        let Some(mut problem) = problem_of(&self.shared.store, &self.first) else { return };
+        self.write(facts);
+        let events = self.shared.events.of("kubelet", node);
+        let changed = self
+            .shared
+            .store
+            .signal(|event| event.resource == &CONFIG_MAPS || event.resource == &SECRETS);
+        let (mut wait, mut due) = (FIRST_WAIT, Instant::now() + UNTOLD);
+        while !self.is_deleting() {
+            tokio::select! {
+                () = changed.notified() => {}
+                () = sleep_until(due) => {
+                    events.warning(&self.first, "FailedMount", problem.clone());
+                    due = Instant::now() + wait;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                _ = self.pod.wait_for(is_ending) => return,
+            }
+            match problem_of(&self.shared.store, &self.first) {
+                Some(found) => problem = found,
+                None => return,
+            }
+        }
+    }
+}
+
 /// Why a volume can't be set up, in a kubelet's words; the first of those that can't.
-pub(super) fn problem(store: &Store, pod: &Value) -> Option<String> {
+fn problem_of(store: &Store, pod: &Value) -> Option<String> {
     pod.items("/spec/volumes").iter().find_map(|volume| {
         let missing = missing(store, pod, volume)?;
         let name = volume.text("/name");
@@ -105,7 +150,7 @@ mod tests {
             let pod = json!({"metadata": {"namespace": "shop"}, "spec": {"volumes": [named]}});
             let expected =
                 expected.map(|text| format!("MountVolume.SetUp failed for volume \"v\" : {text}"));
-            assert_eq!(problem(&store, &pod), expected, "{volume}");
+            assert_eq!(problem_of(&store, &pod), expected, "{volume}");
         }
     }
 }

@@ -16,13 +16,12 @@ use super::{
     program::Program,
     report::{Board, State},
     status::{self, Facts},
-    volumes,
 };
 use crate::sandbox::{
     api::{
         delete::{self, DeleteOptions},
         object::{Object, now, seconds},
-        resource::{CONFIG_MAPS, PODS, SECRETS},
+        resource::PODS,
         write::Place,
     },
     node::{PodNetwork, PodSettings},
@@ -30,14 +29,6 @@ use crate::sandbox::{
 
 /// How soon something is tried again that the system refused.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// How long what a volume comes from may be missing before it is said: what a namespace
-/// starts with comes a moment after it.
-const UNTOLD: Duration = Duration::from_millis(250);
-/// How soon a missing source is said again; the interval doubles.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The longest such interval.
-const LONGEST_WAIT: Duration = Duration::from_secs(122);
 
 /// The pod's network as soon as it has one, for `exec`.
 pub(super) type Wired = watch::Sender<Option<PodNetwork>>;
@@ -114,34 +105,6 @@ impl Worker {
         self.finish();
     }
 
-    /// Waits until all that the pod's volumes come from is there, or the pod is deleted. Says
-    /// what isn't, at ever longer intervals.
-    async fn volumes(&mut self, node: &str, facts: &Facts) {
-        let Some(mut problem) = volumes::problem(&self.shared.store, &self.first) else { return };
-        self.write(facts);
-        let events = self.shared.events.of("kubelet", node);
-        let changed = self
-            .shared
-            .store
-            .signal(|event| event.resource == &CONFIG_MAPS || event.resource == &SECRETS);
-        let (mut wait, mut due) = (FIRST_WAIT, Instant::now() + UNTOLD);
-        while !self.is_deleting() {
-            tokio::select! {
-                () = changed.notified() => {}
-                () = sleep_until(due) => {
-                    events.warning(&self.first, "FailedMount", problem.clone());
-                    due = Instant::now() + wait;
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
-                _ = self.pod.wait_for(is_ending) => return,
-            }
-            match volumes::problem(&self.shared.store, &self.first) {
-                Some(found) => problem = found,
-                None => return,
-            }
-        }
-    }
-
     async fn unwire(&self, held: &mut Held) {
         if let Some(network) = held.network.take()
             && let Err(error) = self.shared.network.remove_pod(&network).await
@@ -159,7 +122,7 @@ impl Worker {
     }
 
     /// Writes the pod's status, unless the kubelet is silent. Gives its version.
-    fn write(&self, facts: &Facts) -> Option<u64> {
+    pub(super) fn write(&self, facts: &Facts) -> Option<u64> {
         if self.shared.nodes.now(self.first.text("/spec/nodeName")) == Health::Silent {
             return None;
         }
@@ -167,7 +130,7 @@ impl Worker {
     }
 
     /// Whether the pod is to end, or already no more.
-    fn is_deleting(&self) -> bool {
+    pub(super) fn is_deleting(&self) -> bool {
         is_ending(&self.pod.borrow())
     }
 
@@ -381,7 +344,7 @@ impl Worker {
 }
 
 /// Whether a pod is to end, or already no more.
-fn is_ending(pod: &Option<Arc<Value>>) -> bool {
+pub(super) fn is_ending(pod: &Option<Arc<Value>>) -> bool {
     pod.as_ref().is_none_or(|pod| pod.is_deleting())
 }
 
