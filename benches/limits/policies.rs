@@ -23,6 +23,9 @@ use netproof::{
     },
 };
 
+/// Something that happens to the policies of a cluster.
+type Change<'a> = &'a dyn Fn(&mut Engine);
+
 const PODS: usize = 1000;
 const POLICIES: usize = 500;
 const SPACES: usize = 20;
@@ -126,7 +129,7 @@ async fn measure() -> Result<String, String> {
         let number = round * 17;
         let space = round % SPACES;
         let name = format!("policy-{number}");
-        let changes: [(&str, &dyn Fn(&mut Engine)); 7] = [
+        let changes: [(&str, Change<'_>); 7] = [
             ("a policy changes", &|engine| engine.set_policy(&policy(number, "b"))),
             ("a policy goes", &|engine| engine.remove_policy(&space_of(number), &name)),
             ("a policy comes", &|engine| engine.set_policy(&policy(number, "a"))),

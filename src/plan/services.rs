@@ -79,8 +79,8 @@ pub(super) fn in_step<'a>(
     let is_it = |object: &Value| {
         objects::text(object, "/kind") == "Service" && is_named(suite, object, peer)
     };
-    let of_setup = suite.setup.manifests.iter().flat_map(|manifest| &manifest.objects);
-    let mut found = of_setup.filter(|object| is_it(object)).last();
+    let mut of_setup = suite.setup.manifests.iter().flat_map(|manifest| &manifest.objects);
+    let mut found = of_setup.rfind(|object| is_it(object));
     let so_far = step.map_or(0, |step| step + 1);
     for change in suite.changes().take(so_far).flatten() {
         match change {

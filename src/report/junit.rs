@@ -195,7 +195,7 @@ fn marks(report: &Report, reported: &ReportedCase) -> Vec<String> {
         ),
         (outcome.is_handshake_only(), "handshake only"),
     ];
-    let marks = marks.into_iter().filter_map(|(holds, mark)| holds.then(|| mark.to_owned()));
+    let marks = marks.into_iter().filter(|(holds, _)| *holds).map(|(_, mark)| mark.to_owned());
     marks.chain(outcome.cause.as_ref().map(ToString::to_string)).collect()
 }
 
