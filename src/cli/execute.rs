@@ -67,7 +67,7 @@ impl Run<'_> {
         let Self { args, target, plan, options, allow_system_changes } = self;
         // Nobody else was ever in a sandbox of the run's own.
         if !args.sandbox {
-            leftovers::clear(&target.cluster, stop).await;
+            leftovers::put_back(&target.cluster, stop).await;
         }
         let (events, reporting) = report::channel(writers);
         let context = RunContext::new(target.cluster.clone(), plan.run.clone(), args.agent());

@@ -1,46 +1,38 @@
-//! What an earlier run has left that was ended by force: a cluster in the middle of its
+//! What an earlier run has changed that was ended by force: a cluster in the middle of its
 //! drill would answer for that drill, and not for the suites at hand.
-
-use tokio_util::sync::CancellationToken;
 
 use super::exit::warn;
 use crate::{
-    cluster::{CleanupOptions, Cluster, cleanup, looks_abandoned},
+    cluster::{Cluster, Unfinished},
     model::chain,
     run::Stop,
 };
 
-/// Puts back what dead runs have changed, and removes what they made. Says so, and goes on
-/// in any case.
-pub(super) async fn clear(cluster: &Cluster, stop: &Stop) {
-    if !looks_abandoned(cluster).await {
+/// Puts back what dead runs have changed. Says so, and goes on in any case; what they made
+/// is `netproof cleanup`'s to remove.
+pub(super) async fn put_back(cluster: &Cluster, stop: &Stop) {
+    let unfinished = Unfinished::find(cluster).await;
+    if unfinished.is_empty() {
         return;
     }
-    let options = CleanupOptions::default();
     warn(
-        &format!(
-            "an earlier run seems to have been ended by force; its Lease is watched for {} s",
-            options.unrenewed.as_secs()
-        ),
+        "an earlier run seems to have been ended in the middle of its changes; its Lease is watched",
         None,
     );
-    let cancel = CancellationToken::new();
-    let cleaning = cleanup(cluster, &options, &cancel);
-    let report = tokio::select! {
-        report = cleaning => report,
+    let finished = tokio::select! {
+        finished = unfinished.put_back(cluster) => finished,
         () = stop.stopped() => return,
     };
-    match report {
-        Ok(report) => {
-            for run in report.abandoned {
-                let message = format!(
-                    "run {} was dead: put back {}, removed {}, left {}",
-                    run.run,
-                    run.restored,
-                    run.removed,
-                    run.left.len() + run.kept.len()
+    match finished {
+        Ok(finished) => {
+            for run in finished {
+                warn(
+                    &format!("put back {} objects that run {} had changed", run.restored, run.run),
+                    None,
                 );
-                warn(&message, (!run.left.is_empty()).then_some("`netproof cleanup` tries again"));
+                for left in run.left {
+                    warn(&left, Some("`netproof cleanup` tries again"));
+                }
             }
         }
         Err(error) => warn(&chain(&error), Some("`netproof cleanup` tells more")),

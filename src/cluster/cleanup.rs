@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, ResourceExt, api::ListParams};
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +77,7 @@ pub struct AbandonedRun {
 }
 
 /// What tells one renewal of a Lease from the next.
-type Pulse = BTreeMap<RunId, BTreeSet<String>>;
+pub(super) type Pulse = BTreeMap<RunId, BTreeSet<String>>;
 
 /// Removes the objects of every run whose Lease this call has itself seen unrenewed for
 /// [`CleanupOptions::unrenewed`], by its own clock; those of a run without a Lease after as
@@ -94,20 +94,6 @@ pub async fn cleanup(
         .run_until_cancelled(clean(cluster, options))
         .await
         .unwrap_or_else(|| Err(Error::new("clean up", ErrorKind::Other, "it was interrupted")))
-}
-
-/// Whether some run's Lease looks as if nobody renewed it: a hint that a cleanup may have
-/// something to do. Clocks differ, so that only a cleanup can tell; who may not list Leases
-/// gets no hint.
-pub async fn looks_abandoned(cluster: &Cluster) -> bool {
-    let leases: Api<Lease> = Api::all(cluster.client.clone());
-    let ours = ListParams::default().labels(marks::RUN);
-    let Ok(listed) = Cluster::call("list leases", leases.list(&ours)).await else { return false };
-    let now = Timestamp::now();
-    listed.items.iter().filter(|lease| marks::run_of(&lease.metadata).is_some()).any(|lease| {
-        let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.clone());
-        renewed.is_none_or(|renewed| now.duration_since(renewed.0).unsigned_abs() > lease::OVERDUE)
-    })
 }
 
 async fn clean(cluster: &Cluster, options: &CleanupOptions) -> Result<CleanupReport, Error> {
@@ -233,7 +219,7 @@ fn beat(lease: Lease) -> String {
 }
 
 /// Every run's Leases as they are now.
-async fn pulse(cluster: &Cluster) -> Result<Pulse, Error> {
+pub(super) async fn pulse(cluster: &Cluster) -> Result<Pulse, Error> {
     let leases: Api<Lease> = Api::all(cluster.client.clone());
     let of_runs = ListParams::default().labels(marks::RUN);
     let listed =

@@ -39,10 +39,11 @@ mod search;
 mod service;
 mod session;
 mod sweep;
+mod unfinished;
 
 pub use application::{Application, BringError, Brought};
 pub use change::UndoReport;
-pub use cleanup::{AbandonedRun, CleanupOptions, CleanupReport, cleanup, looks_abandoned};
+pub use cleanup::{AbandonedRun, CleanupOptions, CleanupReport, cleanup};
 pub use connect::{Cluster, ConnectError, Kubeconfig};
 pub use error::{Error, ErrorKind};
 pub use launch::CreatedPod;
@@ -60,3 +61,4 @@ pub use run_context::{AgentSettings, RunContext};
 pub use service::{Endpoint, ServiceView};
 pub use session::{BatchOutcome, Clock, Session, SessionError, SessionStage};
 pub use sweep::{SweepReport, sweep};
+pub use unfinished::{Finished, Unfinished};

@@ -12,7 +12,7 @@ use std::{
 use netproof::event::{CaseOutcome, Event, Record};
 
 /// How long a run may take before it counts as hung.
-const HUNG: Duration = Duration::from_secs(180);
+const HUNG: Duration = Duration::from_secs(300);
 
 /// A finished process.
 #[derive(Debug)]
