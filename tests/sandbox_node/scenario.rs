@@ -41,8 +41,6 @@ scenarios! {
         faults_break_what_they_say;
     broken:
         every_fault_breaks_what_it_says_and_no_more;
-    nft:
-        five_hundred_policies_are_in_force_quickly;
     services:
         they_translate_and_preserve_the_source,
         node_ports_lead_in_from_everywhere,
