@@ -1,5 +1,8 @@
-//! `predict`, `explain` and `diff`, from manifests: no cluster, no packet.
+//! `predict`, `explain` and `diff`, from manifests and from a cluster: no packet is sent.
 
+#[path = "lies/stage.rs"]
+#[allow(dead_code, reason = "what runs are staged with, too")]
+mod stage;
 mod support;
 
 use std::{
@@ -7,6 +10,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use serde_json::json;
+use stage::Stage;
 use support::{Finished, run};
 
 const SHOP: &str = "
@@ -77,7 +82,7 @@ fn the_matrix_of_manifests_is_printed_in_four_ways() {
     assert!(text.stdout.contains("2 shop/frontend  X ."), "{}", text.stdout);
     let csv = with_input(&["predict", "--manifests", "-", "--output", "csv"], SHOP);
     let line =
-        "shop/frontend,shop/db,5432,TCP,denied,isolated for ingress by NetworkPolicy shop/db";
+        "shop/frontend,shop/db,5432,TCP,,denied,isolated for ingress by NetworkPolicy shop/db";
     assert!(csv.stdout.lines().any(|found| found == line), "{}", csv.stdout);
     let json = with_input(&["predict", "--manifests", "-", "--output", "json"], SHOP);
     let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
@@ -184,4 +189,209 @@ fn suites_are_predicted_as_they_claim() {
         let finished = run(&["predict", "--offline", suite]);
         assert_eq!(finished.code(), Some(code), "{suite}: {finished:#?}");
     }
+}
+
+/// Runs a program in a folder, and expects it to do well.
+fn command(folder: &std::path::Path, words: &[&str]) {
+    let status = Command::new(words[0]).args(&words[1..]).current_dir(folder).status();
+    assert!(status.expect("start it").success(), "{words:?}");
+}
+
+/// Runs netproof in a folder.
+fn run_in(folder: &std::path::Path, arguments: &[&str]) -> Finished {
+    let mut command = support::netproof(arguments);
+    support::finish(command.current_dir(folder).spawn().expect("start netproof"))
+}
+
+#[test]
+fn a_revision_of_git_is_a_side() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    std::fs::create_dir(here.join("deploy")).expect("a folder");
+    let write = |text: &str| {
+        std::fs::write(here.join("deploy/shop.yaml"), text).expect("a file");
+    };
+    write(SHOP);
+    command(here, &["git", "init", "--quiet"]);
+    command(here, &["git", "add", "."]);
+    let who = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
+    command(here, &[&["git"], &who[..], &["commit", "--quiet", "-m", "broken"]].concat());
+    write(&SHOP.replace("front-end", "frontend"));
+    for (before, after, word) in
+        [("HEAD:deploy", "deploy", "opens "), ("deploy/shop.yaml", "HEAD:deploy/", "closes ")]
+    {
+        let finished = run_in(here, &["diff", "--before", before, "--after", after]);
+        assert_eq!(finished.code(), Some(0), "{finished:#?}");
+        let line = finished.stdout.lines().next().unwrap_or_default();
+        assert!(line.starts_with(word) && line.contains("shop/db"), "{before} {after}: {line}");
+    }
+    let denied = ["diff", "--before", "HEAD:deploy", "--after", "deploy", "--deny-new-access"];
+    assert_eq!(run_in(here, &denied).code(), Some(1));
+    // A folder below the repository's root, and what isn't there.
+    let below =
+        run_in(&here.join("deploy"), &["diff", "--before", "HEAD:.", "--after", "shop.yaml"]);
+    assert!(below.stdout.starts_with("opens "), "{below:#?}");
+    for side in ["HEAD:nowhere", "no-such-branch:deploy", "--upload-pack=x:deploy"] {
+        let before = format!("--before={side}");
+        let finished = run_in(here, &["diff", &before, "--after", "deploy"]);
+        assert_eq!(finished.code(), Some(2), "{side}: {finished:#?}");
+        assert!(finished.stderr.contains(side), "{side}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn each_family_is_asked_apart() {
+    let text = format!(
+        "{SHOP}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: out, namespace: shop}}
+spec:
+  podSelector: {{matchLabels: {{app: db}}}}
+  policyTypes: [Egress]
+  egress: [{{to: [{{ipBlock: {{cidr: '::/0'}}}}]}}]
+"
+    );
+    let csv = |families: &[&str]| {
+        let arguments = ["predict", "--manifests", "-", "--output", "csv"];
+        with_input(&[&arguments[..], families].concat(), &text).stdout
+    };
+    let both = csv(&["--family", "ipv4", "--family", "ipv6"]);
+    for line in [
+        "shop/db,shop/frontend,8080,TCP,ipv4,denied,isolated for egress by NetworkPolicy shop/out",
+        "shop/db,shop/frontend,8080,TCP,ipv6,undetermined,",
+    ] {
+        assert!(both.lines().any(|found| found.starts_with(line)), "{line} in {both}");
+    }
+    assert!(!csv(&["--family", "ipv4"]).contains("ipv6"), "one family alone");
+    let explain = |to: &str, family: &str| {
+        let arguments = ["explain", "--manifests", "-", "--from", "shop/db", "--to", to];
+        with_input(&[&arguments[..], &["--port", "443", "--family", family]].concat(), &text)
+    };
+    assert_eq!(explain("www.example.org", "ipv4").code(), Some(1), "no rule holds IPv4");
+    assert_eq!(explain("www.example.org", "ipv6").code(), Some(0), "a rule holds all of IPv6");
+    let wrong = explain("192.0.2.1", "ipv6");
+    assert_eq!(wrong.code(), Some(2), "{wrong:#?}");
+    assert!(wrong.stderr.contains("the address is of ipv4"), "{}", wrong.stderr);
+    let nonsense = explain("192.0.2.1", "ipv5");
+    assert!(nonsense.stderr.contains("ipv4 and ipv6 are the families"), "{}", nonsense.stderr);
+}
+
+#[test]
+fn a_name_that_nobody_has_asked_for_is_undetermined_where_a_rule_goes_by_addresses() {
+    let suite = "
+apiVersion: netproof.dev/v1alpha1
+kind: Suite
+metadata: {name: names}
+setup:
+  namespaces: {lab: {}}
+  manifests:
+    - inline:
+        - apiVersion: networking.k8s.io/v1
+          kind: NetworkPolicy
+          metadata: {name: out, namespace: lab}
+          spec:
+            podSelector: {matchLabels: {app: a}}
+            policyTypes: [Egress]
+            egress: [{to: [{ipBlock: {cidr: 192.0.2.0/24}}]}]
+peers:
+  a: {pod: {namespace: lab, labels: {app: a}}}
+  free: {pod: {namespace: lab, labels: {app: free}}}
+  web: {host: www.example.org}
+  inside: {host: db.elsewhere.svc}
+cases:
+  - {name: block, from: a, to: web, port: 443, expect: allow}
+  - {name: open, from: free, to: web, port: 443, expect: allow}
+  - {name: inside, from: free, to: inside, port: 443, expect: allow}
+";
+    let finished = with_input(&["predict", "--offline", "-"], suite);
+    assert_eq!(finished.code(), Some(3), "{finished:#?}");
+    for (case, mark, part) in [
+        ("names/base/block", "?", "the host's addresses aren't known"),
+        ("names/base/open", "ok", "no policy stands in the way"),
+        ("names/base/inside", "?", "nothing is known of the name db.elsewhere.svc"),
+    ] {
+        let line = finished.stdout.lines().find(|line| line.contains(case)).unwrap_or_default();
+        assert!(line.starts_with(mark) && line.contains(part), "{case}: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_read_as_far_as_it_may_be() {
+    let stage = Stage::new(&[]).await;
+    stage.namespace("shop").await;
+    for (name, app) in [("web", "web"), ("db", "db")] {
+        let pod = json!({
+            "metadata": {"name": name, "namespace": "shop", "labels": {"app": app}},
+            "spec": {"containers": [
+                {"name": "c", "image": "example.org/c", "ports": [{"containerPort": 5432}]},
+            ]},
+        });
+        stage.create("v1", "Pod", pod).await;
+    }
+    stage.deny_all("shop").await;
+    let finished = |kubeconfig: &std::path::Path, arguments: &[&str]| {
+        let mut command = support::netproof(arguments);
+        let child = command.env("KUBECONFIG", kubeconfig).spawn().expect("start netproof");
+        support::finish(child)
+    };
+    let ask = |kubeconfig: &std::path::Path, to: &str| {
+        let arguments = ["explain", "--from", "shop/web", "--to", to, "--port", "5432"];
+        finished(kubeconfig, &arguments)
+    };
+    let denied = ask(stage.kubeconfig(), "shop/db");
+    assert_eq!(denied.code(), Some(1), "{denied:#?}");
+    assert_eq!(ask(stage.kubeconfig(), "192.0.2.1").code(), Some(1), "no node, no Service has it");
+
+    // Against manifests in which nothing is denied.
+    let mut open = tempfile::Builder::new().suffix(".yaml").tempfile().expect("a file");
+    open.write_all(
+        b"{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop}, spec: {containers: []}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: db, namespace: shop}, spec: {containers: []}}
+",
+    )
+    .expect("write it");
+    let path = open.path().display().to_string();
+    let arguments = ["diff", "--before", "cluster", "--after", &path, "--port", "5432"];
+    let opens = finished(stage.kubeconfig(), &arguments);
+    assert_eq!(opens.code(), Some(0), "{opens:#?}");
+    let line = "opens   shop/web";
+    assert!(opens.stdout.lines().any(|found| found.starts_with(line)), "{}", opens.stdout);
+
+    // Somebody who may read neither nodes nor Services.
+    stage
+        .robot(json!([
+            {"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["list"]},
+            {
+                "apiGroups": ["networking.k8s.io", "policy.networking.k8s.io"],
+                "resources": ["*"], "verbs": ["list"],
+            },
+        ]))
+        .await;
+    let robot = stage.robot_kubeconfig();
+    let pods = ask(robot.path(), "shop/db");
+    assert_eq!(pods.code(), Some(1), "between pods all is known: {pods:#?}");
+    for kind in ["Node", "Service", "EndpointSlice"] {
+        let note = format!("may not read {kind} (");
+        assert!(pods.stderr.contains(&note), "{kind}: {}", pods.stderr);
+    }
+    let address = ask(robot.path(), "192.0.2.1");
+    assert_eq!(address.code(), Some(3), "{address:#?}");
+    for part in ["may be one of the nodes", "may be one of the Services"] {
+        assert!(address.stdout.contains(part), "{part}: {}", address.stdout);
+    }
+
+    // Another kind of policy, which is named, and decides who knows what.
+    stage.define("cilium.io", "v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies").await;
+    let policy = json!({"metadata": {"name": "layer-7", "namespace": "shop"}, "spec": {}});
+    stage.create("cilium.io/v2", "CiliumNetworkPolicy", policy).await;
+    let other = ask(stage.kubeconfig(), "shop/db");
+    assert_eq!(other.code(), Some(3), "{other:#?}");
+    assert!(other.stderr.contains("CiliumNetworkPolicy shop/layer-7"), "{}", other.stderr);
+    let unreadable = ask(robot.path(), "shop/db");
+    assert_eq!(unreadable.code(), Some(3), "{unreadable:#?}");
+    assert!(unreadable.stderr.contains("may not read CiliumNetworkPolicy ("), "{unreadable:#?}");
+    stage.end().await;
 }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::{
     Exit,
     state::{State, read_side},
-    workloads::{AskedPort, Row, cells, ports_of, rows},
+    workloads::{Asked, AskedPort, Cell, Row, cells, in_family, ports_of, rows},
 };
-use crate::policy::Outcome;
+use crate::{model::Family, policy::Outcome};
 
 /// Say which connections between workloads a change opens and closes, and by which rule.
 ///
@@ -32,10 +32,8 @@ pub(super) struct DiffCommand {
     /// What stands there after.
     #[arg(long, value_name = "SIDE")]
     after: String,
-    /// Ask this port of every workload, instead of the ports that each declares: 5432,
-    /// 53/udp or icmp; may be given several times.
-    #[arg(long = "port", value_name = "PORT")]
-    ports: Vec<AskedPort>,
+    #[command(flatten)]
+    asked: Asked,
     /// The namespace of objects that name none.
     #[arg(long, short, value_name = "NAMESPACE", default_value = "default")]
     namespace: String,
@@ -60,6 +58,7 @@ struct Change {
     from: String,
     to: String,
     port: AskedPort,
+    family: Option<Family>,
     before: Option<Outcome>,
     after: Option<Outcome>,
     cause: String,
@@ -89,6 +88,7 @@ impl DiffCommand {
     async fn compare(&self) -> Result<Exit, Exit> {
         let before = read_side(&self.before).await?.compile(&self.namespace)?;
         let after = read_side(&self.after).await?.compile(&self.namespace)?;
+        before.say_notes();
         after.say_notes();
         let changes = self.changes(&before, &after);
         match self.output {
@@ -113,19 +113,22 @@ impl DiffCommand {
                 let mut ports: Vec<AskedPort> = [&old, &new]
                     .into_iter()
                     .filter_map(|rows| rows.get(*to))
-                    .flat_map(|row| ports_of(row, &self.ports))
+                    .flat_map(|row| ports_of(row, &self.asked.ports))
                     .collect();
                 ports.sort_unstable();
                 ports.dedup();
+                let asked = Asked { ports, families: self.asked.families.clone() };
                 let ask = |state: &State, rows: &BTreeMap<String, Row>| {
                     let (from, to) = (rows.get(*from)?, rows.get(*to)?);
                     // A pod alone with itself is no pair.
                     let alone = from.pod == to.pod && from.twin.is_none();
-                    (!alone).then(|| cells(&state.all, from, to, &ports))
+                    (!alone).then(|| cells(&state.all, from, to, &asked))
                 };
                 let (was, is) = (ask(before, &old), ask(after, &new));
-                for (index, port) in ports.iter().enumerate() {
-                    let outcome = |cells: &Option<Vec<super::workloads::Cell>>| {
+                // Both were asked the same, in the same order.
+                let any = is.as_ref().or(was.as_ref()).map_or(&[][..], Vec::as_slice);
+                for (index, Cell { port, family, .. }) in any.iter().enumerate() {
+                    let outcome = |cells: &Option<Vec<Cell>>| {
                         Some(cells.as_ref()?.get(index)?.decision.outcome)
                     };
                     let (was_so, is_so) = (outcome(&was), outcome(&is));
@@ -142,6 +145,7 @@ impl DiffCommand {
                         from: (*from).clone(),
                         to: (*to).clone(),
                         port: *port,
+                        family: *family,
                         before: was_so,
                         after: is_so,
                         cause,
@@ -159,7 +163,7 @@ fn print(changes: &[Change]) {
         changes.iter().map(|change| text(change).chars().count()).max().unwrap_or(0)
     };
     let (from, to) = (width(|change| change.from.clone()), width(|change| change.to.clone()));
-    let port = width(|change| change.port.to_string());
+    let port = width(|change| in_family(&change.port, change.family));
     for change in changes {
         let new = if change.before.is_none() { " (new)" } else { "" };
         let _ = writeln!(
@@ -168,7 +172,7 @@ fn print(changes: &[Change]) {
             change.word(),
             change.from,
             change.to,
-            change.port.to_string(),
+            in_family(&change.port, change.family),
             change.cause,
         );
     }
@@ -188,6 +192,7 @@ fn print_json(changes: &[Change]) {
                 "to": change.to,
                 "port": change.port.number,
                 "protocol": change.port.protocol,
+                "family": change.family,
                 "before": word(change.before),
                 "after": word(change.after),
                 "cause": change.cause,

@@ -9,7 +9,7 @@ use super::{
     Exit,
     exit::complain,
     state::{State, StateArgs},
-    workloads::{AskedPort, endpoints, rows},
+    workloads::{AskedPort, Families, endpoints, rows},
 };
 use crate::{
     model::{End, Labels, Pod, Topology, Traffic},
@@ -43,6 +43,8 @@ pub(super) struct ExplainCommand {
     /// The port that is dialled: 5432, 53/udp or icmp.
     #[arg(long, value_name = "PORT")]
     port: AskedPort,
+    #[command(flatten)]
+    families: Families,
     /// What is printed.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -75,7 +77,18 @@ impl ExplainCommand {
         let mut worst = Exit::Passed;
         let mut out = anstream::stdout();
         let mut json_lines = Vec::new();
-        for (index, traffic) in asked.iter().enumerate() {
+        let families = self.families.each();
+        let asked = asked.into_iter().flat_map(|traffic| {
+            families.iter().map(move |family| (traffic.clone(), *family)).collect::<Vec<_>>()
+        });
+        for (index, (traffic, family)) in asked.enumerate() {
+            if let (Some(asked), Some(fixed)) = (family, traffic.family)
+                && asked != fixed
+            {
+                complain(&format!("--family {asked}: the address is of {fixed}"), None);
+                return Err(Exit::BadInput);
+            }
+            let traffic = &Traffic { family: family.or(traffic.family), ..traffic };
             let decision = state.all.decide(traffic);
             let told = state.all.explain(traffic, &decision);
             worst = match (worst, decision.outcome) {
@@ -89,6 +102,7 @@ impl ExplainCommand {
                     "to": state.all.name_end(&traffic.to),
                     "port": traffic.port,
                     "protocol": traffic.protocol,
+                    "family": family,
                     "outcome": decision.outcome.to_string(),
                     "reasons": told.reasons,
                     "flip": told.flip,
@@ -96,7 +110,8 @@ impl ExplainCommand {
                 continue;
             }
             let blank = if index == 0 { "" } else { "\n" };
-            let _ = writeln!(out, "{blank}{}\n", told.headline);
+            let over = family.map(|family| format!(" (over {family})")).unwrap_or_default();
+            let _ = writeln!(out, "{blank}{}{over}\n", told.headline);
             for line in &told.reasons {
                 let is_head = line.starts_with("Leaving ") || line.starts_with("Entering ");
                 let _ = writeln!(out, "{}{line}", if is_head { "" } else { "  " });

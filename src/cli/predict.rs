@@ -12,7 +12,7 @@ use super::{
     Exit, check,
     exit::complain,
     state::{Objects, StateArgs},
-    workloads::{AskedPort, Row, cells, rows},
+    workloads::{Asked, Row, cells, rows},
 };
 use crate::policy::Compiled;
 
@@ -42,10 +42,8 @@ pub(super) struct PredictCommand {
     /// Read no cluster: only what suites and --manifests say.
     #[arg(long)]
     offline: bool,
-    /// Ask this port of every workload, instead of the ports that each declares: 5432,
-    /// 53/udp or icmp; may be given several times.
-    #[arg(long = "port", value_name = "PORT", conflicts_with = "suites")]
-    ports: Vec<AskedPort>,
+    #[command(flatten)]
+    asked: Asked,
     /// What is printed.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -86,9 +84,18 @@ impl PredictCommand {
         if suites.is_empty() {
             return self.matrix(&objects);
         }
+        if !self.asked.ports.is_empty() {
+            complain("--port is of the matrix; a suite names its own ports", None);
+            return Err(Exit::BadInput);
+        }
         let mut judged = Vec::new();
         for suite in &suites {
-            judged.extend(claims::judge(suite, &objects, &self.state.namespace)?);
+            judged.extend(claims::judge(
+                suite,
+                &objects,
+                &self.state.namespace,
+                &self.asked.families,
+            )?);
         }
         Ok(self.print_claims(&judged))
     }
@@ -102,10 +109,10 @@ impl PredictCommand {
         }
         state.say_notes();
         let text = match self.output {
-            Output::Text => layout::table(&state.all, &rows, &self.ports),
-            Output::Json => json_matrix(&state.all, &rows, &self.ports),
-            Output::Csv => csv(&state.all, &rows, &self.ports),
-            Output::Dot => layout::dot(&state.all, &rows, &self.ports),
+            Output::Text => layout::table(&state.all, &rows, &self.asked),
+            Output::Json => json_matrix(&state.all, &rows, &self.asked),
+            Output::Csv => csv(&state.all, &rows, &self.asked),
+            Output::Dot => layout::dot(&state.all, &rows, &self.asked),
         };
         let _ = write!(anstream::stdout(), "{text}");
         Ok(Exit::Passed)
@@ -156,17 +163,18 @@ impl PredictCommand {
     }
 }
 
-fn json_matrix(all: &Compiled, rows: &[Row], ports: &[AskedPort]) -> String {
+fn json_matrix(all: &Compiled, rows: &[Row], asked: &Asked) -> String {
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let mut list = Vec::new();
     for from in rows {
         for to in rows {
-            for cell in cells(all, from, to, ports) {
+            for cell in cells(all, from, to, asked) {
                 list.push(json!({
                     "from": from.name,
                     "to": to.name,
                     "port": cell.traffic.port,
                     "protocol": cell.traffic.protocol,
+                    "family": cell.family,
                     "outcome": cell.decision.outcome.to_string(),
                     "cause": all.cause(&cell.decision),
                 }));
@@ -176,16 +184,17 @@ fn json_matrix(all: &Compiled, rows: &[Row], ports: &[AskedPort]) -> String {
     format!("{}\n", json!({ "workloads": names, "connections": list }))
 }
 
-fn csv(all: &Compiled, rows: &[Row], ports: &[AskedPort]) -> String {
-    let mut text = "from,to,port,protocol,outcome,cause\n".to_owned();
+fn csv(all: &Compiled, rows: &[Row], asked: &Asked) -> String {
+    let mut text = "from,to,port,protocol,family,outcome,cause\n".to_owned();
     for from in rows {
         for to in rows {
-            for cell in cells(all, from, to, ports) {
+            for cell in cells(all, from, to, asked) {
                 text.push_str(&csv_line(&[
                     &from.name,
                     &to.name,
                     &cell.port.number.to_string(),
                     cell.port.protocol.name(),
+                    &cell.family.map(|family| family.to_string()).unwrap_or_default(),
                     &cell.decision.outcome.to_string(),
                     &all.cause(&cell.decision),
                 ]));

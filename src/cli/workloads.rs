@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    model::{End, IpProtocol, Service, Topology, Traffic},
+    model::{End, Family, IpProtocol, Service, Topology, Traffic},
     policy::{Compiled, Decision, Outcome},
     topology,
 };
@@ -54,6 +54,42 @@ impl std::str::FromStr for AskedPort {
     }
 }
 
+/// What is asked of each pair.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Asked {
+    /// Ask this port of every workload, instead of the ports that each declares: 5432,
+    /// 53/udp or icmp; may be given several times.
+    #[arg(long = "port", value_name = "PORT")]
+    pub(super) ports: Vec<AskedPort>,
+    #[command(flatten)]
+    pub(super) families: Families,
+}
+
+/// Which IP families are asked about.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Families {
+    /// Ask about this IP family apart, ipv4 or ipv6; may be given twice.
+    #[arg(long = "family", value_name = "FAMILY", value_parser = family)]
+    pub(super) families: Vec<Family>,
+}
+
+impl Families {
+    /// Each of them, or once whichever there is.
+    pub(super) fn each(&self) -> Vec<Option<Family>> {
+        match &self.families[..] {
+            [] => vec![None],
+            families => families.iter().copied().map(Some).collect(),
+        }
+    }
+}
+
+fn family(text: &str) -> Result<Family, String> {
+    [Family::Ipv4, Family::Ipv6]
+        .into_iter()
+        .find(|family| family.to_string() == text)
+        .ok_or_else(|| "ipv4 and ipv6 are the families".to_owned())
+}
+
 /// The workloads of a topology, in the order of their names.
 pub(super) fn rows(topology: &Topology) -> Vec<Row> {
     let mut groups: BTreeMap<(&str, &str, &str), Vec<usize>> = BTreeMap::new();
@@ -87,21 +123,44 @@ pub(super) fn rows(topology: &Topology) -> Vec<Row> {
 #[derive(Clone, Debug)]
 pub(super) struct Cell {
     pub(super) port: AskedPort,
+    /// The family that was asked about; none where it was any.
+    pub(super) family: Option<Family>,
     pub(super) traffic: Traffic,
     pub(super) decision: Decision,
 }
 
+impl Cell {
+    /// `5432/TCP`, or `5432/TCP ipv6`.
+    pub(super) fn name(&self) -> String {
+        in_family(&self.port, self.family)
+    }
+}
+
+/// A port, with its family where one was asked about.
+pub(super) fn in_family(port: &AskedPort, family: Option<Family>) -> String {
+    match family {
+        Some(family) => format!("{port} {family}"),
+        None => port.to_string(),
+    }
+}
+
 /// What the policies say from one workload to another, on the ports that were asked for or
 /// else on all that the destination declares. A workload's own cell is about two of its pods.
-pub(super) fn cells(all: &Compiled, from: &Row, to: &Row, asked: &[AskedPort]) -> Vec<Cell> {
+pub(super) fn cells(all: &Compiled, from: &Row, to: &Row, asked: &Asked) -> Vec<Cell> {
     let source = if from.pod == to.pod { from.twin.unwrap_or(from.pod) } else { from.pod };
-    let ports = ports_of(to, asked);
-    let cell = |port: AskedPort| {
-        let traffic = Traffic::new(End::Pod(source), End::Pod(to.pod), port.protocol, port.number);
+    let families = asked.families.each();
+    let cell = |port: AskedPort, family: Option<Family>| {
+        let mut traffic =
+            Traffic::new(End::Pod(source), End::Pod(to.pod), port.protocol, port.number);
+        traffic.family = family;
         let decision = all.decide(&traffic);
-        Cell { port, traffic, decision }
+        Cell { port, family, traffic, decision }
     };
-    ports.into_iter().map(cell).collect()
+    let ports = ports_of(to, &asked.ports).into_iter();
+    ports
+        .flat_map(|port| families.iter().map(move |family| (port, *family)))
+        .map(|(port, family)| cell(port, family))
+        .collect()
 }
 
 /// The ports of a question: those asked for, or those declared, or 80/TCP.

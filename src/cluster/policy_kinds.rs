@@ -187,7 +187,7 @@ mod tests {
     fn a_kind_is_listed_once_and_in_a_version_that_is_understood_where_there_is_one() {
         let group = "policy.networking.k8s.io";
         let found = deciding(vec![
-            kind(&format!("{group}/v1beta1"), "ClusterNetworkPolicy", "clusternetworkpolicies"),
+            kind(&format!("{group}/v1"), "ClusterNetworkPolicy", "clusternetworkpolicies"),
             kind(&format!("{group}/v1beta1"), "AdminNetworkPolicy", "adminnetworkpolicies"),
             kind(
                 &format!("{group}/v1beta1"),

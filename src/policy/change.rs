@@ -60,7 +60,11 @@ impl Compiled {
         }
         self.pods[pod].labels = self.words.labels(&labels);
         self.topology.set_pod_labels(pod, labels);
-        self.select_again(pod);
+        let space = self.pods[pod].space as usize;
+        let among = [&self.of_space[space][..], &self.of_cluster].concat();
+        self.selecting[pod].clear();
+        self.judging[pod].clear();
+        self.select_again(pod, &among);
     }
 
     /// Changes a namespace's labels; its name stays among them.
@@ -75,19 +79,17 @@ impl Compiled {
         for (selection, bits) in &mut self.space_sets {
             bits.set(index, selection.matches(labels));
         }
+        // NetworkPolicies select by their own namespace, whatever its labels.
+        let of_cluster = self.of_cluster.clone();
         for pod in self.namespaces[index].pods.clone() {
-            self.select_again(pod);
+            self.judging[pod].clear();
+            self.select_again(pod, &of_cluster);
         }
     }
 
-    /// Finds out again which policies select a pod.
-    fn select_again(&mut self, pod: usize) {
-        self.selecting[pod].clear();
-        self.judging[pod].clear();
-        let space = self.pods[pod].space as usize;
-        let ids: Vec<PolicyId> =
-            self.of_space[space].iter().chain(&self.of_cluster).copied().collect();
-        for id in ids {
+    /// Finds out again which of these policies select a pod.
+    fn select_again(&mut self, pod: usize, among: &[PolicyId]) {
+        for id in among.iter().copied() {
             if self.form_of(id).is_some_and(|form| self.is_subject(form, pod)) {
                 self.attach(pod, id);
             }

@@ -28,9 +28,11 @@ const KINDS: [(&str, &[&str]); 17] = [
 ];
 
 /// What is read, by version and kind.
-const READ: [(&str, &str); 4] = [
+const READ: [(&str, &str); 5] = [
     ("networking.k8s.io/v1", "NetworkPolicy"),
     ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"),
+    // The same fields with the same meaning.
+    ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy"),
     ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"),
     ("policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy"),
 ];
@@ -94,7 +96,8 @@ mod tests {
         for (version, kind, expected) in [
             ("networking.k8s.io/v1", "NetworkPolicy", false),
             ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy", false),
-            ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", true),
+            ("policy.networking.k8s.io/v1beta1", "ClusterNetworkPolicy", false),
+            ("policy.networking.k8s.io/v1", "ClusterNetworkPolicy", true),
             ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", false),
             ("policy.networking.k8s.io/v1alpha2", "AdminNetworkPolicy", true),
             ("cilium.io/v2", "CiliumNetworkPolicy", true),

@@ -11,20 +11,40 @@ pub(super) type Word = u32;
 /// Labels, in the order of their keys' numbers.
 pub(super) type Words = Box<[(Word, Word)]>;
 
-/// Gives each word a number.
-#[derive(Clone, Debug, Default)]
+/// Gives each word a number. The words are spread over many small maps: where one has to
+/// grow, a change of one label doesn't wait for all words to be moved.
+#[derive(Clone, Debug)]
 pub(super) struct Interner {
-    words: HashMap<Box<str>, Word>,
+    shards: Box<[HashMap<Box<str>, Word>]>,
+    next: Word,
+}
+
+/// A power of two.
+const SHARDS: usize = 64;
+
+impl Default for Interner {
+    fn default() -> Self {
+        Self { shards: vec![HashMap::new(); SHARDS].into(), next: 0 }
+    }
+}
+
+/// FNV-1a, which only spreads.
+fn shard(text: &str) -> usize {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    (hash >> 32) as usize % SHARDS
 }
 
 impl Interner {
     pub(super) fn word(&mut self, text: &str) -> Word {
-        if let Some(word) = self.words.get(text) {
+        let shard = &mut self.shards[shard(text)];
+        if let Some(word) = shard.get(text) {
             return *word;
         }
+        let word = self.next;
         // Four billion different labels don't fit into memory as text either.
-        let word = Word::try_from(self.words.len()).unwrap_or(Word::MAX);
-        self.words.insert(text.into(), word);
+        self.next = self.next.saturating_add(1);
+        shard.insert(text.into(), word);
         word
     }
 

@@ -31,9 +31,11 @@ fn kind(object: &Value, origin: Origin) -> Kind {
         (_, "networking.k8s.io" | "extensions", "NetworkPolicy") => {
             Kind::Outdated("networking.k8s.io/v1")
         }
-        ("policy.networking.k8s.io/v1alpha2", _, "ClusterNetworkPolicy") => {
-            Kind::Cluster(ClusterKind::ClusterNetworkPolicy)
-        }
+        (
+            "policy.networking.k8s.io/v1alpha2" | "policy.networking.k8s.io/v1beta1",
+            _,
+            "ClusterNetworkPolicy",
+        ) => Kind::Cluster(ClusterKind::ClusterNetworkPolicy),
         ("policy.networking.k8s.io/v1alpha1", _, "AdminNetworkPolicy") => {
             Kind::Cluster(ClusterKind::AdminNetworkPolicy)
         }

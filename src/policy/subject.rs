@@ -98,7 +98,9 @@ fn differences(selector: &Selector, labels: &Labels) -> (Vec<String>, usize) {
         {
             let sentence =
                 format!("its label `{key}={value}` differs from `{key}={found}`{}", places(by));
-            return (sentence, by.min(FARTHEST + 1));
+            // A word of which half is otherwise is another word.
+            let length = value.chars().count().max(found.chars().count());
+            return (sentence, if by * 2 > length { FARTHEST + 1 } else { by });
         }
         let single = Selector { requirements: vec![requirement.clone()] };
         let (sentence, by) = unmet(&single, labels).swap_remove(0);

@@ -1,8 +1,10 @@
 //! What is claimed of the evaluator.
 
 mod cluster;
+mod conformance;
 mod corners;
 mod laws;
+mod misses;
 mod random;
 mod refusals;
 mod sentences;

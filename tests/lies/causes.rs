@@ -6,6 +6,7 @@ use netproof::{
     policy::Outcome,
     verdict::{CauseKind, Observation, Reason, Verdict},
 };
+use serde_json::json;
 
 use crate::{
     stage::Stage,
@@ -182,19 +183,19 @@ async fn a_kind_of_policy_that_may_not_be_read_accuses_nobody() {
     let stage = Stage::new(&[]).await;
     stage.define("cilium.io", "v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies").await;
     // Everything else that the run needs.
-    stage
-        .robot(&[
-            "",
-            "apps",
-            "batch",
-            "policy",
-            "networking.k8s.io",
-            "coordination.k8s.io",
-            "discovery.k8s.io",
-            "authorization.k8s.io",
-            "policy.networking.k8s.io",
-        ])
-        .await;
+    let groups = [
+        "",
+        "apps",
+        "batch",
+        "policy",
+        "networking.k8s.io",
+        "policy.networking.k8s.io",
+        "coordination.k8s.io",
+        "discovery.k8s.io",
+        "authorization.k8s.io",
+    ];
+    let rules = json!([{"apiGroups": groups, "resources": ["*"], "verbs": ["*"]}]);
+    stage.robot(rules).await;
     let finished = stage.run_as_robot(CAUSES, &[]).finish();
     let (verdict, kind, text) = told(&finished, "/typo/");
     assert_eq!((verdict, kind), (Verdict::Fail, Some(CauseKind::Undetermined)), "{text}");

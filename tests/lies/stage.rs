@@ -72,18 +72,28 @@ impl Stage {
 
     /// Starts a run of another suite.
     pub fn run_suite(&self, suite: &str, arguments: &[&str]) -> Run {
-        self.start(self.kubeconfig.path(), suite, arguments)
+        self.start(self.kubeconfig(), suite, arguments)
     }
 
     /// Starts a run as somebody who may do less than all.
     pub fn run_as_robot(&self, suite: &str, arguments: &[&str]) -> Run {
+        self.start(self.robot_kubeconfig().path(), suite, arguments)
+    }
+
+    /// The admin's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        self.kubeconfig.path()
+    }
+
+    /// A kubeconfig of somebody who may do less than all.
+    pub fn robot_kubeconfig(&self) -> tempfile::NamedTempFile {
         let text = std::fs::read_to_string(self.kubeconfig.path()).expect("the kubeconfig");
         let mut config: serde_yaml::Value = serde_yaml::from_str(&text).expect("YAML");
         config["users"][0]["user"]["as"] = format!("system:serviceaccount:default:{ROBOT}").into();
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         let text = serde_yaml::to_string(&config).expect("YAML");
         file.write_all(text.as_bytes()).expect("write the kubeconfig");
-        self.start(file.path(), suite, arguments)
+        file
     }
 
     fn start(&self, kubeconfig: &Path, suite: &str, arguments: &[&str]) -> Run {
@@ -122,14 +132,14 @@ impl Stage {
         .await;
     }
 
-    /// An account that may do everything with the resources of these groups.
-    pub async fn robot(&self, groups: &[&str]) {
+    /// An account that may do what these rules say.
+    pub async fn robot(&self, rules: Value) {
         self.create(
             "rbac.authorization.k8s.io/v1",
             "ClusterRole",
             json!({
                 "metadata": {"name": ROBOT},
-                "rules": [{"apiGroups": groups, "resources": ["*"], "verbs": ["*"]}],
+                "rules": rules,
             }),
         )
         .await;
@@ -171,7 +181,18 @@ impl Stage {
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
         let api = self.api(group, version, kind, &namespace);
-        api.create(&PostParams::default(), &object).await.expect("created");
+        // A kind that was only just defined is served a moment later.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        loop {
+            match api.create(&PostParams::default(), &object).await {
+                Err(kube::Error::Api(status))
+                    if status.code == 404 && std::time::Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+                created => break drop(created.expect("created")),
+            }
+        }
     }
 
     pub async fn namespace(&self, name: &str) {

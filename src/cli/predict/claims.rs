@@ -8,10 +8,10 @@ use super::super::{
     Exit,
     exit::complain,
     state::{Objects, State},
-    workloads::{AskedPort, endpoints},
+    workloads::{AskedPort, Families, endpoints},
 };
 use crate::{
-    model::{Connectivity, End, Labels, Service, Traffic, chain},
+    model::{Connectivity, End, Family, Labels, Service, Traffic, chain},
     policy::Outcome,
     suite::{
         Case, Change, Labelled, ObjectName, PatchBody, Peer, Suite, replace_namespace_references,
@@ -47,8 +47,9 @@ pub(super) fn judge(
     suite: &Suite,
     objects: &Objects,
     namespace: &str,
+    families: &Families,
 ) -> Result<Vec<Judged>, Exit> {
-    let mut stage = Stage::new(suite, objects, namespace);
+    let mut stage = Stage::new(suite, objects, namespace, families);
     let mut judged = stage.claims(suite, "base", &suite.cases)?;
     for step in &suite.steps {
         for change in &step.changes {
@@ -65,17 +66,18 @@ struct Stage<'a> {
     /// Real names of namespaces, by alias; without a cluster the alias itself.
     names: BTreeMap<String, String>,
     namespace: &'a str,
+    families: &'a Families,
 }
 
 impl<'a> Stage<'a> {
-    fn new(suite: &Suite, base: &Objects, namespace: &'a str) -> Self {
+    fn new(suite: &Suite, base: &Objects, namespace: &'a str, families: &'a Families) -> Self {
         let setup = &suite.setup;
         let name = |alias: &String| {
             let given = setup.namespaces[alias].name.clone();
             (alias.clone(), given.unwrap_or_else(|| alias.clone()))
         };
         let names: BTreeMap<_, _> = setup.namespaces.keys().map(name).collect();
-        let mut stage = Self { objects: base.clone(), names, namespace };
+        let mut stage = Self { objects: base.clone(), names, namespace, families };
         for (alias, space) in &setup.namespaces {
             stage.put(json!({
                 "apiVersion": "v1",
@@ -223,14 +225,30 @@ impl<'a> Stage<'a> {
             return Ok(Vec::new());
         }
         let state = self.objects.compile(self.namespace)?;
-        Ok(cases.iter().map(|case| self.claim(suite, step, case, &state)).collect())
+        let claims = cases.iter().flat_map(|case| {
+            // A claim about one family is asked about that alone.
+            let families = match case.family {
+                Some(family) => vec![Some(family)],
+                None => self.families.each(),
+            };
+            let asked = families.into_iter();
+            asked.map(|family| self.claim(suite, step, case, family, &state)).collect::<Vec<_>>()
+        });
+        Ok(claims.collect())
     }
 
-    fn claim(&self, suite: &Suite, step: &str, case: &Case, state: &State) -> Judged {
+    fn claim(
+        &self,
+        suite: &Suite,
+        step: &str,
+        case: &Case,
+        family: Option<Family>,
+        state: &State,
+    ) -> Judged {
         let protocol = case.port.port.protocol.transport();
         let port = AskedPort { protocol, number: case.port.port.number };
         let decisions: Vec<_> = self
-            .connections(suite, case, port, state)
+            .connections(suite, case, port, family, state)
             .into_iter()
             .map(|traffic| state.all.decide(&traffic))
             .collect();
@@ -242,6 +260,9 @@ impl<'a> Stage<'a> {
         };
         let cause = match decisions.first() {
             None => match suite.peers.get(&case.to) {
+                Some(Peer::Host(name)) => {
+                    format!("nothing is known of the name {name} among the objects")
+                }
                 Some(Peer::Service(service)) => format!(
                     "Service {}/{} is not among the objects, or leads nowhere on this port",
                     self.real(&service.namespace),
@@ -255,7 +276,12 @@ impl<'a> Stage<'a> {
             Some(decision) => state.all.cause(decision),
         };
         Judged {
-            id: format!("{}/{step}/{}/{}", suite.name, case.name, case.port.label),
+            id: match family {
+                Some(family) => {
+                    format!("{}/{step}/{}/{}/{family}", suite.name, case.name, case.port.label)
+                }
+                None => format!("{}/{step}/{}/{}", suite.name, case.name, case.port.label),
+            },
             from: case.from.clone(),
             to: case.to.clone(),
             port,
@@ -270,6 +296,7 @@ impl<'a> Stage<'a> {
         suite: &Suite,
         case: &Case,
         port: AskedPort,
+        family: Option<Family>,
         state: &State,
     ) -> Vec<Traffic> {
         let topology = state.all.topology();
@@ -280,7 +307,7 @@ impl<'a> Stage<'a> {
         let Some(from) = pod(&case.from).map(End::Pod) else { return Vec::new() };
         let make = |to: End, port: AskedPort| {
             let mut traffic = Traffic::new(from.clone(), to, port.protocol, port.number);
-            traffic.family = case.family.or(traffic.family);
+            traffic.family = family.or(traffic.family);
             traffic
         };
         let through = |service: &Service| -> Vec<Traffic> {
@@ -304,12 +331,20 @@ impl<'a> Stage<'a> {
                 };
                 match crate::topology::named_service(topology, &name, own) {
                     Some(service) => through(service),
+                    // Inside the cluster's own domain nothing but a Service has a name.
+                    None if is_of_cluster(&name) => Vec::new(),
                     None => vec![make(End::Host(name), port)],
                 }
             }
             None => Vec::new(),
         }
     }
+}
+
+/// True for a name that only the cluster's own DNS knows.
+fn is_of_cluster(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    !name.contains('.') || name.ends_with(".svc") || name.ends_with(".cluster.local")
 }
 
 /// Kind, namespace (none where the object is of the whole cluster) and name.

@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use super::{
-    super::workloads::{AskedPort, Row, cells, letter},
+    super::workloads::{Asked, Row, cells, in_family, letter, ports_of},
     claims::Judged,
 };
 use crate::policy::{Compiled, Outcome};
 
 /// Rows dial, columns answer. Columns are numbered as the rows are, so that a wide matrix
 /// stays readable.
-pub(super) fn table(all: &Compiled, rows: &[Row], ports: &[AskedPort]) -> String {
+pub(super) fn table(all: &Compiled, rows: &[Row], asked: &Asked) -> String {
     let name = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
     let digits = rows.len().to_string().len();
     let mut text = format!("{:>digits$} {:<name$} ", "", "");
@@ -23,14 +23,18 @@ pub(super) fn table(all: &Compiled, rows: &[Row], ports: &[AskedPort]) -> String
         let _ = write!(text, "{number:>digits$} {:<name$} ", from.name);
         for to in rows {
             let alone = from.pod == to.pod && from.twin.is_none();
-            let letter = if alone { '-' } else { letter(&cells(all, from, to, ports)) };
+            let letter = if alone { '-' } else { letter(&cells(all, from, to, asked)) };
             let _ = write!(text, " {letter:>digits$}");
         }
         text.push('\n');
     }
-    let asked = |row: &Row| {
-        let ports = super::super::workloads::ports_of(row, ports);
-        ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    let families = asked.families.each();
+    let named = |row: &Row| {
+        let ports = ports_of(row, &asked.ports);
+        let each = ports
+            .iter()
+            .flat_map(|port| families.iter().map(move |family| in_family(port, *family)));
+        each.collect::<Vec<_>>().join(", ")
     };
     text.push_str(
         "\nrows dial, columns answer; . allowed, X denied, ~ some ports, ? can't be told\n",
@@ -39,14 +43,14 @@ pub(super) fn table(all: &Compiled, rows: &[Row], ports: &[AskedPort]) -> String
     for (index, row) in rows.iter().enumerate() {
         let number = index + 1;
         let declared =
-            if row.ports.is_empty() && ports.is_empty() { " (declares none)" } else { "" };
-        let _ = writeln!(text, "{number:>digits$} {:<name$}  {}{declared}", row.name, asked(row));
+            if row.ports.is_empty() && asked.ports.is_empty() { " (declares none)" } else { "" };
+        let _ = writeln!(text, "{number:>digits$} {:<name$}  {}{declared}", row.name, named(row));
     }
     text
 }
 
 /// A graph for Graphviz.
-pub(super) fn dot(all: &Compiled, rows: &[Row], ports: &[AskedPort]) -> String {
+pub(super) fn dot(all: &Compiled, rows: &[Row], asked: &Asked) -> String {
     let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let mut text = "digraph reachability {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
     for row in rows {
@@ -57,13 +61,13 @@ pub(super) fn dot(all: &Compiled, rows: &[Row], ports: &[AskedPort]) -> String {
             if from.pod == to.pod && from.twin.is_none() {
                 continue;
             }
-            let cells = cells(all, from, to, ports);
+            let cells = cells(all, from, to, asked);
             for (outcome, style) in [(Outcome::Allowed, "solid"), (Outcome::Undetermined, "dashed")]
             {
                 let open: Vec<_> = cells
                     .iter()
                     .filter(|cell| cell.decision.outcome == outcome)
-                    .map(|cell| cell.port.to_string())
+                    .map(super::super::workloads::Cell::name)
                     .collect();
                 if !open.is_empty() {
                     let _ = writeln!(
