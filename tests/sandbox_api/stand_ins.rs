@@ -133,7 +133,7 @@ async fn a_port_that_is_taken_is_named_and_the_container_started_again() {
     lab.create(pod("second", host)).await;
     let reported = |pod: Option<&Pod>| {
         pod.is_some_and(|pod| {
-            let container = status(pod)["containerStatuses"][0].take();
+            let container = status(pod)["containerStatuses"][0].clone();
             let message = container["lastState"]["terminated"]["message"].as_str();
             container["state"]["waiting"]["reason"] == "CrashLoopBackOff"
                 && message.is_some_and(|text| text.starts_with("listen on 80/tcp: another process"))
@@ -214,7 +214,7 @@ async fn a_node_that_dies_takes_its_pods_along_and_brings_them_back() {
     faults.delete("death", &DeleteParams::default()).await.expect("there");
     let again = |pod: Option<&Pod>| {
         pod.is_some_and(|pod| {
-            let container = status(pod)["containerStatuses"][0].take();
+            let container = status(pod)["containerStatuses"][0].clone();
             is_ready(pod)
                 && container["restartCount"] == 1
                 && container["lastState"]["terminated"]["exitCode"] == 255
@@ -274,7 +274,7 @@ async fn an_ephemeral_container_joins_a_running_pod_and_leaves_it_as_it_is() {
     added.expect("added");
     let runs = |pod: Option<&Pod>| {
         pod.is_some_and(|pod| {
-            let found = status(pod)["ephemeralContainerStatuses"][0].take();
+            let found = status(pod)["ephemeralContainerStatuses"][0].clone();
             found["name"] == "debug" && found["state"]["running"].is_object() && is_ready(pod)
         })
     };
