@@ -33,32 +33,32 @@ pub struct Finished {
 }
 
 impl Unfinished {
-    /// Looks for records of changes whose run has missed to renew its Lease. By the local
+    /// Looks for runs that have missed to renew their Lease, and only then for records of
+    /// changes: who never meets a dead run needs no right to list ConfigMaps. By the local
     /// clock, and so no more than a hint. Nothing where they may not be listed.
     pub async fn find(cluster: &Cluster) -> Self {
-        let records: Api<ConfigMap> = Api::all(cluster.client.clone());
         let of_runs = ListParams::default().labels(marks::RUN);
-        let listed = Cluster::call("list configmaps", records.list(&of_runs)).await;
+        let leases: Api<Lease> = Api::all(cluster.client.clone());
+        let leases = Cluster::call("list leases", leases.list(&of_runs)).await;
+        let (overdue, alive): (Vec<_>, Vec<_>) =
+            leases.into_iter().flat_map(|list| list.items).partition(is_overdue);
+        let runs_of = |leases: Vec<Lease>| -> BTreeSet<RunId> {
+            leases.iter().filter_map(|lease| marks::run_of(&lease.metadata)).collect()
+        };
+        let (mut dead, alive) = (runs_of(overdue), runs_of(alive));
+        dead.retain(|run| !alive.contains(run));
+        if dead.is_empty() {
+            return Self::default();
+        }
+        let records: Api<ConfigMap> = Api::all(cluster.client.clone());
+        let records = Cluster::call("list configmaps", records.list(&of_runs)).await;
         let mut found = BTreeMap::<RunId, BTreeSet<String>>::new();
-        for record in listed.into_iter().flat_map(|list| list.items) {
-            let Some(run) = marks::run_of(&record.metadata) else { continue };
-            if is_record(&run, "ConfigMap", &record.name_any())
-                && let Some(namespace) = record.namespace()
+        for record in records.into_iter().flat_map(|list| list.items) {
+            let run = marks::run_of(&record.metadata).filter(|run| dead.contains(run));
+            if let (Some(run), Some(namespace)) = (run, record.namespace())
+                && is_record(&run, "ConfigMap", &record.name_any())
             {
                 found.entry(run).or_default().insert(namespace);
-            }
-        }
-        if !found.is_empty() {
-            let leases: Api<Lease> = Api::all(cluster.client.clone());
-            match Cluster::call("list leases", leases.list(&of_runs)).await {
-                Ok(leases) => {
-                    for lease in leases.items.iter().filter(|lease| !is_overdue(lease)) {
-                        if let Some(run) = marks::run_of(&lease.metadata) {
-                            found.remove(&run);
-                        }
-                    }
-                }
-                Err(_) => found.clear(),
             }
         }
         Self(found)
