@@ -66,6 +66,10 @@ bench *FLAGS:
     cargo bench --bench limits -- {{ FLAGS }}
     cargo bench --bench evaluator
 
+# The evaluator's speed against the last time, with criterion's statistics.
+bench-evaluator *FLAGS:
+    cargo bench --bench evaluator_statistics -- {{ FLAGS }}
+
 # The statically linked agent.
 agent:
     RUSTFLAGS="{{ static }}" cargo build --release -p netproof-probe --target {{ target }}
