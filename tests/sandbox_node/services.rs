@@ -13,7 +13,7 @@ use netproof::{
 
 use crate::{
     lab::{Lab, NODES, Seen},
-    scenario::Outcome,
+    scenario::{Outcome, text},
 };
 
 fn v4(last: u8) -> IpAddr {
@@ -253,6 +253,30 @@ pub async fn pods_seem_to_be_their_node_outside_the_cluster() -> Outcome {
             wrong.expect(&format!("{from} to {to}"), seen, answer(to, own(source)));
             let seen = lab.udp(from, own(to), 8080).await;
             wrong.expect(&format!("{from} to {to}, udp"), seen, answer(to, own(source)));
+        }
+    }
+    // With the fault it is so inside as well, and a rule by labels fits on one node alone.
+    lab.faults = vec!["masquerade".parse().map_err(text)?];
+    lab.apply("{metadata: {name: it}, spec: {podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {}}]}]}}")
+        .await?;
+    for index in [0, 1] {
+        let own = |name: &str| lab.addresses(name)[index];
+        for (from, to, source) in [
+            ("web", "world", Some("one")),
+            ("web", "api", Some("web")),
+            ("web", "two", Some("one")),
+            ("web", "guest", Some("one")),
+            ("guest", "web", Some("two")),
+            ("db", "guest", Some("db")),
+            ("world", "web", Some("world")),
+            ("web", "db", None),
+            ("job", "db", Some("job")),
+        ] {
+            let expected = source.map_or(Seen::Silence, |source| answer(to, own(source)));
+            let seen = lab.expect(from, (own(to), 8080).into(), false, &expected).await;
+            wrong.expect(&format!("{from} to {to}, masqueraded"), seen, expected.clone());
+            let seen = lab.expect(from, (own(to), 8080).into(), true, &expected).await;
+            wrong.expect(&format!("{from} to {to}, udp, masqueraded"), seen, expected);
         }
     }
     wrong.outcome()

@@ -78,6 +78,10 @@ pub enum NetworkFault {
     },
     /// A pod is open for this long after it got its address.
     LateIsolation(Duration),
+    /// A policy isolates at once; what it allows reaches the wire this much later.
+    LateAllows(Duration),
+    /// What a pod sends to another node leaves with its own node's address.
+    Masquerade,
 }
 
 impl NetworkFault {
@@ -123,6 +127,8 @@ impl Family for NetworkFault {
         "service-port",
         "empty-service=NAMESPACE/SERVICE",
         "late-isolation=DURATION",
+        "late-allows=DURATION",
+        "masquerade",
     ];
 
     fn read(name: &str, value: Option<&str>) -> Option<Result<Self, FaultError>> {
@@ -168,6 +174,8 @@ impl Family for NetworkFault {
                 place.map(|(namespace, service)| Self::EmptyService { namespace, service })
             }
             "late-isolation" => duration(value, "late-isolation=2s").map(Self::LateIsolation),
+            "late-allows" => duration(value, "late-allows=2s").map(Self::LateAllows),
+            "masquerade" => bare(Self::Masquerade, name, value),
             _ => return None,
         })
     }
@@ -217,6 +225,8 @@ impl fmt::Display for NetworkFault {
                 write!(f, "empty-service={namespace}/{service}")
             }
             Self::LateIsolation(delay) => write!(f, "late-isolation={}", write_duration(*delay)),
+            Self::LateAllows(delay) => write!(f, "late-allows={}", write_duration(*delay)),
+            Self::Masquerade => f.write_str("masquerade"),
         }
     }
 }

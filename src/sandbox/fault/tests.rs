@@ -44,6 +44,9 @@ fn a_fault_is_read_and_written_alike() {
             }),
         ),
         ("reject", Fault::Network(NetworkFault::Reject)),
+        ("late-isolation=2s", Fault::Network(NetworkFault::LateIsolation(seconds(2)))),
+        ("late-allows=2s", Fault::Network(NetworkFault::LateAllows(seconds(2)))),
+        ("masquerade", Fault::Network(NetworkFault::Masquerade)),
         ("api-429", Fault::Api(ApiFault::TooManyRequests(Share::ALL))),
         ("api-429=20%", Fault::Api(ApiFault::TooManyRequests(Share::Percent(percent(20))))),
         ("api-500=3", Fault::Api(ApiFault::InternalError(Share::Count(3)))),
@@ -75,6 +78,7 @@ fn what_is_no_fault_says_why() {
     for (text, expected) in [
         ("delay=soon", "`soon` is no duration, as in `delay=8s`"),
         ("delay", "`` is no duration, as in `delay=8s`"),
+        ("late-allows", "`` is no duration, as in `late-allows=2s`"),
         ("loss=101%", "`101%` is no percentage from 0 to 100, as in `loss=10%`"),
         ("loss=10", "`10` is no percentage from 0 to 100, as in `loss=10%`"),
         ("loss=+1%", "`+1%` is no percentage from 0 to 100, as in `loss=10%`"),

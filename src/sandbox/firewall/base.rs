@@ -51,7 +51,7 @@ pub(super) fn compile(input: &Input<'_>) -> Ruleset {
     let chain = |name: &str, base, rules| Chain { name: name.to_owned(), base: Some(base), rules };
     // It stands even without Services: a connection that was sent on once depends on it.
     let service::Translation { sets, chains, refusals } =
-        service::translation(input.services, input.node);
+        service::translation(input.services, input.node, input.setting.switches.masquerade);
     let apart = sets.iter().filter_map(|set| {
         if set.name.starts_with(service::HAIRPINS) {
             let pair = Match::PairIn(set.family, set.name.clone());

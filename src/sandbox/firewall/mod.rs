@@ -39,6 +39,6 @@ pub use ruleset::Ruleset;
 pub use snapshot::{
     EndpointEntry, NamedPort, NodeEntry, PodEntry, ServiceEntry, ServicePortEntry, Snapshot,
 };
-pub(in crate::sandbox) use switches::{delay, late_isolation};
+pub(in crate::sandbox) use switches::{delay, late_allows, late_isolation};
 pub(in crate::sandbox) use text::LOG_GROUP;
 pub use trace::{Packet, Trace};

@@ -43,8 +43,9 @@ pub(super) const OWN_ADDRESSES: &str = "own-addresses";
 const DROP: &str = "no-local-endpoint";
 const REFUSE: &str = "refuse";
 
-/// The translation of one node.
-pub(super) fn translation(snapshot: &Snapshot, node: &str) -> Translation {
+/// The translation of one node. Pods keep their addresses within the cluster, unless all that
+/// leaves the node is to be `masqueraded`.
+pub(super) fn translation(snapshot: &Snapshot, node: &str, masqueraded: bool) -> Translation {
     let own = snapshot.nodes.get(node);
     let mut builder = Builder {
         node,
@@ -55,6 +56,7 @@ pub(super) fn translation(snapshot: &Snapshot, node: &str) -> Translation {
         whole: BTreeSet::new(),
         hairpins: BTreeSet::new(),
         drops: false,
+        masqueraded,
         insiders: snapshot
             .nodes
             .values()
@@ -85,6 +87,7 @@ struct Builder<'a> {
     whole: BTreeSet<IpAddr>,
     hairpins: BTreeSet<(IpAddr, IpAddr)>,
     drops: bool,
+    masqueraded: bool,
     /// The ranges of all pods.
     insiders: Vec<Addresses>,
 }
@@ -319,12 +322,14 @@ impl Builder<'_> {
             if cluster.of(family).is_empty() || pods_here.of(family).is_empty() {
                 continue;
             }
-            let inside = Match::DestinationIn(family, named("cluster-ranges", family));
+            let (inside, why) = match self.masqueraded {
+                false => ("cluster-ranges", "from a pod to outside the cluster"),
+                true => ("pod-ranges-here", "fault masquerade"),
+            };
+            let inside = Match::DestinationIn(family, named(inside, family));
             let pods = Match::SourceIn(family, named("pod-ranges-here", family));
             masquerade.push(Rule::new([inside], Action::Accept));
-            masquerade.push(
-                Rule::new([pods], Action::Masquerade).because("from a pod to outside the cluster"),
-            );
+            masquerade.push(Rule::new([pods], Action::Masquerade).because(why));
         }
         if self.drops {
             let rules = vec![Rule::new([], Action::Drop).because("no endpoint on this node")];

@@ -25,6 +25,7 @@ pub(super) struct Switches {
     pub drop_replies_udp: bool,
     pub cut_established: bool,
     pub service_port: bool,
+    pub masquerade: bool,
 }
 
 impl Switches {
@@ -54,6 +55,7 @@ impl Switches {
                 Fault::DropRepliesUdp => on.drop_replies_udp = true,
                 Fault::CutEstablished => on.cut_established = true,
                 Fault::ServicePort => on.service_port = true,
+                Fault::Masquerade => on.masquerade = true,
                 _ => {}
             }
         }
@@ -82,6 +84,15 @@ pub(in crate::sandbox) fn delay(faults: &[Fault]) -> Duration {
 pub(in crate::sandbox) fn late_isolation(faults: &[Fault]) -> Duration {
     let delays = faults.iter().filter_map(|fault| match fault {
         Fault::LateIsolation(delay) => Some(*delay),
+        _ => None,
+    });
+    delays.max().unwrap_or_default()
+}
+
+/// How much later a policy's rules come than its isolation, if they do.
+pub(in crate::sandbox) fn late_allows(faults: &[Fault]) -> Duration {
+    let delays = faults.iter().filter_map(|fault| match fault {
+        Fault::LateAllows(delay) => Some(*delay),
         _ => None,
     });
     delays.max().unwrap_or_default()

@@ -14,6 +14,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::late::Late;
 use super::{super::proxy, facts};
 use crate::{
     model::Labels,
@@ -51,6 +52,8 @@ pub(super) struct Intake {
     held: VecDeque<(Instant, Belief)>,
     /// Pods that are not isolated yet, and until when.
     open: BTreeMap<Key, Instant>,
+    /// Policies that isolate by now, and whose rules are to come.
+    late: Late,
     services_changed: bool,
 }
 
@@ -123,8 +126,11 @@ impl Intake {
         let due = |at: &Instant| at.checked_add(delay);
         while self.held.front().and_then(|(at, _)| due(at)).is_some_and(|due| due <= now) {
             if let Some((_, belief)) = self.held.pop_front() {
-                self.believe(engine, belief);
+                self.believe(engine, now, belief);
             }
+        }
+        for (key, policy) in self.late.due(now) {
+            self.put_policy(engine, key, policy);
         }
         let over: Vec<Key> = self
             .open
@@ -142,7 +148,7 @@ impl Intake {
             engine.set_services(services);
         }
         let next = self.held.front().and_then(|(at, _)| due(at));
-        next.into_iter().chain(self.open.values().copied()).min()
+        next.into_iter().chain(self.open.values().copied()).chain(self.late.next()).min()
     }
 
     fn heed_faults(&mut self, engine: &mut Engine, now: Instant) {
@@ -160,6 +166,9 @@ impl Intake {
         let (labels, policies) = (ended(Fault::StaleLabels), ended(Fault::StalePolicies));
         if firewall::late_isolation(&self.faults) == Duration::ZERO {
             self.open.values_mut().for_each(|until| *until = now);
+        }
+        if firewall::late_allows(&self.faults) == Duration::ZERO {
+            self.late.hasten(now);
         }
         // What was overlooked is seen now.
         if labels {
@@ -207,9 +216,7 @@ impl Intake {
             .is_some_and(|old| old.uid() == pod.uid() && !facts::addresses(old).is_empty());
         let late = firewall::late_isolation(&self.faults);
         if !had_address && !facts::addresses(&pod).is_empty() && late > Duration::ZERO {
-            // One that can't be counted is never over.
-            let until = now.checked_add(late).unwrap_or(now + Duration::from_secs(1 << 32));
-            self.open.insert(key.clone(), until);
+            self.open.insert(key.clone(), after(now, late));
         }
         self.pods.insert(key.clone(), pod);
         self.show_pod(engine, &key);
@@ -268,7 +275,7 @@ impl Intake {
         self.held.push_back((now, Belief::Policy(key, policy)));
     }
 
-    fn believe(&mut self, engine: &mut Engine, belief: Belief) {
+    fn believe(&mut self, engine: &mut Engine, now: Instant, belief: Belief) {
         match belief {
             Belief::Pod(key, uid, labels) => match self.believed_pods.get_mut(&key) {
                 Some((known, believed)) if *known == uid => {
@@ -285,13 +292,18 @@ impl Intake {
                 }
             }
             Belief::Policy(key, Some(policy)) => {
-                match &policy {
-                    Policy::Network(policy) => engine.set_policy(policy),
-                    Policy::Cluster(policy) => engine.set_cluster_policy(policy),
+                self.late.forget(&key);
+                let late = firewall::late_allows(&self.faults);
+                if late == Duration::ZERO {
+                    self.put_policy(engine, key, policy);
+                } else {
+                    let early = late::isolation(&policy, self.believed_policies.get(&key));
+                    self.late.hold(key.clone(), after(now, late), policy);
+                    self.put_policy(engine, key, early);
                 }
-                self.believed_policies.insert(key, policy);
             }
             Belief::Policy(key, None) => {
+                self.late.forget(&key);
                 if key.0.is_empty() {
                     engine.remove_cluster_policy(&key.1);
                 } else {
@@ -301,6 +313,19 @@ impl Intake {
             }
         }
     }
+
+    fn put_policy(&mut self, engine: &mut Engine, key: Key, policy: Policy) {
+        match &policy {
+            Policy::Network(policy) => engine.set_policy(policy),
+            Policy::Cluster(policy) => engine.set_cluster_policy(policy),
+        }
+        self.believed_policies.insert(key, policy);
+    }
+}
+
+/// So much later; what a clock can't count is never over.
+fn after(now: Instant, late: Duration) -> Instant {
+    now.checked_add(late).unwrap_or(now + Duration::from_secs(1 << 32))
 }
 
 fn put(map: &mut BTreeMap<Key, Arc<Value>>, key: Key, object: Option<Arc<Value>>) {
@@ -310,5 +335,6 @@ fn put(map: &mut BTreeMap<Key, Arc<Value>>, key: Key, object: Option<Arc<Value>>
     }
 }
 
+mod late;
 #[cfg(test)]
 mod tests;

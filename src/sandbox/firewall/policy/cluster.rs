@@ -17,6 +17,17 @@ pub struct ClusterNetworkPolicy {
     pub spec: Spec,
 }
 
+impl ClusterNetworkPolicy {
+    /// The same with only what it denies.
+    pub(in crate::sandbox) fn denials(&self) -> Self {
+        let mut policy = self.clone();
+        for rules in [&mut policy.spec.ingress, &mut policy.spec.egress] {
+            rules.iter_mut().for_each(|rules| rules.retain(|rule| rule.action == "Deny"));
+        }
+        policy
+    }
+}
+
 /// What a ClusterNetworkPolicy says.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Spec {

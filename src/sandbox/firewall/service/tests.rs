@@ -47,7 +47,7 @@ fn table(services: Vec<ServiceEntry>, node: &str) -> String {
         ranges: vec!["10.0.0.0/8".parse().expect("a range")],
         ..Snapshot::default()
     };
-    let Translation { sets, chains, refusals } = translation(&snapshot, node);
+    let Translation { sets, chains, refusals } = translation(&snapshot, node, false);
     let filter = Chain { name: "filter".to_owned(), base: None, rules: refusals };
     Ruleset { sets, chains: [chains, vec![filter]].concat() }.to_nft()
 }

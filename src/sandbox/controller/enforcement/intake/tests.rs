@@ -57,6 +57,23 @@ impl Bench {
         self.at(second, &NETWORK_POLICIES, "shop", "it", Some(policy));
     }
 
+    /// A policy that isolates the pods `a` and lets in by TCP ports alone.
+    fn opening(&mut self, second: u64, ports: &[u16]) {
+        let ports: Vec<_> = ports.iter().map(|port| json!({"port": port})).collect();
+        let ingress = if ports.is_empty() { json!([]) } else { json!([{"ports": ports}]) };
+        let pods = json!({"matchLabels": {"app": "a"}});
+        let policy = json!({"spec": {"podSelector": pods, "ingress": ingress}});
+        self.at(second, &NETWORK_POLICIES, "shop", "it", Some(policy));
+    }
+
+    /// Which of two ports are open in an isolated namespace at a second.
+    fn opened(&mut self, second: u64) -> (bool, Vec<u16>) {
+        let (isolated, _) = self.isolated(second);
+        let rules = self.engine.ruleset("one").map(|rules| rules.to_nft()).unwrap_or_default();
+        let open = |port: &u16| rules.contains(&format!("dport {port}"));
+        (isolated, [8080, 9090].into_iter().filter(open).collect())
+    }
+
     /// Whether the pod is isolated at a second, and when a change is due.
     fn isolated(&mut self, second: u64) -> (bool, Option<u64>) {
         let now = self.begin + Duration::from_secs(second);
@@ -144,4 +161,45 @@ fn a_new_pod_is_open_until_late_isolation_comes() {
     assert_eq!(bench.isolated(12), (true, None));
     bench.pod(20, "1", "a");
     assert_eq!(bench.isolated(20), (true, None), "it is not new any longer");
+}
+
+#[test]
+fn late_allows_come_after_the_isolation() {
+    const FAULT: &str = "late-allows=5s";
+    let mut bench = Bench::new(&[FAULT]);
+    bench.pod(0, "1", "a");
+    bench.opening(1, &[8080]);
+    assert_eq!(bench.isolated(1), (true, Some(6)));
+    assert_eq!(bench.opened(5), (true, vec![]), "isolated, and nothing is let in");
+    assert_eq!(bench.opened(6), (true, vec![8080]), "its rules have come");
+    bench.opening(10, &[9090]);
+    assert_eq!(bench.opened(14), (true, vec![8080]), "the old rules, until the new ones come");
+    assert_eq!(bench.opened(15), (true, vec![9090]));
+    bench.opening(20, &[8080]);
+    bench.at(21, &NETWORK_POLICIES, "shop", "it", None);
+    assert_eq!(bench.isolated(99), (false, None), "a policy that has gone brings no rules");
+    bench.opening(100, &[8080]);
+    assert_eq!(bench.opened(101), (true, vec![]));
+    bench.at(102, &FAULTS, "", FAULT, None);
+    assert_eq!(bench.opened(102), (true, vec![8080]), "the fault has ended");
+    assert_eq!(bench.isolated(102), (true, None));
+}
+
+#[test]
+fn a_policy_that_names_no_types_isolates_early_as_it_does_late() {
+    let types = |spec: Value| {
+        let policy = serde_json::from_value(json!({"spec": spec})).expect("a policy");
+        let Policy::Network(early) = late::isolation(&Policy::Network(policy), None) else {
+            panic!("another kind")
+        };
+        early.spec.and_then(|spec| spec.policy_types).unwrap_or_default().join(" ")
+    };
+    for (spec, expected) in [
+        (json!({"podSelector": {}}), "Ingress"),
+        (json!({"podSelector": {}, "policyTypes": [], "egress": []}), "Ingress"),
+        (json!({"podSelector": {}, "egress": [{}]}), "Ingress Egress"),
+        (json!({"podSelector": {}, "policyTypes": ["Egress"], "ingress": [{}]}), "Egress"),
+    ] {
+        assert_eq!(types(spec.clone()), expected, "{spec}");
+    }
 }
