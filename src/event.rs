@@ -4,7 +4,7 @@
 //! [`Event::RunStarted`], which lists every case, so that none can vanish; the last is
 //! [`Event::RunFinished`], whose absence means that the run was cut.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -360,6 +360,11 @@ pub struct Endpoints {
     pub destination: String,
     /// Labels of both, for policies to be compared with.
     pub labels: BTreeMap<String, String>,
+    /// The address by which the source is met at the other end, where source NAT puts it in
+    /// place of its own: as the listener saw it, or where nothing came through, as one saw a
+    /// control pod on the source's node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_as: Option<IpAddr>,
 }
 
 #[cfg(test)]

@@ -163,6 +163,7 @@ fn outcome() -> impl Strategy<Value = CaseOutcome> {
                 destination: source.clone(),
                 labels: [("source".to_owned(), source.clone())].into(),
                 source,
+                seen_as: times.3.then(|| "fd00:172:18::2".parse().expect("an address")),
             },
         },
     )

@@ -43,6 +43,12 @@ pub(super) fn of_cause(
             "Add a rule to one of these policies that lets {from} through to {to} on {port}. \
              Rules compare the pod's own port, not the Service's."
         ),
+        CauseKind::CniBlocks if let Some(seen_as) = outcome.endpoints.seen_as => format!(
+            "Source NAT on the way makes {from} arrive as {seen_as}, and no selector of labels fits \
+             that. Keep pods' addresses out of what is masqueraded (nonMasqueradeCIDRs of \
+             ip-masq-agent, masqueradeAll of kube-proxy, the CNI's own setting). Where that rule \
+             goes by addresses alone, look at the CNI's agents on the nodes of both ends."
+        ),
         CauseKind::CniBlocks => {
             "The API server has these policies, and the wire does something else. Look at the \
              CNI's agents on the nodes of both ends, and whether this CNI implements what that \

@@ -118,6 +118,7 @@ pub(super) fn outcome(verdict: Verdict, reason: Reason, seen: Observation) -> Ca
             labels: [("from", "app=web"), ("to", "app=api")]
                 .map(|(end, labels)| (end.to_owned(), labels.to_owned()))
                 .into(),
+            seen_as: None,
         },
         proves_nothing: false,
         took: ms(1_234),

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, time::Instant};
 use super::{
     asked::{Asked, NodePath},
     dial::{Dial, Dialled, Whom},
+    ends::Translated,
     live::Live,
     marker::{Key, Marker, answered_by},
 };
@@ -131,6 +132,16 @@ impl Evidence<'_> {
                 ),
             },
         }
+    }
+
+    /// How the control pod that tries the way between the nodes arrives, where it isn't by
+    /// its own address.
+    pub fn translated(&self, asked: &Asked<'_>) -> Option<Translated> {
+        let (path, dial, _) = asked.node_path.as_ref()?;
+        let dial = dial.as_ref()?;
+        let own = self.live.address(dial.source, path.family)?;
+        let mut seen = self.window.of(dial).iter();
+        seen.find_map(|seen| Translated::of(own, &seen.observation))
     }
 
     /// Whether some witness got the wanted answer from the same address.

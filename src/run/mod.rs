@@ -13,6 +13,7 @@ mod cause;
 mod change;
 mod controls;
 mod dial;
+mod ends;
 mod error;
 mod established;
 mod launch;

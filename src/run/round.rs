@@ -9,6 +9,7 @@ use super::{
     asked::{Asked, NodePath, Services, service_of},
     controls::Evidence,
     dial::{Dial, Dialled, Seen, Whom},
+    ends::Translated,
     live::Live,
     marker::Marker,
 };
@@ -36,6 +37,9 @@ pub(super) struct CaseRound {
     pub seen: Seen,
     pub controls: Controls,
     pub described: String,
+    /// How a control pod on the source's node arrives at the destination's, where it isn't
+    /// by its own address.
+    pub control_translated: Option<Translated>,
 }
 
 /// Asks everything once.
@@ -151,7 +155,14 @@ impl Round<'_> {
             (judgement, Seen { address: None, observation, at: self.window.started }, controls)
         });
         let claim = asked.claim.clone();
-        CaseRound { claim, judgement, seen, controls, described: asked.described.clone() }
+        CaseRound {
+            claim,
+            judgement,
+            seen,
+            controls,
+            described: asked.described.clone(),
+            control_translated: evidence.translated(asked),
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Said(Mutex<HashSet<String>>);
 
 impl Said {
     /// True the first time.
-    fn is_new(&self, message: &str) -> bool {
+    pub(super) fn is_new(&self, message: &str) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.insert(message.to_owned())
     }

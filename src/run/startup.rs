@@ -222,7 +222,7 @@ impl Runner<'_> {
             Destination::Address(address) => address.to_string(),
             Destination::Host(name) => name.clone(),
         };
-        Endpoints { source: named(case.source), destination, labels: BTreeMap::new() }
+        Endpoints { source: named(case.source), destination, ..Endpoints::default() }
     }
 }
 

@@ -19,13 +19,10 @@ use super::{
 };
 use crate::{
     cluster::RunContext,
-    event::{CaseOutcome, Endpoints, Event, Interruption},
+    event::{CaseOutcome, Event, Interruption},
     plan::{Destination, PlannedCase},
     report::EventSender,
-    verdict::{
-        AnsweredBy, Expectation, Judgement, Observation, RoundTimes, Settled, Settling, Sighting,
-        Verdict,
-    },
+    verdict::{Expectation, Judgement, RoundTimes, Settled, Settling, Sighting, Verdict},
 };
 
 /// How long the first round waits for the marker, so that it may count at once.
@@ -199,6 +196,7 @@ impl Step<'_> {
         let proves_nothing = self.marker.some_node_enforces_nothing();
         let settled = settling.finish(cut);
         let mut outcomes = Vec::new();
+        self.tell_translated(&last).await;
         for ((case, settled), round) in self.cases.iter().zip(settled).zip(last) {
             let dialled = round.seen.address;
             let outcome = self.outcome(case, settled, round, proves_nothing, began);
@@ -243,37 +241,4 @@ impl Step<'_> {
             latency,
         }
     }
-
-    fn endpoints(&self, case: &PlannedCase, round: &CaseRound) -> Endpoints {
-        let source = self.live.plan.pod(case.source);
-        let address = self.live.address(case.source, case.family);
-        let mut endpoints = Endpoints {
-            source: match address {
-                Some(address) => {
-                    format!("{}/{} ({address}, {})", source.namespace, source.name, source.node)
-                }
-                None => format!("{}/{} ({})", source.namespace, source.name, source.node),
-            },
-            destination: round.described.clone(),
-            labels: BTreeMap::new(),
-        };
-        if let Observation::Connected { by: AnsweredBy::Agent { saw, .. } } =
-            &round.seen.observation
-            && Some(saw.ip()) != address
-        {
-            let seen_as = format!("; the listener saw {}: source NAT on the way", saw.ip());
-            endpoints.source.push_str(&seen_as);
-        }
-        endpoints.labels.insert("source".to_owned(), words(self.live.labels(case.source)));
-        if let Destination::Pod(pod) = case.destination {
-            let labels = words(self.live.labels(pod));
-            endpoints.labels.insert("destination".to_owned(), labels);
-        }
-        endpoints
-    }
-}
-
-fn words(labels: &crate::model::Labels) -> String {
-    let each: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    each.join(",")
 }

@@ -10,6 +10,7 @@ mod guests;
 mod input;
 mod list;
 mod meddling;
+mod peers;
 mod protocols;
 mod stage;
 mod time;
