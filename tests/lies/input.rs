@@ -4,7 +4,7 @@ use std::{fs, process::Stdio};
 
 use netproof::verdict::{ControlKind, Reason, Verdict};
 
-use crate::support::{Finished, finish, netproof, run};
+use crate::support::{Finished, finish, netproof, run, tell};
 
 const HEAD: &str = "\
 apiVersion: netproof.dev/v1alpha1
@@ -23,7 +23,9 @@ fn ask(body: &str) -> Finished {
     let text = format!("{HEAD}{body}");
     std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), text.as_bytes())
         .expect("written");
-    finish(child)
+    let finished = finish(child);
+    tell(&["run", "--sandbox", "--output", "json", "-"], &finished);
+    finished
 }
 
 fn refused(body: &str, expected: &str) {

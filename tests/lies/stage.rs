@@ -47,6 +47,7 @@ pub struct Run {
     lines: Lines<BufReader<ChildStdout>>,
     said: String,
     id: String,
+    command: Vec<String>,
 }
 
 impl Stage {
@@ -100,10 +101,11 @@ impl Stage {
         let kubeconfig = kubeconfig.display().to_string();
         let mut all = vec!["run", "--output", "json", "--kubeconfig", &kubeconfig, suite];
         all.extend(arguments);
+        let command = all.iter().map(|&word| word.to_owned()).collect();
         let mut child = netproof(&all).stderr(Stdio::inherit()).spawn().expect("start netproof");
         let stdout = child.stdout.take().expect("standard output is a pipe");
         let lines = BufReader::new(stdout).lines();
-        let mut run = Run { child, lines, said: String::new(), id: String::new() };
+        let mut run = Run { child, lines, said: String::new(), id: String::new(), command };
         let started = run.until("runStarted");
         run.id = started["run"].as_str().expect("the run's id").to_owned();
         run
@@ -348,7 +350,9 @@ impl Run {
             self.said.push('\n');
         }
         let finished = Finished { stdout: self.said, ..finish(self.child) };
-        tell(&["run", "(in a sandbox that was meddled with)"], &finished);
+        let mut told: Vec<&str> = self.command.iter().map(String::as_str).collect();
+        told.push("(in a sandbox that is meddled with)");
+        tell(&told, &finished);
         finished
     }
 }
