@@ -8,11 +8,12 @@ use serde_json::json;
 use super::{
     Exit,
     exit::complain,
+    named,
     state::{State, StateArgs},
     workloads::{AskedPort, Families, endpoints, rows},
 };
 use crate::{
-    model::{End, Labels, Pod, Topology, Traffic},
+    model::{End, Pod, Topology, Traffic},
     policy::Outcome,
     topology,
 };
@@ -136,7 +137,7 @@ impl ExplainCommand {
         let from = find(topology, &self.from, namespace)?;
         let make =
             |to: End, port: AskedPort| Traffic::new(from.clone(), to, port.protocol, port.number);
-        let (space, name) = split(&self.to, namespace);
+        let (space, name) = named::split(&self.to, namespace);
         let is_pod = find_pod(topology, &self.to, namespace).is_some();
         let service = match self.to.split_once('/') {
             Some(_) => topology.service(space, name),
@@ -175,10 +176,6 @@ impl ExplainCommand {
     }
 }
 
-fn split<'a>(text: &'a str, namespace: &'a str) -> (&'a str, &'a str) {
-    text.split_once('/').unwrap_or((namespace, text))
-}
-
 /// The end that a text means.
 fn find(topology: &Topology, text: &str, namespace: &str) -> Result<End, Exit> {
     if let Ok(address) = text.parse() {
@@ -201,37 +198,18 @@ fn find(topology: &Topology, text: &str, namespace: &str) -> Result<End, Exit> {
 }
 
 fn find_pod(topology: &Topology, text: &str, namespace: &str) -> Option<usize> {
-    let (space, name) = split(text, namespace);
-    if let Some(labels) = labels(name) {
-        return topology.pods().iter().position(|pod| {
-            pod.namespace == space
-                && labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
-        });
+    let (space, name) = named::split(text, namespace);
+    match named::labels(name) {
+        Some(labels) => named::labelled(topology, space, &labels),
+        None => named::called(topology, space, name),
     }
-    let named = topology.pod(space, name);
-    let (kind, name) = name.split_once('/').map_or((None, name), |(kind, name)| (Some(kind), name));
-    named.or_else(|| {
-        topology.pods().iter().position(|pod| {
-            let is_its = pod.workload.as_ref().is_some_and(|workload| {
-                workload.name == name
-                    && kind.is_none_or(|kind| workload.kind.eq_ignore_ascii_case(kind))
-            });
-            pod.namespace == space && is_its
-        })
-    })
-}
-
-/// `app=web,tier=back` as labels.
-fn labels(text: &str) -> Option<Labels> {
-    let pair =
-        |part: &str| part.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-    text.contains('=').then(|| text.split(',').map(pair).collect::<Option<Labels>>())?
 }
 
 /// Adds a pod with the labels that a text names, where no pod has them.
 fn with_labelled(topology: Topology, text: &str, namespace: &str) -> Topology {
-    let (space, name) = split(text, namespace);
-    let Some(labels) = labels(name).filter(|_| find_pod(&topology, text, namespace).is_none())
+    let (space, name) = named::split(text, namespace);
+    let Some(labels) =
+        named::labels(name).filter(|_| find_pod(&topology, text, namespace).is_none())
     else {
         return topology;
     };

@@ -15,6 +15,7 @@ mod init;
 mod leftovers;
 mod man;
 mod manifests;
+mod named;
 mod nodes;
 mod oci;
 mod output;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    cli::{probe::ends::OF_CONTROLLERS, workloads},
+    cli::{named, workloads},
     model::{IpProtocol, Labels, NAMESPACE_NAME_LABEL, NamedPort, Pod, Topology},
     policy::{Requirement, Selector},
 };
@@ -80,8 +80,7 @@ impl People {
         }
         let copied = workloads::rows(topology).into_iter().filter_map(|row| {
             let pod = &topology.pods()[row.pod];
-            let mut labels = pod.labels.clone();
-            labels.retain(|key, _| !OF_CONTROLLERS.contains(&key.as_str()));
+            let labels = named::copied_labels(pod);
             let called = pod.workload.as_ref().map_or(&pod.name, |workload| &workload.name);
             (!pod.host_network).then(|| Person {
                 name: called.clone(),

@@ -3,23 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
+    cli::named,
     model::{IpProtocol, Labels, NamedPort, Pod, Service, Topology},
     suite::nearest::nearest,
 };
-
-/// Labels that controllers give to each pod anew; a copy of a pod must not have them.
-pub(in crate::cli) const OF_CONTROLLERS: [&str; 10] = [
-    "apps.kubernetes.io/pod-index",
-    "batch.kubernetes.io/controller-uid",
-    "batch.kubernetes.io/job-completion-index",
-    "batch.kubernetes.io/job-name",
-    "controller-revision-hash",
-    "controller-uid",
-    "job-name",
-    "pod-template-generation",
-    "pod-template-hash",
-    "statefulset.kubernetes.io/pod-name",
-];
 
 /// Tells two pods of one identity apart, where both ends are the same workload.
 const TWIN_LABEL: (&str, &str) = ("probe-end", "destination");
@@ -67,7 +54,7 @@ pub(super) fn find(topology: &Topology, text: &str, namespace: &str) -> Result<A
         return Ok(Asked::Address(address));
     }
     let is_host = text.contains('.') && !text.contains(['/', '=']);
-    let (space, name) = text.split_once('/').unwrap_or((namespace, text));
+    let (space, name) = named::split(text, namespace);
     if !is_host && !topology.namespaces().contains_key(space) {
         let known = topology.namespaces().keys().map(String::as_str);
         let remedy = nearest(space, known).map_or_else(
@@ -76,18 +63,15 @@ pub(super) fn find(topology: &Topology, text: &str, namespace: &str) -> Result<A
         );
         return Err(no(format!("`{text}`: there is no namespace {space}"), remedy));
     }
-    if let Some(labels) = labels(name) {
-        let has = |pod: &&Pod| {
-            let all = labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value));
-            pod.namespace == space && all
-        };
-        let found = topology.pods().iter().find(has);
+    let pod = |index: usize| &topology.pods()[index];
+    if let Some(labels) = named::labels(name) {
+        let found = named::labelled(topology, space, &labels).map(pod);
         return Ok(Asked::Pod(found.map_or_else(
             || PodEnd { namespace: space.to_owned(), labels, ..PodEnd::default() },
             copy,
         )));
     }
-    if let Some(pod) = pod(topology, space, name) {
+    if let Some(pod) = named::called(topology, space, name).map(pod) {
         if pod.host_network {
             return Err(no(
                 format!("`{text}` shares its node's network, which no probe pod may"),
@@ -124,30 +108,8 @@ pub(super) fn find(topology: &Topology, text: &str, namespace: &str) -> Result<A
     Err(no(format!("`{text}` is no pod, workload or Service"), remedy))
 }
 
-fn pod<'a>(topology: &'a Topology, space: &str, name: &str) -> Option<&'a Pod> {
-    let (kind, name) = name.split_once('/').map_or((None, name), |(kind, name)| (Some(kind), name));
-    let by_name = topology.pod(space, name).filter(|_| kind.is_none_or(|kind| kind == "Pod"));
-    by_name.map(|index| &topology.pods()[index]).or_else(|| {
-        topology.pods().iter().find(|pod| {
-            let is_its = pod.workload.as_ref().is_some_and(|workload| {
-                workload.name == name
-                    && kind.is_none_or(|kind| workload.kind.eq_ignore_ascii_case(kind))
-            });
-            pod.namespace == space && is_its
-        })
-    })
-}
-
-/// `app=web,tier=back` as labels.
-fn labels(text: &str) -> Option<Labels> {
-    let pair =
-        |part: &str| part.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-    text.contains('=').then(|| text.split(',').map(pair).collect::<Option<Labels>>())?
-}
-
 fn copy(pod: &Pod) -> PodEnd {
-    let mut labels = pod.labels.clone();
-    labels.retain(|key, _| !OF_CONTROLLERS.contains(&key.as_str()));
+    let labels = named::copied_labels(pod);
     PodEnd {
         namespace: pod.namespace.clone(),
         labels,
