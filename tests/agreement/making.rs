@@ -162,7 +162,7 @@ fn network(number: usize) -> BoxedStrategy<Value> {
         field("ingress", rules("from")),
         field("egress", rules("to")),
     ]);
-    (select(&SPACES[..]), spec, 0..30_u8)
+    (select(&SPACES[..]), spec, 0..12_u8)
         .prop_map(move |(space, spec, without)| {
             let mut policy = json!({
                 "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
