@@ -107,6 +107,22 @@ pub enum PortError {
 impl Port {
     /// What stands for a port where there are none.
     pub const ICMP: Self = Self { number: 0, protocol: Protocol::Icmp };
+
+    /// The same port by its transport alone, without what is said over it.
+    pub fn bare(self) -> Self {
+        Self::over(self.protocol.transport(), self.number)
+    }
+
+    /// A port of a transport; ICMP has none.
+    pub fn over(transport: IpProtocol, number: u16) -> Self {
+        let protocol = match transport {
+            IpProtocol::Tcp => Protocol::Tcp,
+            IpProtocol::Udp => Protocol::Udp,
+            IpProtocol::Sctp => Protocol::Sctp,
+            IpProtocol::Icmp => return Self::ICMP,
+        };
+        Self { number, protocol }
+    }
 }
 
 impl FromStr for Port {

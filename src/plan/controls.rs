@@ -8,6 +8,9 @@ use super::{
 };
 use crate::model::{IpProtocol, Port, Protocol, RunId};
 
+/// The port on which every control pod listens, over each transport that it has.
+pub const CONTROL_PORT: u16 = 8080;
+
 /// The label that says what a control pod is for; the canary policies select by it.
 const ROLE_LABEL: &str = "netproof.dev/control";
 /// The label that says which node it is for.
@@ -28,8 +31,10 @@ pub(super) fn add(
     pods: &mut Vec<PlannedPod>,
 ) -> BTreeMap<String, ControlPods> {
     let mut controls = BTreeMap::new();
+    let own = ports(transports);
+    let all = with_ports_of(pods, own.clone());
     for (number, node) in nodes.iter().enumerate() {
-        let mut add = |word: &str, role| {
+        let mut add = |word: &str, role, ports: &BTreeMap<String, Port>| {
             let run = (!namespace.created).then(|| (RUN_LABEL, run.to_string()));
             let labels = [(ROLE_LABEL, word.to_owned()), (NODE_LABEL, node_value(node, number))]
                 .into_iter()
@@ -41,7 +46,7 @@ pub(super) fn add(
                 labels: labels.map(|(key, value)| (key.to_owned(), value)).collect(),
                 annotations: BTreeMap::new(),
                 service_account: None,
-                ports: ports(transports),
+                ports: ports.clone(),
                 pings: transports.contains(&IpProtocol::Icmp),
                 node: node.clone(),
                 role,
@@ -49,9 +54,11 @@ pub(super) fn add(
             PodIndex(pods.len() - 1)
         };
         let of_node = ControlPods {
-            witness: add("witness", Role::Witness),
-            canary_ingress: add("canary-ingress", Role::CanaryIngress),
-            canary_egress: add("canary-egress", Role::CanaryEgress),
+            witness: add("witness", Role::Witness, &all),
+            canary_ingress: add("canary-ingress", Role::CanaryIngress, &own),
+            // On one node it is the other end of the witness's ways: nobody isolates it
+            // for ingress.
+            canary_egress: add("canary-egress", Role::CanaryEgress, &all),
         };
         controls.insert(node.clone(), of_node);
     }
@@ -69,6 +76,18 @@ fn ports(transports: &BTreeSet<IpProtocol>) -> BTreeMap<String, Port> {
     [Protocol::Tcp, Protocol::Udp]
         .into_iter()
         .chain(sctp)
-        .map(|protocol| (protocol.name().to_owned(), Port { number: 8080, protocol }))
+        .map(|protocol| (protocol.name().to_owned(), Port { number: CONTROL_PORT, protocol }))
         .collect()
+}
+
+/// And every port that one of these pods listens on: a packet filter that is no policy may
+/// let the one port through and not the other.
+fn with_ports_of(pods: &[PlannedPod], own: BTreeMap<String, Port>) -> BTreeMap<String, Port> {
+    let mut ports = own;
+    for port in pods.iter().flat_map(|pod| pod.ports.values()).map(|port| port.bare()) {
+        if port != Port::ICMP && !ports.values().any(|known| *known == port) {
+            ports.insert(format!("{}-{}", port.number, port.protocol), port);
+        }
+    }
+    ports
 }

@@ -15,6 +15,7 @@ mod types;
 mod words;
 
 pub use build::{Inputs, Node, PlanError, build};
+pub use controls::CONTROL_PORT;
 pub use filter::{Filter, Pattern, PatternError};
 pub use types::{
     CaseId, ControlNamespace, ControlPods, Destination, Moment, Plan, PlannedCase, PlannedChange,

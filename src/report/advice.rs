@@ -160,8 +160,10 @@ fn control_advice(control: ControlKind, case: &ReportedCase) -> String {
             "No policy did this: the kubelet can't reach {to}'s pod either. Look at the pod and \
              at the CNI agent on its node."
         ),
-        ControlKind::NodePath => "No policy did this: nothing gets through between these nodes. \
-                                  Look at the overlay, the routes and the firewalls between them."
+        ControlKind::NodePath => "Pods that no policy of the suite isolates fail on the same way. \
+                                  Look at the overlay, the routes and the packet filters between \
+                                  these nodes; where a policy over the whole cluster does it, \
+                                  exempt netproof's control namespace from it."
             .to_owned(),
         ControlKind::Listener => format!(
             "Nothing answers on {port} inside {to}'s own pod, so that a denial can't be told \

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     cluster::{Endpoint, ServiceView},
-    model::{Family, IpProtocol},
-    plan::{Destination, Moment, PlannedCase, PodIndex},
+    model::{Family, Port},
+    plan::{CONTROL_PORT, Destination, Moment, PlannedCase, PodIndex},
     suite::{Ask, Authority},
     verdict::{AnsweredBy, Claim, Intended, Observation, WantedAnswer},
 };
@@ -26,8 +26,31 @@ use crate::{
 pub(super) struct NodePath {
     pub from: String,
     pub to: String,
-    pub transport: IpProtocol,
+    /// The port without what is said over it.
+    pub port: Port,
     pub family: Family,
+}
+
+impl NodePath {
+    /// Whether the other is the same but for the port's number.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        let of = |path: &Self| {
+            (path.from.clone(), path.to.clone(), path.port.protocol.transport(), path.family)
+        };
+        of(self) == of(other)
+    }
+}
+
+/// The way between the nodes of a case, and who else can try it.
+pub(super) struct Way {
+    pub path: NodePath,
+    /// From a control pod of the one node to one of the other, on the case's own port where
+    /// that one listens there. None where no control pod can ask.
+    pub dial: Option<Dial>,
+    /// The same on the port of all control pods, where that is another.
+    pub usual: Option<Dial>,
+    /// Who should answer both.
+    pub pod: PodIndex,
 }
 
 /// A case with everything that this round asks for it.
@@ -49,8 +72,8 @@ pub(super) struct Asked<'a> {
     pub destination_nodes: BTreeSet<String>,
     /// The destination, asked from inside.
     pub listener: Option<(Dial, PodIndex)>,
-    /// The way between the nodes; the question is missing where no control pod can ask.
-    pub node_path: Option<(NodePath, Option<Dial>, PodIndex)>,
+    /// The way between the nodes of two pods.
+    pub way: Option<Way>,
     /// The same question from others.
     pub witnesses: Vec<Dial>,
     /// Who was dialled, for the report.
@@ -111,7 +134,7 @@ impl<'a> Asked<'a> {
             is_its_endpoints: false,
             destination_nodes: BTreeSet::new(),
             listener: None,
-            node_path: None,
+            way: None,
             witnesses: Vec::new(),
             described: case.to.clone(),
             case,
@@ -158,15 +181,19 @@ impl<'a> Asked<'a> {
         let path = NodePath {
             from: live.plan.pod(case.source).node.clone(),
             to: planned.node.clone(),
-            transport: case.port.protocol.transport(),
+            port: case.port.bare(),
             family: case.family,
         };
         let controls = &live.plan.controls;
         if let (Some(from), Some(to)) = (controls.get(&path.from), controls.get(&path.to)) {
             // On one node the witness needs somebody else who may be reached.
             let other = if path.from == path.to { to.canary_egress } else { to.witness };
-            let dial = control_dial(live, from.witness, other, path.transport, path.family);
-            self.node_path = Some((path, dial, other));
+            let usual = Port::over(path.port.protocol.transport(), CONTROL_PORT);
+            let listens = live.plan.pod(other).ports.values().any(|port| *port == path.port);
+            let on = |port| control_dial(live, from.witness, other, port, path.family);
+            let dial = on(if listens { path.port } else { usual });
+            let usual = if listens && usual != path.port { on(usual) } else { None };
+            self.way = Some(Way { path, dial, usual, pod: other });
         }
     }
 
@@ -321,8 +348,8 @@ impl<'a> Asked<'a> {
 
     pub fn questions(&self) -> impl Iterator<Item = &Dial> {
         self.with_behind().flat_map(|asked| {
-            let node_path = asked.node_path.as_ref().and_then(|(_, dial, _)| dial.as_ref());
-            asked.dial.iter().chain(node_path).chain(&asked.witnesses)
+            let of_way = asked.way.iter().flat_map(|way| way.dial.iter().chain(&way.usual));
+            asked.dial.iter().chain(of_way).chain(&asked.witnesses)
         })
     }
 

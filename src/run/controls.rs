@@ -1,10 +1,14 @@
 //! What backs a sighting: the controls of one case in one round.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Instant,
+};
 
 use super::{
-    asked::{Asked, NodePath},
-    dial::{Dial, Dialled, Whom},
+    asked::{Asked, NodePath, Way},
+    dial::{Dial, Dialled, Seen, Whom},
     ends::Translated,
     live::Live,
     marker::{Key, Marker, answered_by},
@@ -27,8 +31,8 @@ pub(super) struct Evidence<'a> {
     pub again: &'a Dialled,
     /// Listeners after it.
     pub after: &'a Dialled,
-    /// Pairs of nodes over which some case's intended peer answered in this window.
-    pub answered: &'a BTreeMap<NodePath, String>,
+    /// Ways between nodes on which some case's intended peer answered in this window.
+    pub answered: &'a BTreeSet<NodePath>,
 }
 
 impl Evidence<'_> {
@@ -42,8 +46,8 @@ impl Evidence<'_> {
         if let Some(listener) = &asked.listener {
             controls.insert(ControlKind::Listener, self.listener(listener));
         }
-        if let Some((path, dial, pod)) = &asked.node_path {
-            controls.insert(ControlKind::NodePath, self.node_path(path, dial.as_ref(), *pod));
+        if let Some(way) = &asked.way {
+            controls.insert(ControlKind::NodePath, self.node_path(way));
         }
         match &asked.claim.intended {
             Intended::Agents(meant) if asked.destination.is_none() => {
@@ -107,24 +111,37 @@ impl Evidence<'_> {
         ControlState::Up
     }
 
-    fn node_path(&self, path: &NodePath, dial: Option<&Dial>, pod: PodIndex) -> ControlState {
-        let seen = dial.and_then(|dial| self.window.of(dial).first());
-        if seen.is_some_and(|seen| answered_by(self.live, &seen.observation, pod))
-            || self.answered.contains_key(path)
-        {
+    /// A packet filter may drop one port and let another through, so that the way counts as
+    /// open only for the port that was tried.
+    fn node_path(&self, way: &Way) -> ControlState {
+        let Way { path, dial, usual, pod } = way;
+        let of = |dial: &Option<Dial>| dial.as_ref().and_then(|dial| self.window.of(dial).first());
+        let is_answered = |seen: Option<&Seen>| {
+            seen.is_some_and(|seen| answered_by(self.live, &seen.observation, *pod))
+        };
+        let seen = of(dial);
+        if is_answered(seen) || self.answered.contains(path) {
             return ControlState::Up;
         }
+        let beside = self.answered.iter().any(|answered| answered.is_beside(path));
         let (from, to) = (&path.from, &path.to);
-        match seen {
-            Some(seen) if !matches!(seen.observation, Observation::AgentFailed { .. }) => {
-                let transport = path.transport;
-                let detail = format!(
-                    "control pods don't reach each other from {from} to {to} over {transport} \
-                     either ({})",
-                    seen.observation
-                );
+        match seen.map(|seen| &seen.observation) {
+            Some(seen) if !matches!(seen, Observation::AgentFailed { .. }) => {
+                let transport = path.port.protocol.transport();
+                let either = "control pods don't reach each other";
+                let detail = if beside || is_answered(of(usual)) {
+                    format!(
+                        "{either} from {from} to {to} on {} either ({seen}), though they do on \
+                         another port: a packet filter there or a policy over the whole cluster \
+                         may be what blocks it",
+                        path.port
+                    )
+                } else {
+                    format!("{either} from {from} to {to} over {transport} either ({seen})")
+                };
                 ControlState::Down { detail }
             }
+            _ if beside => ControlState::Up,
             _ => ControlState::Missing {
                 detail: format!(
                     "no control pod could try the way from {from} to {to}; let netproof make \
@@ -137,9 +154,9 @@ impl Evidence<'_> {
     /// How the control pod that tries the way between the nodes arrives, where it isn't by
     /// its own address.
     pub fn translated(&self, asked: &Asked<'_>) -> Option<Translated> {
-        let (path, dial, _) = asked.node_path.as_ref()?;
-        let dial = dial.as_ref()?;
-        let own = self.live.address(dial.source, path.family)?;
+        let way = asked.way.as_ref()?;
+        let dial = way.dial.as_ref()?;
+        let own = self.live.address(dial.source, way.path.family)?;
         let mut seen = self.window.of(dial).iter();
         seen.find_map(|seen| Translated::of(own, &seen.observation))
     }

@@ -21,13 +21,12 @@ use super::{
 };
 use crate::{
     event::{Canary, CanaryState, Direction},
-    model::{Family, IpProtocol, Port, Protocol},
-    plan::PodIndex,
+    model::{Family, IpProtocol, Port},
+    plan::{CONTROL_PORT, PodIndex},
     verdict::{AnsweredBy, Observation},
 };
 
 /// The port that control pods listen on, for both transports.
-pub(super) const CONTROL_PORT: u16 = 8080;
 
 /// One canary: a node, a direction, a transport, a family.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +76,8 @@ impl Marker {
                     (Direction::Egress, pods.canary_egress, pods.witness),
                 ] {
                     let key = Key { node: node.clone(), direction, transport, family };
-                    if let Some(dial) = control_dial(live, source, destination, transport, family) {
+                    let port = Port::over(transport, CONTROL_PORT);
+                    if let Some(dial) = control_dial(live, source, destination, port, family) {
                         dials.insert(key, (dial, destination));
                     }
                 }
@@ -357,20 +357,13 @@ pub(super) fn control_dial(
     live: &Live<'_>,
     source: PodIndex,
     destination: PodIndex,
-    transport: IpProtocol,
+    port: Port,
     family: Family,
 ) -> Option<Dial> {
-    let protocol = match transport {
-        IpProtocol::Tcp => Protocol::Tcp,
-        IpProtocol::Udp => Protocol::Udp,
-        IpProtocol::Sctp => Protocol::Sctp,
-        IpProtocol::Icmp => Protocol::Icmp,
-    };
-    let number = if protocol == Protocol::Icmp { 0 } else { CONTROL_PORT };
     Some(Dial {
         source,
         whom: Whom::Address(live.address(destination, family)?),
-        port: Port { number, protocol },
+        port,
         script: Script::default(),
         timeout: None,
         keyed: true,

@@ -27,7 +27,7 @@ pub(super) struct Round<'a> {
     window: Dialled,
     again: Dialled,
     after: Dialled,
-    answered: BTreeMap<NodePath, String>,
+    answered: BTreeSet<NodePath>,
 }
 
 /// What a round says of one case.
@@ -60,14 +60,14 @@ pub(super) async fn ask<'a>(
     let again = live.dial(&addresses_missed(&asked, &window), timing).await;
     let after = live.dial(&listeners, timing).await;
 
-    let mut answered = BTreeMap::new();
+    let mut answered = BTreeSet::new();
     for asked in &asked {
-        if let (Some((path, ..)), Ok(dial)) = (&asked.node_path, &asked.dial)
+        if let (Some(way), Ok(dial)) = (&asked.way, &asked.dial)
             // A connection from before proves no way for a fresh one.
             && dial.script.hold.is_none()
             && window.of(dial).iter().any(|seen| asked.is_answered(&seen.observation))
         {
-            answered.insert(path.clone(), asked.case.id.to_string());
+            answered.insert(way.path.clone());
         }
     }
     Round { asked, before, window, again, after, answered }

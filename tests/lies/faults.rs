@@ -40,15 +40,18 @@ fn a_rejected_connection_is_a_denial_and_says_so() {
     assert_eq!(verdict(&finished, "/allow/"), (Verdict::Fail, refused));
 }
 
-#[test]
-fn a_dead_network_is_never_called_policy() {
-    let finished = faulty("dead-path", SHOP);
-    let node_path = |reason: &Reason| match reason {
+fn is_node_path(reason: &Reason) -> bool {
+    match reason {
         Reason::PathDown { control, .. } | Reason::ControlNotUp { control, .. } => {
             *control == ControlKind::NodePath
         }
         _ => false,
-    };
+    }
+}
+
+#[test]
+fn a_dead_network_is_never_called_policy() {
+    let finished = faulty("dead-path", SHOP);
     for (case, expected) in [
         ("/sql-api-database/", Verdict::Fail),
         ("/http-database-api/", Verdict::Inconclusive),
@@ -56,10 +59,28 @@ fn a_dead_network_is_never_called_policy() {
     ] {
         let (verdict, reason) = verdict(&finished, case);
         assert_eq!(verdict, expected, "{case} {reason}");
-        assert!(node_path(&reason), "{case} {reason}");
+        assert!(is_node_path(&reason), "{case} {reason}");
     }
     // frontend and api are on one node, between whose pods nothing is dead.
     assert_eq!(verdict(&finished, "/http-api-frontend/"), (Verdict::Pass, Reason::Dropped));
+}
+
+#[test]
+fn a_packet_filter_that_drops_one_port_is_never_called_policy() {
+    let finished = faulty("drop-port=5432/tcp", SHOP);
+    for (case, expected) in [
+        ("/sql-api-database/", Verdict::Fail),
+        ("/sql-worker-database/", Verdict::Fail),
+        ("/sql-frontend-database/", Verdict::Inconclusive),
+    ] {
+        let (verdict, reason) = verdict(&finished, case);
+        assert_eq!(verdict, expected, "{case} {reason}");
+        assert!(is_node_path(&reason), "{case} {reason}");
+        assert!(reason.to_string().contains("5432/tcp"), "{case} {reason}");
+    }
+    for case in ["/http-database-api/", "/metrics-frontend-worker/"] {
+        assert_eq!(verdict(&finished, case), (Verdict::Pass, Reason::Dropped), "{case}");
+    }
 }
 
 #[test]

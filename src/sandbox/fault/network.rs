@@ -8,6 +8,7 @@ use super::{
     Family, Fault, FaultError, Percent, read,
     value::{bare, duration, pair, write_duration},
 };
+use crate::model::Transport;
 
 /// One way in which policies are not what the wire does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub enum NetworkFault {
     LateAllows(Duration),
     /// What a pod sends to another node leaves with its own node's address.
     Masquerade,
+    /// A packet filter that is no policy drops new connections to this port on every node.
+    DropPort(Transport, u16),
 }
 
 impl NetworkFault {
@@ -129,6 +132,7 @@ impl Family for NetworkFault {
         "late-isolation=DURATION",
         "late-allows=DURATION",
         "masquerade",
+        "drop-port=PORT/PROTOCOL",
     ];
 
     fn read(name: &str, value: Option<&str>) -> Option<Result<Self, FaultError>> {
@@ -176,9 +180,25 @@ impl Family for NetworkFault {
             "late-isolation" => duration(value, "late-isolation=2s").map(Self::LateIsolation),
             "late-allows" => duration(value, "late-allows=2s").map(Self::LateAllows),
             "masquerade" => bare(Self::Masquerade, name, value),
+            "drop-port" => port(value),
             _ => return None,
         })
     }
+}
+
+/// A port and its transport.
+fn port(value: Option<&str>) -> Result<NetworkFault, FaultError> {
+    let (wanted, example) = ("a port and its protocol", "drop-port=5432/tcp");
+    let (number, transport) = pair(value, '/', wanted, example)?;
+    let wrong =
+        || FaultError::Value { given: value.unwrap_or_default().to_owned(), wanted, example };
+    let number = number.parse().ok().filter(|number| *number != 0).ok_or_else(wrong)?;
+    let transport = match transport.as_str() {
+        "tcp" => Transport::Tcp,
+        "udp" => Transport::Udp,
+        _ => return Err(wrong()),
+    };
+    Ok(NetworkFault::DropPort(transport, number))
 }
 
 /// Two nodes, which can't be the same.
@@ -227,6 +247,9 @@ impl fmt::Display for NetworkFault {
             Self::LateIsolation(delay) => write!(f, "late-isolation={}", write_duration(*delay)),
             Self::LateAllows(delay) => write!(f, "late-allows={}", write_duration(*delay)),
             Self::Masquerade => f.write_str("masquerade"),
+            Self::DropPort(transport, number) => {
+                write!(f, "drop-port={number}/{}", transport.name().to_lowercase())
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::model::Transport;
 
 #[test]
 fn a_fault_is_read_and_written_alike() {
@@ -47,6 +48,7 @@ fn a_fault_is_read_and_written_alike() {
         ("late-isolation=2s", Fault::Network(NetworkFault::LateIsolation(seconds(2)))),
         ("late-allows=2s", Fault::Network(NetworkFault::LateAllows(seconds(2)))),
         ("masquerade", Fault::Network(NetworkFault::Masquerade)),
+        ("drop-port=53/udp", Fault::Network(NetworkFault::DropPort(Transport::Udp, 53))),
         ("api-429", Fault::Api(ApiFault::TooManyRequests(Share::ALL))),
         ("api-429=20%", Fault::Api(ApiFault::TooManyRequests(Share::Percent(percent(20))))),
         ("api-500=3", Fault::Api(ApiFault::InternalError(Share::Count(3)))),

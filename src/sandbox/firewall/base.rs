@@ -2,7 +2,7 @@
 //! faults of the wire.
 //!
 //! ```text
-//!   before:  loss? ── known: accept ── a cluster address after translation: refuse
+//!   before:  loss? ── known: accept ── drop-port? ── a cluster address after translation: refuse
 //!   egress:  known: accept ── the Admin tier ── what comes next
 //!   ingress: known: accept ── the Admin tier ── what comes next
 //! ```
@@ -163,6 +163,10 @@ impl Builder {
             }
         }
         rules.push(Rule::new([Match::Established], Action::Accept));
+        rules.extend(input.setting.switches.drop_ports.iter().map(|(transport, number)| {
+            let matches = [Match::Transport(*transport), Match::Port((*number..=*number).into())];
+            Rule::new(matches, Action::Drop).because(format!("fault drop-port={number}"))
+        }));
         rules
     }
 }

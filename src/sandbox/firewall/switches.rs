@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::policy::Direction;
-use crate::sandbox::fault::{NetworkFault as Fault, Percent};
+use crate::{
+    model::Transport,
+    sandbox::fault::{NetworkFault as Fault, Percent},
+};
 
 /// Which faults are on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +29,7 @@ pub(super) struct Switches {
     pub cut_established: bool,
     pub service_port: bool,
     pub masquerade: bool,
+    pub drop_ports: Vec<(Transport, u16)>,
 }
 
 impl Switches {
@@ -56,6 +60,7 @@ impl Switches {
                 Fault::CutEstablished => on.cut_established = true,
                 Fault::ServicePort => on.service_port = true,
                 Fault::Masquerade => on.masquerade = true,
+                Fault::DropPort(transport, number) => on.drop_ports.push((*transport, *number)),
                 _ => {}
             }
         }
