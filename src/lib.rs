@@ -26,6 +26,12 @@
 //! - [`sandbox`]: a cluster in a process, which the runner meets as a kubeconfig.
 //! - [`cli`]: a file per subcommand.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "netproof builds on Linux only: its agent and its sandbox use Linux's own sockets and \
+     namespaces. The Dockerfile builds it in a container."
+);
+
 pub mod cli;
 pub mod cluster;
 pub mod event;
@@ -34,7 +40,6 @@ pub mod plan;
 pub mod policy;
 pub mod report;
 pub mod run;
-#[cfg(target_os = "linux")]
 pub mod sandbox;
 pub mod suite;
 pub mod topology;

@@ -9,7 +9,6 @@ fn main() -> ExitCode {
     if name == netproof_probe::wire::BINARY {
         return netproof_probe::run(env::args_os());
     }
-    #[cfg(target_os = "linux")]
     if let Some(program) = netproof::sandbox::program(name) {
         return program();
     }
