@@ -68,7 +68,8 @@ impl Lab {
         sandbox.wait().expect("wait for the sandbox");
     }
 
-    fn command(&self, namespace: &str, arguments: &[&str]) -> Command {
+    /// A command, not yet started.
+    pub fn command(&self, namespace: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command
             .args([COMMAND_WITHIN, "kubectl", "--namespace", namespace])

@@ -5,6 +5,7 @@
 //! is set.
 
 mod definitions;
+mod forward;
 mod lab;
 mod pods;
 mod reading;
@@ -21,9 +22,15 @@ type Claim = (&'static str, fn(&Lab, &str));
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let claims: Vec<Claim> =
-        [reading::CLAIMS, writing::CLAIMS, definitions::CLAIMS, pods::CLAIMS, workloads::CLAIMS]
-            .concat();
+    let claims: Vec<Claim> = [
+        reading::CLAIMS,
+        writing::CLAIMS,
+        definitions::CLAIMS,
+        pods::CLAIMS,
+        forward::CLAIMS,
+        workloads::CLAIMS,
+    ]
+    .concat();
     let missing = lab::missing();
     if let Some(reason) = &missing {
         println!("ignored: {reason}");

@@ -9,7 +9,10 @@ use kube::{
     runtime::{conditions::is_deleted, wait::await_condition},
 };
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 use super::kit::{DEADLINE, Lab, agent, agent_on, condition, is_ready, phase, run};
 
@@ -50,6 +53,36 @@ async fn exec_carries_the_streams_and_the_exit_code() {
     let (_, status) = run(&lab, "web", &["sh", "-c", "true"]).await;
     let message = status["message"].as_str().unwrap_or_default();
     assert!(message.contains("\"sh\": executable file not found"), "{message}");
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn ports_of_a_pod_are_forwarded_over_channels() {
+    let lab = Lab::start().await;
+    lab.ready([json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
+        "spec": {"containers": [
+            {"name": "web", "image": "nginx", "ports": [{"containerPort": 80}]},
+        ]},
+    })])
+    .await;
+    let mut forward = lab.pods().portforward("web", &[80, 81]).await.expect("a session");
+    let mut stream = forward.take_stream(80).expect("a stream");
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.expect("sent");
+    let mut answer = vec![0; 16];
+    timeout(DEADLINE, stream.read_exact(&mut answer)).await.expect("in time").expect("an answer");
+    assert!(answer.starts_with(b"HTTP/1."), "{:?}", String::from_utf8_lossy(&answer));
+    let error = forward.take_error(81).expect("a stream for errors");
+    let error = timeout(DEADLINE, error).await.expect("in time").expect("nothing listens there");
+    let expected = "IPv4: dial tcp4 127.0.0.1:81: connect: connection refused";
+    assert!(error.starts_with("error forwarding port 81 to pod "), "{error}");
+    assert!(error.contains(expected), "{error}");
+    for (message, ports) in [("no port", &[][..]), ("port 0", &[0])] {
+        let refused = lab.pods().portforward("web", ports).await;
+        assert!(refused.is_err(), "{message}");
+    }
+    let none = lab.pods().portforward("none", &[80]).await.err().expect("no such pod");
+    assert!(none.to_string().contains("404"), "{none}");
     lab.stop().await;
 }
 

@@ -1,10 +1,7 @@
 //! `pods/attach` over websockets: what a container writes from now on, until it ends. What
 //! the client sends is read and goes nowhere: no program here reads its standard input.
 
-use axum::{
-    extract::{FromRequestParts, ws::WebSocketUpgrade},
-    response::Response,
-};
+use axum::response::Response;
 use futures::StreamExt;
 use http::request::Parts;
 use serde_json::json;
@@ -14,9 +11,9 @@ use super::{
     exec::{PROTOCOLS, STDOUT, finish, input, send},
     failure::Failure,
     http::Api,
-    object::Object,
     request::Parameters,
     runtime::ExecError,
+    session,
     write::Place,
 };
 
@@ -31,20 +28,9 @@ pub(super) async fn upgrade(
     parts: &mut Parts,
 ) -> Result<Response, Failure> {
     let (pod, container) = named(api, place, parameters)?;
-    let phase = pod.text("/status/phase");
-    if matches!(phase, "Succeeded" | "Failed") {
-        return Err(Failure::bad_request(format!(
-            "cannot attach a container in a completed pod; current phase is {phase}"
-        )));
-    }
-    let runtime = api.runtime.clone();
-    let runtime = runtime.ok_or_else(|| Failure::internal("no kubelet runs this pod"))?;
-    if let Some(address) = runtime.unreachable(&pod) {
-        return Err(Failure::internal(ExecError::Unreachable(address)));
-    }
-    let upgrade = WebSocketUpgrade::from_request_parts(parts, &())
-        .await
-        .map_err(|_| Failure::bad_request("Upgrade request required"))?;
+    session::not_completed(&pod, "attach a container in")?;
+    let runtime = session::runtime(api, &pod)?;
+    let upgrade = session::websocket(parts).await?;
     let (_, mut lines) = runtime.follow(&pod, &container).ok_or_else(|| {
         let error = ExecError::NotRunning(container);
         Failure::internal(format!("unable to upgrade connection: {error}"))

@@ -7,10 +7,7 @@
 use std::{process::ExitStatus, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{
-        FromRequestParts,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
-    },
+    extract::ws::{CloseFrame, Message, WebSocket},
     response::Response,
 };
 use futures::{
@@ -26,8 +23,8 @@ use tokio::{
 };
 
 use super::{
-    container::named, failure::Failure, http::Api, object::Object, request::Parameters,
-    runtime::ExecError, weather, write::Place,
+    container::named, failure::Failure, http::Api, request::Parameters, runtime::ExecError,
+    session, weather, write::Place,
 };
 
 /// What is spoken over a websocket, best first.
@@ -62,26 +59,10 @@ pub async fn upgrade(
             "you must specify at least one command for the container",
         ));
     }
-    if pod.text("/spec/nodeName").is_empty() {
-        let text = format!("pod {} does not have a host assigned", place.name);
-        return Err(Failure::bad_request(text));
-    }
-    let phase = pod.text("/status/phase");
-    if matches!(phase, "Succeeded" | "Failed") {
-        return Err(Failure::bad_request(format!(
-            "cannot exec into a container in a completed pod; current phase is {phase}"
-        )));
-    }
-    let runtime = api.runtime.clone();
-    let runtime = runtime.ok_or_else(|| Failure::internal("no kubelet runs this pod"))?;
-    // Before the upgrade: a client that speaks another protocol should hear it too.
-    if let Some(address) = runtime.unreachable(&pod) {
-        return Err(Failure::internal(ExecError::Unreachable(address).to_string()));
-    }
-    let upgrade = WebSocketUpgrade::from_request_parts(parts, &())
-        .await
-        .map_err(|_| Failure::bad_request("Upgrade request required"))?;
-    let upgrade = upgrade.protocols(PROTOCOLS);
+    session::assigned(&pod)?;
+    session::not_completed(&pod, "exec into a container in")?;
+    let runtime = session::runtime(api, &pod)?;
+    let upgrade = session::websocket(parts).await?.protocols(PROTOCOLS);
     if upgrade.selected_protocol().is_none() {
         let text = "unable to upgrade: the subprotocols v5.channel.k8s.io and v4.channel.k8s.io \
                     are spoken here";

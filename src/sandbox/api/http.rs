@@ -28,7 +28,7 @@ use super::{
     openapi,
     part::part,
     patch::PatchKind,
-    read,
+    port_forward, read,
     refuse::{is_served, not_allowed, nowhere},
     request::{Parameters, Target},
     resource::{PODS, Resource},
@@ -85,6 +85,9 @@ pub(super) async fn answer(api: &Api, request: Request) -> Result<Response, Fail
             "attach" => return attach::upgrade(api, place, &parameters, &mut parts).await,
             "exec" => return exec::upgrade(api, place, &parameters, &mut parts).await,
             "log" => return log::log(api, place, &parameters),
+            "portforward" => {
+                return port_forward::upgrade(api, place, &parameters, &mut parts).await;
+            }
             _ => {}
         }
     }

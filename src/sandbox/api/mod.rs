@@ -3,7 +3,7 @@
 //! ```text
 //! listener ─▶ front ─▶ http ─▶ request ─▶ read, watch            ┐
 //!              │                       ─▶ write, patch, delete   ├─▶ store
-//!              │                       ─▶ exec, log ─▶ runtime   ┘
+//!              │                       ─▶ exec, attach, log, port_forward ─▶ runtime
 //!              └─▶ weather, access, audit
 //! ```
 //!
@@ -36,6 +36,7 @@ pub mod object;
 mod openapi;
 mod part;
 pub mod patch;
+mod port_forward;
 mod protobuf;
 mod read;
 mod refuse;
@@ -47,6 +48,8 @@ pub mod sandbox;
 pub mod scale;
 pub mod schema;
 pub mod selector;
+mod session;
+mod spdy;
 pub mod store;
 mod subresource;
 mod table;

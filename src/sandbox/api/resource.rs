@@ -97,6 +97,7 @@ const BELOW_PODS: &[Subresource] = &[
     Subresource { name: "eviction", kind: "Eviction", verbs: &["create"] },
     Subresource { name: "exec", kind: "PodExecOptions", verbs: &["create", "get"] },
     Subresource { name: "log", kind: "Pod", verbs: &["get"] },
+    Subresource { name: "portforward", kind: "PodPortForwardOptions", verbs: &["create", "get"] },
 ];
 
 /// What stands below service accounts.

@@ -1,10 +1,10 @@
 //! What the API needs of whoever runs the containers.
 
-use std::net::IpAddr;
+use std::{io, net::IpAddr};
 
-use futures::stream::BoxStream;
+use futures::{future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
-use tokio::process::Child;
+use tokio::{net::TcpStream, process::Child};
 
 /// Runs containers; the kubelet controller does.
 pub trait Runtime: Send + Sync {
@@ -13,6 +13,12 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// See [`ExecError`].
     fn exec(&self, pod: &Value, container: &str, command: &[String]) -> Result<Child, ExecError>;
+
+    /// Connects to a port of a pod's own `localhost`, from inside its network.
+    fn connect(&self, pod: &Value, port: u16) -> BoxFuture<'static, Result<TcpStream, NoPort>>;
+
+    /// Whether a pod has a network now.
+    fn is_wired(&self, pod: &Value) -> bool;
 
     /// The address of a pod's node, if the kubelet there doesn't answer.
     fn unreachable(&self, pod: &Value) -> Option<IpAddr>;
@@ -65,5 +71,14 @@ pub enum ExecError {
     Unreachable(IpAddr),
     /// The system refused.
     #[error("error executing command in container")]
-    Start(#[source] std::io::Error),
+    Start(#[source] io::Error),
+}
+
+/// Why a port of a pod could not be reached from inside.
+#[derive(Debug)]
+pub enum NoPort {
+    /// The pod has no network, or none any more.
+    NotWired,
+    /// What the two addresses of `localhost` said.
+    Closed(io::Error, io::Error),
 }

@@ -6,16 +6,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::stream::BoxStream;
+use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 use serde_json::{Value, json};
-use tokio::{process::Child, sync::watch};
+use tokio::{net::TcpStream, process::Child, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     address::Addresses,
     dialer::Dialer,
     health::{Health, Nodes},
-    lease,
+    lease, localhost,
     program::Program,
     report::{Board, Report},
     status,
@@ -25,12 +25,12 @@ use crate::sandbox::{
     api::{
         object::{Object, now},
         resource::{FAULTS, NODES, PODS, SERVICES},
-        runtime::{ExecError, LogLine, Runtime},
+        runtime::{ExecError, LogLine, NoPort, Runtime},
         store::Store,
     },
     controller::{events::Recorder, names::Zone, namespace::create},
     layout,
-    node::{Network, NodeSpec},
+    node::{Network, NodeSpec, PodNetwork},
 };
 
 /// What all workers share.
@@ -193,6 +193,12 @@ impl Kubelet {
         Handle { node, updates, board, wired }
     }
 
+    /// A pod's network, while it has one.
+    fn wired(&self, pod: &Value) -> Option<PodNetwork> {
+        let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.get(pod.uid())?.wired.borrow().clone()
+    }
+
     /// What is known of a container of a pod.
     fn report(&self, pod: &Value, container: &str) -> Option<(Report, Arc<Wired>)> {
         let index = pod
@@ -248,6 +254,15 @@ impl Runtime for Kubelet {
             }
         })?;
         network.spawn(&process).map_err(ExecError::Start)
+    }
+
+    fn connect(&self, pod: &Value, port: u16) -> BoxFuture<'static, Result<TcpStream, NoPort>> {
+        let network = self.wired(pod);
+        async move { localhost::connect(network.ok_or(NoPort::NotWired)?, port).await }.boxed()
+    }
+
+    fn is_wired(&self, pod: &Value) -> bool {
+        self.wired(pod).is_some()
     }
 
     fn unreachable(&self, pod: &Value) -> Option<IpAddr> {
