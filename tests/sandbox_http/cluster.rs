@@ -80,7 +80,8 @@ fn set_status(
 }
 
 /// Makes pods that have a node Running and Ready, and lets those go that are deleted. The
-/// annotation `test/phase` says what else a pod is to come to.
+/// annotation `test/phase` says what else a pod is to come to, `test/exit` how its container
+/// ends.
 async fn pretend(store: Arc<Store>, cancel: CancellationToken) {
     let signal = store.signal(|event: &Event| event.resource == &PODS);
     loop {
@@ -105,6 +106,13 @@ async fn pretend(store: Arc<Store>, cancel: CancellationToken) {
             if pod["status"]["phase"] != wanted && wanted != "Pending" {
                 set_status(&store, &PODS, pod.namespace(), pod.name(), |pod| {
                     pod["status"]["phase"] = wanted.into();
+                    let code = pod["metadata"]["annotations"]["test/exit"].as_str();
+                    if let Some(code) = code.and_then(|code| code.parse::<i64>().ok()) {
+                        let name = pod["spec"]["containers"][0]["name"].clone();
+                        let state = json!({"terminated": {"exitCode": code}});
+                        pod["status"]["containerStatuses"] =
+                            json!([{"name": name, "state": state}]);
+                    }
                     conditions::set(pod, "Ready", wanted == "Running", "", "");
                 });
             }

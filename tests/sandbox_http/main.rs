@@ -5,6 +5,7 @@
 mod access;
 mod cluster;
 mod dialogue;
+mod jobs;
 mod kit;
 mod nodes;
 mod objects;

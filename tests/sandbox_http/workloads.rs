@@ -4,7 +4,7 @@ use netproof::sandbox::api::{
     delete::{DeleteOptions, Propagation},
     object::Object,
     resource::{
-        CONFIG_MAPS, CONTROLLER_REVISIONS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, JOBS, NODES,
+        CONFIG_MAPS, CONTROLLER_REVISIONS, DAEMON_SETS, DEPLOYMENTS, NODES,
         PERSISTENT_VOLUME_CLAIMS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICE_ACCOUNTS,
         STATEFUL_SETS,
     },
@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, cluster, workload};
 
-fn condition(object: &Value, kind: &str) -> (String, String) {
+/// Status and reason of a condition.
+pub fn condition(object: &Value, kind: &str) -> (String, String) {
     let list = object.items("/status/conditions").iter();
     let found = list.clone().find(|one| one["type"] == kind);
     found.map_or_else(Default::default, |one| {
@@ -330,115 +331,6 @@ async fn a_daemon_set_is_on_every_node_that_it_may_run_on() {
         node["spec"]["taints"] = json!([{"key": "out", "effect": "NoExecute"}]);
     });
     cluster.until("it has left one", |cluster| on(cluster) == ["node-1", "node-3"]).await;
-}
-
-fn job(spec: Value) -> Value {
-    let mut job = json!({"metadata": {"name": "once"}, "spec": spec});
-    job["spec"]["template"] = json!({
-        "metadata": {"labels": {"app": "once"}},
-        "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]},
-    });
-    job
-}
-
-#[tokio::test]
-async fn a_job_runs_until_enough_pods_have_succeeded() {
-    let cluster = cluster(2).await;
-    let spec = json!({"completions": 3, "parallelism": 2, "completionMode": "Indexed"});
-    cluster.create(&JOBS, job(spec));
-    for round in 1..=3 {
-        cluster
-            .until("a pod runs", |cluster| {
-                cluster.pods("once").iter().any(|pod| pod["status"]["phase"] == "Running")
-            })
-            .await;
-        let pods = cluster.pods("once");
-        let running: Vec<_> =
-            pods.iter().filter(|pod| pod["status"]["phase"] == "Running").collect();
-        assert!(running.len() <= 2, "no more than two at a time");
-        cluster.bring_to(running[0].name(), "Succeeded");
-        cluster
-            .until("it is counted", |cluster| {
-                cluster.get(&JOBS, "once").expect("it is there")["status"]["succeeded"] == round
-            })
-            .await;
-    }
-    cluster
-        .until("the job is complete", |cluster| {
-            let job = cluster.get(&JOBS, "once").expect("it is there");
-            condition(&job, "Complete") == ("True".into(), "CompletionsReached".into())
-        })
-        .await;
-    let job = cluster.get(&JOBS, "once").expect("it is there");
-    assert_eq!(job["status"]["completedIndexes"], "0-2");
-    let pods = cluster.list(&PODS);
-    assert!(pods.iter().all(|pod| pod.finalizers().is_empty()), "all are let go");
-    assert!(pods.iter().any(|pod| pod.name().starts_with("once-2-")), "named after its index");
-    cluster.delete(&JOBS, "once", &DeleteOptions::default());
-    cluster.until("the pods go with it", |cluster| cluster.list(&PODS).is_empty()).await;
-}
-
-#[tokio::test]
-async fn a_job_fails_after_too_many_failures_and_goes_when_its_time_is_over() {
-    let cluster = cluster(1).await;
-    let spec = json!({"backoffLimit": 0, "ttlSecondsAfterFinished": 1});
-    let mut job = job(spec);
-    job["spec"]["template"]["metadata"]["annotations"] = json!({"test/phase": "Failed"});
-    cluster.create(&JOBS, job);
-    cluster
-        .until("the job has failed", |cluster| {
-            cluster.get(&JOBS, "once").is_some_and(|job| {
-                condition(&job, "Failed") == ("True".into(), "BackoffLimitExceeded".into())
-            })
-        })
-        .await;
-    cluster.until("it is gone", |cluster| cluster.get(&JOBS, "once").is_none()).await;
-    cluster.until("so are its pods", |cluster| cluster.list(&PODS).is_empty()).await;
-}
-
-#[tokio::test]
-async fn a_job_can_be_suspended() {
-    let cluster = cluster(1).await;
-    cluster.create(&JOBS, job(json!({"suspend": true})));
-    cluster
-        .until("it says so", |cluster| {
-            let job = cluster.get(&JOBS, "once").expect("it is there");
-            condition(&job, "Suspended") == ("True".into(), "JobSuspended".into())
-        })
-        .await;
-    assert!(cluster.pods("once").is_empty());
-    cluster.change(&JOBS, "once", |job| job["spec"]["suspend"] = false.into());
-    cluster.until("it runs", |cluster| cluster.pods("once").len() == 1).await;
-    cluster.change(&JOBS, "once", |job| job["spec"]["suspend"] = true.into());
-    cluster.until("it stops", |cluster| cluster.pods("once").is_empty()).await;
-    let job = cluster.get(&JOBS, "once").expect("it is there");
-    assert!(job["status"]["failed"].is_null(), "that is no failure");
-}
-
-#[tokio::test]
-async fn a_cron_job_starts_jobs_at_its_time() {
-    let cluster = cluster(1).await;
-    let template = job(json!({}))["spec"].clone();
-    cluster.create(&CRON_JOBS, json!({
-        "metadata": {"name": "tick"},
-        "spec": {"schedule": "@every 1s", "concurrencyPolicy": "Forbid", "jobTemplate": {"spec": template}},
-    }));
-    cluster.until("a job is there", |cluster| !cluster.list(&JOBS).is_empty()).await;
-    let jobs = cluster.list(&JOBS);
-    assert!(jobs[0].name().starts_with("tick-"), "{}", jobs[0].name());
-    assert_eq!(jobs[0].owners()[0]["kind"], "CronJob");
-    cluster
-        .until("it is known as active", |cluster| {
-            let cron = cluster.get(&CRON_JOBS, "tick").expect("it is there");
-            cron.items("/status/active").len() == 1 && !cron["status"]["lastScheduleTime"].is_null()
-        })
-        .await;
-    cluster
-        .until("the next one has to wait", |cluster| {
-            cluster.said("tick").iter().any(|(reason, _)| reason == "JobAlreadyActive")
-        })
-        .await;
-    assert_eq!(cluster.list(&JOBS).len(), 1);
 }
 
 #[tokio::test]

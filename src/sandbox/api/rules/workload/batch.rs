@@ -11,6 +11,7 @@ use super::{
         table::fill,
     },
     defaults::default_template,
+    failure_policy,
     schedule::Schedule,
     validate::{counts, template},
 };
@@ -39,6 +40,13 @@ pub(in super::super) fn default_job(object: &mut Value) {
     fill(spec, "manualSelector", false);
     let with_policy = stated(spec, "podFailurePolicy");
     fill(spec, "podReplacementPolicy", if with_policy { "Failed" } else { "TerminatingOrFailed" });
+    let rules = spec.get_mut("podFailurePolicy").and_then(|policy| policy.get_mut("rules"));
+    for rule in rules.and_then(Value::as_array_mut).into_iter().flatten() {
+        let patterns = rule.get_mut("onPodConditions").and_then(Value::as_array_mut);
+        for pattern in patterns.into_iter().flatten() {
+            fill(object_mut(pattern), "status", "True");
+        }
+    }
     default_template(spec);
 }
 
@@ -71,6 +79,7 @@ pub(in super::super) fn validate_job(object: &Value, before: Option<&Value>) -> 
             "completions",
             "backoffLimit",
             "backoffLimitPerIndex",
+            "maxFailedIndexes",
             "activeDeadlineSeconds",
             "ttlSecondsAfterFinished",
         ],
@@ -96,7 +105,16 @@ pub(in super::super) fn validate_job(object: &Value, before: Option<&Value>) -> 
     if let Some(before) = before {
         let suspended =
             before["spec"]["suspend"] == true && before["status"]["startTime"].is_null();
-        for field in ["selector", "completions", "completionMode", "podFailurePolicy"] {
+        let fixed = [
+            "selector",
+            "completions",
+            "completionMode",
+            "podFailurePolicy",
+            "successPolicy",
+            "backoffLimitPerIndex",
+            "managedBy",
+        ];
+        for field in fixed {
             // An Indexed Job may be scaled, together with its parallelism.
             let elastic = field == "completions"
                 && spec["completionMode"] == "Indexed"
@@ -121,6 +139,9 @@ fn specification(spec: &Value, field: &str, causes: &mut Vec<Cause>) {
         let place = format!("{field}.template.spec.restartPolicy");
         causes.push(Cause::required(place, "valid values: \"OnFailure\", \"Never\""));
     }
+    failure_policy::per_index(spec, field, causes);
+    failure_policy::failure(spec, field, causes);
+    failure_policy::success(spec, field, causes);
     let mode = &spec["completionMode"];
     match mode.as_str() {
         Some("Indexed") if spec["completions"].is_null() => {

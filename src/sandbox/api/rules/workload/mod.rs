@@ -2,6 +2,7 @@
 
 mod batch;
 mod defaults;
+mod failure_policy;
 mod schedule;
 #[cfg(test)]
 mod tests;

@@ -195,3 +195,116 @@ fn selectors_and_finished_templates_stay_as_they_are() {
     }
     change(&STATEFUL_SETS, "/spec/replicas", json!(3)).expect("that may change");
 }
+
+#[test]
+fn what_a_job_says_of_failures_and_successes_must_make_sense() {
+    let mut ends = template();
+    ends["spec"]["restartPolicy"] = "Never".into();
+    let rule = |rule: Value| json!({"podFailurePolicy": {"rules": [rule]}});
+    let codes = |operator: &str, values: Value| {
+        rule(json!({"action": "Ignore", "onExitCodes": {"operator": operator, "values": values}}))
+    };
+    let success = |rule: Value| {
+        json!({
+            "completionMode": "Indexed", "completions": 5, "successPolicy": {"rules": [rule]},
+        })
+    };
+    let policy = "spec.podFailurePolicy.rules[0]";
+    let condition = json!([{"type": "DisruptionTarget"}]);
+    for (message, spec, expected) in [
+        ("well", codes("In", json!([1, 2])), None),
+        ("well", rule(json!({"action": "Ignore", "onPodConditions": condition})), None),
+        ("well", success(json!({"succeededIndexes": "0,2-4", "succeededCount": 4})), None),
+        (
+            "no such action",
+            rule(json!({"action": "Panic", "onPodConditions": condition})),
+            Some(format!(
+                "{policy}.action: Unsupported value: \"Panic\": supported values: \"Count\", \
+                 \"FailIndex\", \"FailJob\", \"Ignore\""
+            )),
+        ),
+        (
+            "no indexes to fail",
+            rule(json!({"action": "FailIndex", "onPodConditions": condition})),
+            Some(format!(
+                "{policy}.action: Invalid value: \"FailIndex\": requires the backoffLimitPerIndex \
+                 to be set"
+            )),
+        ),
+        (
+            "neither",
+            rule(json!({"action": "Ignore"})),
+            Some(format!(
+                "{policy}: Invalid value: specifying one of OnExitCodes and OnPodConditions is \
+                 required"
+            )),
+        ),
+        (
+            "success is no failure",
+            codes("In", json!([0, 1])),
+            Some(format!(
+                "{policy}.onExitCodes.values[0]: Invalid value: 0: must not be 0 for the In operator"
+            )),
+        ),
+        (
+            "out of order",
+            codes("NotIn", json!([2, 1])),
+            Some(format!("{policy}.onExitCodes.values: Invalid value: [2,1]: must be ordered")),
+        ),
+        (
+            "no values",
+            codes("NotIn", json!([])),
+            Some(format!(
+                "{policy}.onExitCodes.values: Invalid value: []: at least one value is required"
+            )),
+        ),
+        (
+            "limits without indexes",
+            json!({"backoffLimitPerIndex": 1}),
+            Some(
+                "spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode"
+                    .to_owned(),
+            ),
+        ),
+        (
+            "most without a limit",
+            json!({"completionMode": "Indexed", "completions": 2, "maxFailedIndexes": 1}),
+            Some(
+                "spec.backoffLimitPerIndex: Required value: when maxFailedIndexes is specified"
+                    .to_owned(),
+            ),
+        ),
+        (
+            "success without indexes",
+            json!({"successPolicy": {"rules": [{"succeededCount": 1}]}}),
+            Some("requires indexed completion mode".to_owned()),
+        ),
+        (
+            "an index too large",
+            success(json!({"succeededIndexes": "0-5"})),
+            Some("error parsing succeededIndexes: too large index: \"5\"".to_owned()),
+        ),
+        (
+            "more than there are",
+            success(json!({"succeededIndexes": "0-1", "succeededCount": 3})),
+            Some(
+                "must be less than or equal to 2 (the number of indexes in the specified \
+                  succeededIndexes field)"
+                    .to_owned(),
+            ),
+        ),
+    ] {
+        let mut job = json!({"metadata": {"name": "j"}, "spec": spec});
+        job["spec"]["template"] = ends.clone();
+        match (create(&store(), &JOBS, job), expected) {
+            (Ok(job), None) => {
+                let patterns = &job["spec"]["podFailurePolicy"]["rules"][0]["onPodConditions"];
+                assert!(patterns.is_null() || patterns[0]["status"] == "True", "{message}");
+            }
+            (Err(refusal), Some(expected)) => {
+                assert!(refusal.contains(&expected), "{message}: {refusal}");
+            }
+            (result, expected) => panic!("{message}: {result:?}, expected {expected:?}"),
+        }
+    }
+}

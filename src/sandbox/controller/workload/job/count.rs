@@ -5,7 +5,11 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Jobs, index, is_indexed, is_tracked, let_go};
+use super::{
+    super::condition,
+    Failures, Jobs, index, is_indexed, is_tracked, let_go, limit_per_index,
+    policy::{self, Action},
+};
 use crate::sandbox::api::{
     delete,
     failure::Failure,
@@ -23,6 +27,8 @@ pub(super) struct Tally {
     pub terminating: usize,
     /// Indexes that have succeeded.
     pub indexes: BTreeSet<i64>,
+    /// Indexes that have failed for good.
+    pub failed_indexes: BTreeSet<i64>,
 }
 
 impl Tally {
@@ -32,8 +38,14 @@ impl Tally {
             let count = job["status"][field].as_u64().unwrap_or_default();
             usize::try_from(count).unwrap_or_default()
         };
-        let indexes = index::parse(job["status"]["completedIndexes"].as_str().unwrap_or_default());
-        Self { succeeded: of("succeeded"), failed: of("failed"), indexes, ..Self::default() }
+        let indexes = |field: &str| index::parse(job["status"][field].as_str().unwrap_or_default());
+        Self {
+            succeeded: of("succeeded"),
+            failed: of("failed"),
+            indexes: indexes("completedIndexes"),
+            failed_indexes: indexes("failedIndexes"),
+            ..Self::default()
+        }
     }
 
     /// The status with these counts.
@@ -50,6 +62,9 @@ impl Tally {
         }
         if is_indexed(job) {
             status["completedIndexes"] = index::ranges(&self.indexes).into();
+        }
+        if limit_per_index(job).is_some() {
+            status["failedIndexes"] = index::ranges(&self.failed_indexes).into();
         }
         if let Some(start) = job["status"].get("startTime") {
             status["startTime"] = start.clone();
@@ -86,6 +101,7 @@ impl Jobs {
                 return Tally::of(job);
             };
             let mut tally = Tally::of(&now);
+            let mut conditions = now["status"]["conditions"].clone();
             for (pod, succeeded) in &ended {
                 let there = writer.get(&PODS, pod.namespace(), pod.name());
                 let Some(there) =
@@ -97,24 +113,26 @@ impl Jobs {
                 let_go(&mut free);
                 delete::put(writer, &PODS, free);
                 let mine = self.remember(job, |memory| memory.condemned.remove(pod.uid()));
-                let place = index::of(pod);
-                if *succeeded && indexed {
-                    if let Some(place) = place.filter(|place| (0..completions).contains(place)) {
-                        tally.indexes.insert(place);
-                    }
-                } else if *succeeded {
-                    tally.succeeded += 1;
+                let place = index::of(pod).filter(|place| (0..completions).contains(place));
+                if *succeeded {
+                    tally.indexes.extend(place.filter(|_| indexed));
+                    tally.succeeded += usize::from(!indexed);
+                    self.remember(job, |memory| memory.failures = Failures::default());
                 } else if !mine {
-                    tally.failed += 1;
-                }
-                self.remember(job, |memory| {
-                    if *succeeded {
-                        memory.failures = 0;
-                    } else if !mine {
-                        memory.failures += 1;
-                        memory.last = Some(Instant::now());
+                    let action = policy::of_failure(&now, pod);
+                    tally.failed += usize::from(action != Action::Ignore);
+                    if let Action::FailJob(message) = &action {
+                        let reason = "PodFailurePolicy";
+                        condition::put(&mut conditions, "FailureTarget", "True", reason, message);
                     }
-                });
+                    self.remember(job, |memory| memory.failures.add(&action));
+                    let limit = limit_per_index(&now);
+                    if let (Some(limit), Some(place)) = (limit, place)
+                        && self.fails(job, place, limit, &action)
+                    {
+                        tally.failed_indexes.insert(place);
+                    }
+                }
             }
             if indexed {
                 tally.succeeded = tally.indexes.len();
@@ -128,10 +146,34 @@ impl Jobs {
             if indexed {
                 counted["status"]["completedIndexes"] = index::ranges(&tally.indexes).into();
             }
+            if limit_per_index(&now).is_some() {
+                counted["status"]["failedIndexes"] = index::ranges(&tally.failed_indexes).into();
+            }
+            if !condition::is_empty(&conditions) {
+                counted["status"]["conditions"] = conditions;
+            }
             writer.put(&JOBS, counted);
             tally
         });
         Ok(tally)
+    }
+
+    /// Notes a failed pod of an index, and says whether the index has failed with it.
+    fn fails(&self, job: &Value, place: i64, limit: u32, action: &Action) -> bool {
+        self.remember(job, |memory| {
+            let failures = memory.indexes.entry(place).or_default();
+            let over = *action != Action::Ignore && failures.counted >= limit;
+            failures.add(action);
+            over || *action == Action::FailIndex
+        })
+    }
+}
+
+impl Failures {
+    fn add(&mut self, action: &Action) {
+        let count = if *action == Action::Ignore { &mut self.ignored } else { &mut self.counted };
+        *count = count.saturating_add(1);
+        self.last = Some(Instant::now());
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a Job ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -9,6 +9,7 @@ use super::{
     super::{condition, hands::number, pod::time},
     Jobs,
     count::Tally,
+    policy,
 };
 use crate::sandbox::{
     api::{failure::Failure, object::Object},
@@ -16,39 +17,39 @@ use crate::sandbox::{
 };
 
 /// The end of a Job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ending {
     pub complete: bool,
-    pub reason: &'static str,
-    pub message: &'static str,
+    pub reason: Cow<'static, str>,
+    pub message: Cow<'static, str>,
 }
 
-const COMPLETE: Ending = Ending {
-    complete: true,
-    reason: "CompletionsReached",
-    message: "Reached expected number of succeeded pods",
-};
-const TOO_MANY_FAILURES: Ending = Ending {
-    complete: false,
-    reason: "BackoffLimitExceeded",
-    message: "Job has reached the specified backoff limit",
-};
-const TOO_LATE: Ending = Ending {
-    complete: false,
-    reason: "DeadlineExceeded",
-    message: "Job was active longer than specified deadline",
-};
+const fn ending(complete: bool, reason: &'static str, message: &'static str) -> Ending {
+    Ending { complete, reason: Cow::Borrowed(reason), message: Cow::Borrowed(message) }
+}
+
+const COMPLETE: Ending =
+    ending(true, "CompletionsReached", "Reached expected number of succeeded pods");
+const TOO_MANY_FAILURES: Ending =
+    ending(false, "BackoffLimitExceeded", "Job has reached the specified backoff limit");
+const TOO_LATE: Ending =
+    ending(false, "DeadlineExceeded", "Job was active longer than specified deadline");
+const TOO_MANY_INDEXES: Ending = ending(
+    false,
+    "MaxFailedIndexesExceeded",
+    "Job has exceeded the specified maximal number of failed indexes",
+);
+const FAILED_INDEXES: Ending = ending(false, "FailedIndexes", "Job has failed indexes");
 
 /// Whether a Job has come to its end, and which.
 pub(super) fn judge(job: &Value, tally: &Tally, active: &[Arc<Value>]) -> Option<Ending> {
     let conditions = &job["status"]["conditions"];
     // What was decided stays decided while the pods end.
-    if let Some(target) = condition::find(conditions, "FailureTarget") {
-        let late = target["reason"] == TOO_LATE.reason;
-        return Some(if late { TOO_LATE } else { TOO_MANY_FAILURES });
-    }
-    if condition::find(conditions, "SuccessCriteriaMet").is_some() {
-        return Some(COMPLETE);
+    for (kind, complete) in [("FailureTarget", false), ("SuccessCriteriaMet", true)] {
+        if let Some(target) = condition::find(conditions, kind) {
+            let text = |field: &str| Cow::Owned(target[field].as_str().unwrap_or_default().into());
+            return Some(Ending { complete, reason: text("reason"), message: text("message") });
+        }
     }
     let spec = &job["spec"];
     let limit = usize::try_from(number(&spec["backoffLimit"], 6)).unwrap_or(usize::MAX);
@@ -74,6 +75,9 @@ pub(super) fn judge(job: &Value, tally: &Tally, active: &[Arc<Value>]) -> Option
     if until_deadline(job).is_some_and(|left| left.is_zero()) {
         return Some(TOO_LATE);
     }
+    if let Some(end) = by_indexes(job, tally) {
+        return Some(end);
+    }
     if spec["suspend"] == true {
         return None;
     }
@@ -82,6 +86,22 @@ pub(super) fn judge(job: &Value, tally: &Tally, active: &[Arc<Value>]) -> Option
         None => tally.succeeded > 0 && active.is_empty(),
     };
     complete.then_some(COMPLETE)
+}
+
+/// The end that some indexes alone decide.
+fn by_indexes(job: &Value, tally: &Tally) -> Option<Ending> {
+    let completions = job["spec"]["completions"].as_i64()?;
+    let (failed, all) = (tally.failed_indexes.len(), usize::try_from(completions).ok()?);
+    let most = job["spec"]["maxFailedIndexes"].as_u64();
+    if most.is_some_and(|most| usize::try_from(most).is_ok_and(|most| failed > most)) {
+        return Some(TOO_MANY_INDEXES);
+    }
+    if failed > 0 && failed + tally.indexes.len() >= all {
+        return Some(FAILED_INDEXES);
+    }
+    let rule = policy::met(job, &tally.indexes)?;
+    let message = Cow::Owned(format!("Matched rules at index {rule}"));
+    Some(Ending { complete: true, reason: Cow::Borrowed("SuccessPolicy"), message })
 }
 
 /// How long a Job may still be active.
@@ -99,13 +119,13 @@ impl Ending {
     /// What is to come, while pods still end.
     pub(super) fn note(&self, conditions: &mut Value) {
         let kind = if self.complete { "SuccessCriteriaMet" } else { "FailureTarget" };
-        condition::put(conditions, kind, "True", self.reason, self.message);
+        condition::put(conditions, kind, "True", &self.reason, &self.message);
     }
 
     /// The end itself.
     pub(super) fn conclude(&self, conditions: &mut Value) {
         let kind = if self.complete { "Complete" } else { "Failed" };
-        condition::put(conditions, kind, "True", self.reason, self.message);
+        condition::put(conditions, kind, "True", &self.reason, &self.message);
     }
 }
 
@@ -137,6 +157,35 @@ mod tests {
     use serde_json::json;
 
     use super::{super::example, *};
+
+    #[test]
+    fn indexes_decide_alone() {
+        let limited = json!({
+            "completionMode": "Indexed", "completions": 4, "backoffLimitPerIndex": 0,
+            "backoffLimit": 9, "maxFailedIndexes": 1,
+            "successPolicy": {"rules": [{"succeededIndexes": "0-1"}]},
+        });
+        let met = Ending {
+            complete: true,
+            reason: Cow::Borrowed("SuccessPolicy"),
+            message: Cow::Borrowed("Matched rules at index 0"),
+        };
+        for (message, succeeded, failed, expected) in [
+            ("one may fail", &[0][..], &[1][..], None),
+            ("two may not", &[0], &[1, 2], Some(TOO_MANY_INDEXES)),
+            ("success enough", &[0, 1], &[2], Some(met)),
+            ("none is left", &[0, 2, 3], &[1], Some(FAILED_INDEXES)),
+        ] {
+            let tally = Tally {
+                succeeded: succeeded.len(),
+                failed: failed.len(),
+                indexes: succeeded.iter().copied().collect(),
+                failed_indexes: failed.iter().copied().collect(),
+                ..Tally::default()
+            };
+            assert_eq!(judge(&example(limited.clone()), &tally, &[]), expected, "{message}");
+        }
+    }
 
     #[test]
     fn a_job_ends_when_it_should() {

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::pod::{annotation, mark};
+use super::{
+    super::pod::{annotation, mark},
+    Failures,
+};
 use crate::sandbox::api::object::Object;
 
 /// The label and annotation with a pod's index.
@@ -48,6 +51,16 @@ pub(super) fn assign(job: &Value, pod: &mut Value, place: i64) {
                 None => container["env"] = json!([variable]),
             }
         }
+    }
+}
+
+/// Says on a new pod how often its index has failed before.
+pub(super) fn note_failures(pod: &mut Value, failures: Failures) {
+    let counted = failures.counted.to_string();
+    mark(pod, "annotations", "batch.kubernetes.io/job-index-failure-count", &counted);
+    if failures.ignored > 0 {
+        let kind = "batch.kubernetes.io/job-index-ignored-failure-count";
+        mark(pod, "annotations", kind, &failures.ignored.to_string());
     }
 }
 

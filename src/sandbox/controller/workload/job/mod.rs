@@ -7,9 +7,11 @@
 mod count;
 mod finish;
 mod index;
+mod manage;
+mod policy;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -22,10 +24,9 @@ use self::count::Tally;
 use super::{
     claim::selector_of,
     condition,
-    hands::{Hands, controller_of, number},
-    pod::{from_template, has_ended, is_active, is_ready, time},
-    rank,
-    replica_set::{is_namespace_ending, pod_concerns},
+    hands::{Hands, controller_of},
+    pod::{has_ended, is_active, is_ready, time},
+    replica_set::pod_concerns,
 };
 use crate::sandbox::{
     api::{
@@ -41,9 +42,6 @@ use crate::sandbox::{
 
 /// What holds a pod until its Job has counted it.
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
-/// How long a Job waits after its first failed pod; twice as long after each further one.
-const BACKOFF: Duration = Duration::from_secs(10);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(600);
 
 /// The controller of Jobs.
 pub(super) struct Jobs {
@@ -54,11 +52,22 @@ pub(super) struct Jobs {
 /// What is remembered of a Job.
 #[derive(Default)]
 struct Memory {
-    /// Pods that failed since one last succeeded, and when the last one did.
-    failures: u32,
-    last: Option<Instant>,
+    /// Pods that failed since one last succeeded.
+    failures: Failures,
+    /// The same of each index, where each has a limit of its own.
+    indexes: BTreeMap<i64, Failures>,
     /// Pods that the controller deleted itself: they have not failed.
     condemned: HashSet<String>,
+}
+
+/// Pods that failed one after the other.
+#[derive(Clone, Copy, Default)]
+struct Failures {
+    counted: u32,
+    /// Those that don't count, by the Job's policy.
+    ignored: u32,
+    /// When the last one did.
+    last: Option<Instant>,
 }
 
 impl Controller for Jobs {
@@ -113,6 +122,12 @@ fn is_tracked(pod: &Value) -> bool {
 
 fn let_go(pod: &mut Value) {
     delete::set_finalizers(pod, |finalizers| finalizers.retain(|one| one != TRACKING));
+}
+
+/// How often each index may fail, where each has a limit of its own.
+fn limit_per_index(job: &Value) -> Option<u32> {
+    let limit = job["spec"]["backoffLimitPerIndex"].as_i64().filter(|_| is_indexed(job))?;
+    Some(u32::try_from(limit).unwrap_or(u32::MAX))
 }
 
 fn is_indexed(job: &Value) -> bool {
@@ -188,105 +203,6 @@ impl Jobs {
         Ok(sooner(again, finish::until_deadline(&job)))
     }
 
-    /// Makes pods that are missing, deletes those that are too many. Says how long a backoff
-    /// still lasts.
-    fn manage(
-        &self,
-        job: &Arc<Value>,
-        tally: &Tally,
-        pods: &[Arc<Value>],
-        active: &mut Vec<Arc<Value>>,
-    ) -> Result<Again, Failure> {
-        let spec = &job["spec"];
-        let parallelism = usize::try_from(number(&spec["parallelism"], 1)).unwrap_or_default();
-        let suspended = spec["suspend"] == true;
-        let wanted = if suspended {
-            0
-        } else {
-            match spec["completions"].as_i64() {
-                Some(completions) => {
-                    let left = completions - i64::try_from(tally.succeeded).unwrap_or(i64::MAX);
-                    parallelism.min(usize::try_from(left).unwrap_or_default())
-                }
-                // The first success ends a work queue: nothing new is made after it.
-                None if tally.succeeded > 0 => active.len().min(parallelism),
-                None => parallelism,
-            }
-        };
-        if active.len() > wanted {
-            let surplus = active.len() - wanted;
-            for pod in rank::first_to_go(active, active, surplus, Timestamp::now()) {
-                self.remove(job, &pod)?;
-                active.retain(|kept| kept.uid() != pod.uid());
-            }
-            return Ok(None);
-        }
-        let replaced_late = spec["podReplacementPolicy"] == "Failed";
-        let going = pods.iter().filter(|pod| pod.is_deleting() && !has_ended(pod)).count();
-        let there = active.len() + if replaced_late { going } else { 0 };
-        let missing = wanted.saturating_sub(there);
-        if missing == 0 {
-            return Ok(None);
-        }
-        if let Some(left) = self.remember(job, |memory| memory.backoff()) {
-            return Ok(Some(left));
-        }
-        let mut free = if is_indexed(job) {
-            let completions = number(&spec["completions"], 0);
-            let taken: BTreeSet<_> = pods
-                .iter()
-                .filter(|pod| is_active(pod) || (replaced_late && !has_ended(pod)))
-                .filter_map(|pod| index::of(pod))
-                .collect();
-            index::free(completions, &tally.indexes, &taken, missing)
-        } else {
-            Vec::new()
-        }
-        .into_iter();
-        for _ in 0..missing {
-            let place = if is_indexed(job) {
-                match free.next() {
-                    Some(place) => Some(place),
-                    None => break,
-                }
-            } else {
-                None
-            };
-            active.push(self.create(job, place)?);
-        }
-        Ok(None)
-    }
-
-    fn create(&self, job: &Value, place: Option<i64>) -> Result<Arc<Value>, Failure> {
-        let mut pod = from_template(&JOBS, job, &job["spec"]["template"], None);
-        delete::set_finalizers(&mut pod, |finalizers| finalizers.push(TRACKING.to_owned()));
-        if let Some(place) = place {
-            index::assign(job, &mut pod, place);
-        }
-        match self.hands.create(&PODS, job.namespace(), pod) {
-            Ok(pod) => {
-                let text = format!("Created pod: {}", pod.name());
-                self.hands.events.normal(job, "SuccessfulCreate", text);
-                Ok(pod)
-            }
-            Err(failure) => {
-                if !is_namespace_ending(&failure) {
-                    let text = format!("Error creating: {failure}");
-                    self.hands.events.warning(job, "FailedCreate", text);
-                }
-                Err(failure)
-            }
-        }
-    }
-
-    fn remove(&self, job: &Value, pod: &Value) -> Result<(), Failure> {
-        self.remember(job, |memory| memory.condemned.insert(pod.uid().to_owned()));
-        self.hands.delete(&PODS, pod, Propagation::Background)?;
-        let text = format!("Deleted pod: {}", pod.name());
-        self.hands.events.normal(job, "SuccessfulDelete", text);
-        Ok(())
-    }
-
     /// Deletes a Job whose time after its end is over.
     fn after_the_end(&self, job: &Value) -> Result<Again, Failure> {
         for (_, pod) in self.hands.store.owned(job.uid(), Some(&PODS)) {
@@ -344,7 +260,7 @@ impl Jobs {
                     status["completionTime"] = now().into();
                     self.hands.events.normal(job, "Completed", "Job completed");
                 } else {
-                    self.hands.events.warning(job, ending.reason, ending.message);
+                    self.hands.events.warning(job, &ending.reason, &*ending.message);
                 }
             }
         }
@@ -352,16 +268,6 @@ impl Jobs {
             status["conditions"] = conditions;
         }
         self.hands.status(&JOBS, job, status)
-    }
-}
-
-impl Memory {
-    /// How long no pod is made after failures.
-    fn backoff(&self) -> Again {
-        let doublings = self.failures.checked_sub(1)?;
-        let wait = BACKOFF.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_BACKOFF);
-        let left = wait.saturating_sub(self.last?.elapsed());
-        (!left.is_zero()).then_some(left)
     }
 }
 
