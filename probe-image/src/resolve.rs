@@ -1,6 +1,7 @@
-//! Names, as the pod itself would resolve them: its resolv.conf, search list and ndots.
+//! Names, as the pod itself would resolve them: its hosts file, then its resolv.conf, search
+//! list and ndots.
 //!
-//! Nothing is cached and no hosts file is read. A name that doesn't exist and a resolver
+//! Nothing is cached. A name that doesn't exist and a resolver
 //! that doesn't answer are told apart: only the first is a fact about the name.
 
 use std::{net::IpAddr, time::Duration};
@@ -46,6 +47,13 @@ enum Missing {
 impl Resolver {
     /// Resolves a name. The resolver's settings are read anew, as a pod's may change.
     pub async fn resolve(&self, name: &str) -> Resolution {
+        // A pod has both files from its kubelet; what isn't there says nothing.
+        let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+        let mut addresses = listed(&hosts, name);
+        addresses.retain(|address| address.is_ipv4() || has_v6());
+        if !addresses.is_empty() {
+            return Resolution::Resolved { addresses };
+        }
         let settings = match read_system_conf() {
             Ok(settings) => settings,
             Err(error) => {
@@ -54,6 +62,23 @@ impl Resolver {
         };
         resolve(name, settings).await
     }
+}
+
+/// The addresses that a hosts file has for a name, each once.
+fn listed(hosts: &str, name: &str) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for line in hosts.lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_ascii_whitespace();
+        let address = words.next().and_then(|word| word.parse::<IpAddr>().ok());
+        if let Some(address) = address
+            && words.any(|word| word.eq_ignore_ascii_case(name))
+            && !found.contains(&address)
+        {
+            found.push(address);
+        }
+    }
+    found
 }
 
 async fn resolve(name: &str, (config, options): (ResolverConfig, ResolverOpts)) -> Resolution {

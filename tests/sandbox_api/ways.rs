@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
 use netproof::sandbox::{layout::IpFamily, process::Options};
 use netproof_probe::wire::Protocol::{Tcp, Udp};
 use serde_json::{Value, json};
 
-use super::kit::{DEADLINE, Lab, agent, agent_on, condition};
+use super::kit::{DEADLINE, Lab, agent, agent_on, condition, is_ready};
 
 fn service(name: &str, app: &str, extra: Value) -> Value {
     let mut spec = json!({"selector": {"app": app}, "ports": [
@@ -183,5 +184,90 @@ async fn a_name_may_have_more_addresses_than_a_datagram_holds() {
     };
     let in_time = tokio::time::timeout(DEADLINE, all).await;
     assert!(in_time.is_ok(), "of 200 addresses there were {last}");
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_host_port_leads_to_the_pod_and_its_policies_count_the_source() {
+    let lab = Lab::start().await;
+    let mut web = agent_on("web", "node-1");
+    web["spec"]["containers"][0]["ports"] = json!([
+        {"name": "main", "containerPort": 8080, "hostPort": 9090},
+        {"name": "udp", "containerPort": 8080, "hostPort": 9091, "protocol": "UDP"},
+        {"name": "one", "containerPort": 8080, "hostPort": 9092, "hostIP": "172.18.0.2"},
+        {"name": "other", "containerPort": 8080, "hostPort": 9093, "hostIP": "172.18.0.99"},
+    ]);
+    let mut node = agent_on("node", "node-2");
+    node["spec"]["hostNetwork"] = json!(true);
+    let friends = ["friend", "stranger"].map(|name| agent_on(name, "node-2"));
+    lab.ready([web, agent_on("near", "node-1"), node].into_iter().chain(friends)).await;
+    for from in ["friend", "near", "node", "web"] {
+        for address in ["172.18.0.2", "fd00:172:18::2"] {
+            lab.settles(from, address, 9090, "web").await;
+            assert_eq!(lab.dial(from, address, 9091, Udp).await, "web", "{from} {address}");
+        }
+        assert_eq!(lab.dial(from, "172.18.0.2", 9092, Tcp).await, "web", "{from}: its address");
+        let other = lab.dial(from, "fd00:172:18::2", 9092, Tcp).await;
+        assert_eq!(other, "refused", "{from}: not this address");
+        let other = lab.dial(from, "172.18.0.2", 9093, Tcp).await;
+        assert_eq!(other, "refused", "{from}: nobody's address");
+        let other = lab.dial(from, "172.18.0.3", 9090, Tcp).await;
+        assert_eq!(other, "refused", "{from}: another node");
+    }
+    lab.create(json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "friends"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "web"}},
+            "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}]}],
+        },
+    }))
+    .await;
+    lab.settles("stranger", "172.18.0.2", 9090, "timed out").await;
+    assert_eq!(lab.dial("friend", "172.18.0.2", 9090, Tcp).await, "web", "by its own address");
+    assert_eq!(lab.dial("stranger", "172.18.0.2", 9091, Udp).await, "timed out");
+    // A second pod with the port has no place but the other node.
+    let mut second = agent("second");
+    second["spec"]["containers"][0]["ports"] = json!([{"containerPort": 1, "hostPort": 9090}]);
+    let mut third = second.clone();
+    third["metadata"]["name"] = json!("third");
+    lab.ready([second]).await;
+    lab.create(third).await;
+    let told = lab.until("third", "is told", |pod: Option<&Pod>| {
+        let conditions = pod.and_then(|pod| pod.status.as_ref()?.conditions.as_ref());
+        conditions.into_iter().flatten().any(|condition| {
+            let message = condition.message.as_deref().unwrap_or_default();
+            message.contains("2 node(s) didn't have free ports for the requested pod ports")
+        })
+    });
+    told.await;
+    lab.pods().delete("web", &DeleteParams::default()).await.expect("there");
+    lab.until("third", "has the port", |pod: Option<&Pod>| pod.is_some_and(is_ready)).await;
+    lab.settles("friend", "172.18.0.2", 9090, "refused").await;
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_knows_itself_and_its_aliases_by_its_hosts_file() {
+    let lab = Lab::start().await;
+    let mut client = agent("client");
+    client["spec"]["hostname"] = json!("me");
+    client["spec"]["subdomain"] = json!("us");
+    lab.ready([agent("web")]).await;
+    let address = lab.address("web").await;
+    client["spec"]["hostAliases"] = json!([{"ip": address, "hostnames": ["db.example", "Legacy"]}]);
+    lab.ready([client]).await;
+    for (name, expected) in [
+        ("db.example", "web"),
+        ("legacy", "web"),
+        ("me", "client, client"),
+        ("me.us.shop.svc.cluster.local", "client, client"),
+        ("localhost", "client, client"),
+        ("other.example", "no address"),
+    ] {
+        let said = lab.dial("client", name, 8080, Tcp).await;
+        assert_eq!(said, expected, "{name}");
+    }
+    assert_eq!(lab.dial("web", "db.example", 8080, Tcp).await, "no address", "its own alone");
     lab.stop().await;
 }

@@ -181,6 +181,7 @@ pub async fn wait(mark: &str, stream: &mut TcpStream) -> Outcome {
         arguments: vec!["sleep".to_owned(), mark.to_owned()],
         environment: Default::default(),
         resolv_conf: String::new(),
+        hosts: String::new(),
         stdin: Stream::Null,
         stdout: Stream::Null,
         stderr: Stream::Inherited,

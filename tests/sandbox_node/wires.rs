@@ -95,6 +95,7 @@ pub async fn a_program_runs_confined() -> Outcome {
         arguments: Vec::new(),
         environment: BTreeMap::from([("POD".to_owned(), "web".to_owned())]),
         resolv_conf: "nameserver 10.96.0.10\n".to_owned(),
+        hosts: String::new(),
         stdin: Stream::Null,
         stdout: Stream::Piped,
         stderr: Stream::Inherited,

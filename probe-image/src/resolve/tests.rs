@@ -129,3 +129,20 @@ fn candidates_follow_resolv_conf() {
     }
     assert!(candidates("a..b", 1, &search).is_err());
 }
+
+#[test]
+fn a_hosts_file_names_what_it_lists() {
+    let hosts = "# 10.0.0.9 all\n127.0.0.1\tlocalhost\n10.0.0.1 one.example one # not two\n\
+                 10.0.0.2\tone\n10.0.0.1 one\nfd00::1 ONE\nnonsense one\n";
+    for (name, expected) in [
+        ("one", &["10.0.0.1", "10.0.0.2", "fd00::1"][..]),
+        ("One.Example", &["10.0.0.1"]),
+        ("two", &[]),
+        ("all", &[]),
+        ("10.0.0.1", &[]),
+    ] {
+        let expected: Vec<IpAddr> =
+            expected.iter().map(|address| address.parse().unwrap()).collect();
+        assert_eq!(listed(hosts, name), expected, "{name}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Datagrams to a Service whose endpoint is gone find a new one.
+//! Datagrams to a Service or a node's port whose endpoint is gone find a new one.
 //!
 //! The kernel leads a flow of datagrams to where its first one went, for as long as it goes
 //! on. What begins anew with each connection, as TCP does, needs no help.
@@ -8,12 +8,13 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::proxy;
+use super::{enforcement::facts, proxy};
 use crate::{
     model::Transport,
     sandbox::{
         api::{
-            resource::{ENDPOINT_SLICES, SERVICES},
+            object::Object,
+            resource::{ENDPOINT_SLICES, NODES, PODS, SERVICES},
             store::{Event, Store},
         },
         node::{Network, conntrack::Flow},
@@ -35,6 +36,7 @@ pub async fn forget_stale_flows(
 ) {
     fn wanted(event: &Event) -> bool {
         [&SERVICES, &ENDPOINT_SLICES].contains(&event.resource)
+            || (event.resource == &PODS && facts::has_host_port(&event.object))
     }
     let signal = store.signal(wanted);
     let mut before = BTreeSet::new();
@@ -70,7 +72,8 @@ fn is_led(flow: &Flow, (endpoint, port, places): &Lead) -> bool {
 
 /// Every endpoint that takes datagrams, with the places from which it is led to.
 fn leads(store: &Store) -> (BTreeSet<Lead>, u64) {
-    let ([services, slices], version) = store.snapshot([&SERVICES, &ENDPOINT_SLICES]);
+    let ([services, slices, pods, nodes], version) =
+        store.snapshot([&SERVICES, &ENDPOINT_SLICES, &PODS, &NODES]);
     let mut leads = BTreeSet::new();
     for service in proxy::services(services.iter(), slices.iter()) {
         let addresses: Vec<_> =
@@ -86,6 +89,13 @@ fn leads(store: &Store) -> (BTreeSet<Lead>, u64) {
                 leads.insert((endpoint.address, endpoint.port, places.clone()));
             }
         }
+    }
+    let ports = pods.iter().flat_map(|pod| facts::host_ports(pod));
+    for port in ports.filter(|port| port.protocol == Transport::Udp) {
+        let node = nodes.iter().find(|node| node.name() == port.node);
+        let own = node.map(|node| facts::node(node).1).unwrap_or_default();
+        let places: BTreeSet<_> = own.into_iter().map(|one| (one, port.number)).collect();
+        leads.extend(port.to.iter().map(|&(address, to)| (address, to, places.clone())));
     }
     (leads, version)
 }

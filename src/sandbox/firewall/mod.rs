@@ -37,7 +37,8 @@ pub use policy::cluster::ClusterNetworkPolicy;
 pub(in crate::sandbox) use ruleset::Loss;
 pub use ruleset::Ruleset;
 pub use snapshot::{
-    EndpointEntry, NamedPort, NodeEntry, PodEntry, ServiceEntry, ServicePortEntry, Snapshot,
+    EndpointEntry, HostPortEntry, NamedPort, NodeEntry, PodEntry, ServiceEntry, ServicePortEntry,
+    Snapshot,
 };
 pub(in crate::sandbox) use switches::{delay, late_allows, late_isolation};
 pub(in crate::sandbox) use text::LOG_GROUP;

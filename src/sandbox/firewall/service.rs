@@ -67,6 +67,9 @@ pub(super) fn translation(snapshot: &Snapshot, node: &str, masqueraded: bool) ->
     for service in &snapshot.services {
         builder.service(service);
     }
+    for port in snapshot.host_ports.iter().filter(|port| port.node == node) {
+        builder.host_port(port);
+    }
     let pod_ranges = own.map(|node| node.pod_cidrs.clone()).unwrap_or_default();
     let block = |range: &ipnet::IpNet| Addresses::block(*range, &[]);
     builder.finish(
@@ -392,5 +395,6 @@ fn refuse_all() -> [Rule; 2] {
     ]
 }
 
+mod host_port;
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub hosts: BTreeMap<String, (Vec<String>, Vec<IpAddr>)>,
     /// Every Service that has a cluster address.
     pub services: Vec<ServiceEntry>,
+    /// Every port of a pod that is its node's, too.
+    pub host_ports: Vec<HostPortEntry>,
     /// The nodes by their names.
     pub nodes: BTreeMap<String, NodeEntry>,
     /// The cluster's own ranges. Pods that reach beyond them seem to be their node; where
@@ -115,6 +117,25 @@ pub struct EndpointEntry {
     /// Whether it is ready. What isn't still serves while it ends, and stands in where
     /// nothing is ready.
     pub ready: bool,
+}
+
+/// A port of a pod that leads to it at its node's addresses: `hostPort`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPortEntry {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod.
+    pub pod: String,
+    /// The node that it runs on.
+    pub node: String,
+    /// The one address of the node that leads to it; all of them where there is none.
+    pub address: Option<IpAddr>,
+    /// The transport.
+    pub protocol: Transport,
+    /// The number at the node.
+    pub number: u16,
+    /// Where it leads: the pod's address of each family, and the container's port.
+    pub to: Vec<(IpAddr, u16)>,
 }
 
 /// A node.

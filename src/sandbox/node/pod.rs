@@ -67,6 +67,8 @@ pub struct Process {
     pub environment: BTreeMap<String, String>,
     /// What it reads in `/etc/resolv.conf`.
     pub resolv_conf: String,
+    /// What it reads in `/etc/hosts`.
+    pub hosts: String,
     /// Where it reads from.
     pub stdin: Stream,
     /// Where it writes its output.
@@ -118,8 +120,8 @@ impl PodNetwork {
         &self.0.node
     }
 
-    /// Starts a program inside, without capabilities and with its own `/etc/resolv.conf`.
-    /// It is killed when the handle is dropped. Must be called within a tokio runtime.
+    /// Starts a program inside, without capabilities and with its own `/etc/resolv.conf`
+    /// and `/etc/hosts`. It is killed when the handle is dropped. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the program can't be executed, or the kernel refuses a step before it.
@@ -136,7 +138,8 @@ impl PodNetwork {
             .stdin(process.stdin)
             .stdout(process.stdout)
             .stderr(process.stderr);
-        raw::confine(&mut command, self.0.namespace.clone(), &process.resolv_conf)?;
+        let etc = [&*process.resolv_conf, &process.hosts];
+        raw::confine(&mut command, self.0.namespace.clone(), etc)?;
         tokio::process::Command::from(command).kill_on_drop(true).spawn()
     }
 

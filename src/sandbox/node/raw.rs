@@ -57,28 +57,34 @@ pub(in crate::sandbox) fn exit_now(code: i32) -> ! {
 
 /// What the child of [`confine`] needs, made before the fork, since the child can't allocate.
 struct Confinement {
-    resolv_conf: CString,
-    /// The host has no resolv.conf to mount over.
+    /// What stands in each of [`ETC`].
+    texts: [CString; 2],
+    /// The host has not all of them to mount over.
     hide_etc: bool,
 }
 
-/// Makes a command start inside a network namespace, with its own `/etc/resolv.conf`,
-/// without any capability, and unable to get one back.
+/// The files of its own that a program has: where it reads each, and where it is made.
+const ETC: [(&CStr, &CStr); 2] =
+    [(c"/etc/resolv.conf", c"/proc/resolv.conf"), (c"/etc/hosts", c"/proc/hosts")];
+
+/// Makes a command start inside a network namespace, with its own `/etc/resolv.conf` and
+/// `/etc/hosts`, without any capability, and unable to get one back.
 pub(super) fn confine(
     command: &mut Command,
     network: impl AsFd + Send + Sync + 'static,
-    resolv_conf: &str,
+    [resolv_conf, hosts]: [&str; 2],
 ) -> io::Result<()> {
-    let resolv_conf = CString::new(resolv_conf)?;
-    let hide_etc = fs::metadata("/etc/resolv.conf").is_err();
-    let confinement = Confinement { resolv_conf, hide_etc };
+    let texts = [CString::new(resolv_conf)?, CString::new(hosts)?];
+    let hide_etc =
+        ["/etc/resolv.conf", "/etc/hosts"].iter().any(|file| fs::metadata(file).is_err());
+    let confinement = Confinement { texts, hide_etc };
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls
     // are allowed. It makes system calls alone: every string in it is a C string, so that
     // nix's wrappers need not allocate, and errors are plain numbers.
     unsafe {
         command.pre_exec(move || {
             setns(network.as_fd(), CloneFlags::CLONE_NEWNET)?;
-            confinement.mount_resolv_conf()?;
+            confinement.mount_etc()?;
             let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
             setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
             drop_capabilities()?;
@@ -92,31 +98,32 @@ pub(super) fn confine(
 const NONE: Option<&CStr> = None;
 
 impl Confinement {
-    /// Mounts a resolv.conf that only this process sees, and leaves no other trace.
-    fn mount_resolv_conf(&self) -> Result<(), Errno> {
+    /// Mounts files that only this process sees, and leaves no other trace.
+    fn mount_etc(&self) -> Result<(), Errno> {
         unshare(CloneFlags::CLONE_NEWNS)?;
         mount(NONE, c"/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
-        // The file needs a file system of its own to be mounted from. It stands where no
-        // resolv.conf can be reached through, and goes when the file is in its place.
-        let (stage, file) = if self.hide_etc {
-            (c"/etc", c"/etc/resolv.conf")
-        } else {
-            (c"/proc", c"/proc/resolv.conf")
-        };
+        // The files need a file system of their own to be mounted from. It stands where no
+        // such file can be reached through, and goes when they are in their places.
+        let stage = if self.hide_etc { c"/etc" } else { c"/proc" };
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         mount(Some(c"tmpfs"), stage, Some(c"tmpfs"), flags, Some(c"mode=0755"))?;
-        let created = open(
-            file,
-            OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC,
-            Mode::from_bits_truncate(0o644),
-        )?;
-        let text = self.resolv_conf.as_bytes();
-        if unistd::write(&created, text)? != text.len() {
-            return Err(Errno::EIO);
+        for ((place, staged), text) in ETC.iter().zip(&self.texts) {
+            let file = if self.hide_etc { *place } else { *staged };
+            let created = open(
+                file,
+                OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC,
+                Mode::from_bits_truncate(0o644),
+            )?;
+            let text = text.as_bytes();
+            if unistd::write(&created, text)? != text.len() {
+                return Err(Errno::EIO);
+            }
+            drop(created);
+            if !self.hide_etc {
+                mount(Some(file), *place, NONE, MsFlags::MS_BIND, NONE)?;
+            }
         }
-        drop(created);
         if !self.hide_etc {
-            mount(Some(file), c"/etc/resolv.conf", NONE, MsFlags::MS_BIND, NONE)?;
             umount2(stage, MntFlags::MNT_DETACH)?;
         }
         Ok(())

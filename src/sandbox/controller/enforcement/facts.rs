@@ -8,7 +8,7 @@ use crate::{
     model::{Labels, Transport},
     sandbox::{
         api::{custom::CLUSTER_NETWORK_POLICIES, object::Object, resource::Resource},
-        firewall::{NamedPort, PodEntry},
+        firewall::{HostPortEntry, NamedPort, PodEntry},
     },
 };
 
@@ -27,7 +27,7 @@ pub(super) fn is_cluster_policy(resource: &Resource) -> bool {
 }
 
 /// A node's labels and addresses.
-pub(super) fn node(node: &Value) -> (Labels, Vec<IpAddr>) {
+pub(in super::super) fn node(node: &Value) -> (Labels, Vec<IpAddr>) {
     let addresses = node.items("/status/addresses").iter().map(|each| each.text("/address"));
     (node.labels(), parsed(addresses, ""))
 }
@@ -56,6 +56,41 @@ pub(in super::super) fn parsed<'a>(
 ) -> Vec<IpAddr> {
     let listed: Vec<IpAddr> = listed.filter_map(|address| address.parse().ok()).collect();
     if listed.is_empty() { single.parse().into_iter().collect() } else { listed }
+}
+
+fn ports_at_host(pod: &Value) -> impl Iterator<Item = &Value> {
+    let containers = pod.items("/spec/containers").iter().chain(pod.items("/spec/initContainers"));
+    let ports = containers.flat_map(|container| container.items("/ports"));
+    ports.filter(|port| port["hostPort"].as_u64().is_some_and(|port| port > 0))
+}
+
+/// Whether a pod asks for a port of its node.
+pub(in super::super) fn has_host_port(pod: &Value) -> bool {
+    ports_at_host(pod).next().is_some()
+}
+
+/// The ports of a pod that are its node's, too; none while it has no address, and when it has
+/// ended. A pod on the host network has its node's address anyway.
+pub(in super::super) fn host_ports(pod: &Value) -> Vec<HostPortEntry> {
+    if ended(pod) || pod["spec"]["hostNetwork"] == true {
+        return Vec::new();
+    }
+    let number = |port: &Value, field: &str| u16::try_from(port[field].as_u64()?).ok();
+    let entry = |port: &Value| {
+        let wanted: Option<IpAddr> = port.text("/hostIP").parse().ok();
+        let to = number(port, "containerPort")?;
+        let fits = |address: &IpAddr| wanted.is_none_or(|one| one.is_ipv4() == address.is_ipv4());
+        Some(HostPortEntry {
+            namespace: pod.namespace().to_owned(),
+            pod: pod.name().to_owned(),
+            node: pod.text("/spec/nodeName").to_owned(),
+            address: wanted.filter(|one| !one.is_unspecified()),
+            protocol: transport(port.text("/protocol"))?,
+            number: number(port, "hostPort")?,
+            to: addresses(pod).into_iter().filter(fits).map(|one| (one, to)).collect(),
+        })
+    };
+    ports_at_host(pod).filter_map(entry).filter(|entry| !entry.to.is_empty()).collect()
 }
 
 /// What rules are made of, of a pod; none while it has no address, and when it has ended.

@@ -27,7 +27,7 @@ use crate::{
             },
         },
         fault::NetworkFault as Fault,
-        firewall::{self, ClusterNetworkPolicy, Engine},
+        firewall::{self, ClusterNetworkPolicy, Engine, HostPortEntry},
     },
 };
 
@@ -55,6 +55,9 @@ pub(super) struct Intake {
     /// Policies that isolate by now, and whose rules are to come.
     late: Late,
     services_changed: bool,
+    /// Of the pods that have any.
+    host_ports: BTreeMap<Key, Vec<HostPortEntry>>,
+    host_ports_changed: bool,
 }
 
 /// A policy of either kind; the keys of those of the cluster have no namespace.
@@ -147,6 +150,9 @@ impl Intake {
             proxy::forget_endpoints(&mut services, &self.faults);
             engine.set_services(services);
         }
+        if std::mem::take(&mut self.host_ports_changed) {
+            engine.set_host_ports(self.host_ports.values().flatten().cloned().collect());
+        }
         let next = self.held.front().and_then(|(at, _)| due(at));
         next.into_iter().chain(self.open.values().copied()).chain(self.late.next()).min()
     }
@@ -188,7 +194,19 @@ impl Intake {
         }
     }
 
+    fn host_ports(&mut self, key: &Key, pod: Option<&Value>) {
+        let ports = pod.map(facts::host_ports).unwrap_or_default();
+        if self.host_ports.get(key).map(Vec::as_slice).unwrap_or_default() != ports {
+            self.host_ports_changed = true;
+            match ports.is_empty() {
+                true => _ = self.host_ports.remove(key),
+                false => _ = self.host_ports.insert(key.clone(), ports),
+            }
+        }
+    }
+
     fn pod(&mut self, engine: &mut Engine, now: Instant, key: Key, object: Option<Arc<Value>>) {
+        self.host_ports(&key, object.as_deref());
         let Some(pod) = object else {
             self.pods.remove(&key);
             self.believed_pods.remove(&key);

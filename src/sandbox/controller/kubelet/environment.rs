@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{links, made::counts_as_made};
+use super::{hosts_file, links, made::counts_as_made};
 use crate::sandbox::api::{
     admission::quantity::Quantity,
     object::Object,
@@ -25,7 +25,7 @@ pub(super) fn variables(
 ) -> Result<BTreeMap<String, String>, MissingSource> {
     let mut variables = BTreeMap::from([
         ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
-        ("HOSTNAME".to_owned(), pod.name().to_owned()),
+        ("HOSTNAME".to_owned(), hosts_file::hostname(pod)),
     ]);
     variables.extend(links::variables(store, pod));
     for source in container.items("/envFrom") {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     environment::{self, MissingSource},
-    resolver,
+    hosts_file, resolver,
     stand_in::StandIn,
 };
 use crate::sandbox::{
@@ -120,6 +120,7 @@ impl Program {
         let stdin = if self == Self::Agent { Stream::Null } else { Stream::Piped };
         Ok(Process {
             stdin,
+            hosts: hosts_file::hosts(pod),
             ..piped(name, arguments, environment, resolver::resolv_conf(store, pod))
         })
     }
@@ -135,6 +136,7 @@ impl Program {
         let (first, arguments) = command.split_first()?;
         (self != Self::Dns && is_agent(first)).then(|| Process {
             stdin: Stream::Piped,
+            hosts: base.hosts.clone(),
             ..piped(
                 wire::BINARY,
                 arguments.to_vec(),
@@ -159,6 +161,7 @@ pub(in crate::sandbox::controller) fn piped(
         arguments,
         environment,
         resolv_conf,
+        hosts: "127.0.0.1\tlocalhost\n::1\tlocalhost\n".to_owned(),
         stdin: Stream::Null,
         stdout: Stream::Piped,
         stderr: Stream::Piped,

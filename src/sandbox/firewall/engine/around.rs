@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::Engine;
 use crate::{
     model::Labels,
-    sandbox::firewall::snapshot::{NodeEntry, ServiceEntry},
+    sandbox::firewall::snapshot::{HostPortEntry, NodeEntry, ServiceEntry},
 };
 
 impl Engine {
@@ -15,6 +15,14 @@ impl Engine {
     pub fn set_services(&mut self, services: Vec<ServiceEntry>) {
         if self.services.services != services {
             self.services.services = services;
+            self.base_touched = true;
+        }
+    }
+
+    /// All ports of pods that are their nodes', too.
+    pub fn set_host_ports(&mut self, ports: Vec<HostPortEntry>) {
+        if self.services.host_ports != ports {
+            self.services.host_ports = ports;
             self.base_touched = true;
         }
     }

@@ -266,6 +266,7 @@ impl Engine {
             engine.set_cluster_policy(policy);
         }
         engine.set_services(snapshot.services.clone());
+        engine.set_host_ports(snapshot.host_ports.clone());
         engine.set_ground(snapshot.nodes.clone(), snapshot.ranges.clone());
         engine
     }

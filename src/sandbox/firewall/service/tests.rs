@@ -3,7 +3,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 use super::*;
-use crate::sandbox::firewall::{NodeEntry, Ruleset};
+use crate::sandbox::firewall::{HostPortEntry, NodeEntry, Ruleset};
 
 fn address(text: &str) -> IpAddr {
     text.parse().expect(text)
@@ -37,12 +37,17 @@ fn service() -> ServiceEntry {
 }
 
 fn table(services: Vec<ServiceEntry>, node: &str) -> String {
+    table_with(services, Vec::new(), node)
+}
+
+fn table_with(services: Vec<ServiceEntry>, host_ports: Vec<HostPortEntry>, node: &str) -> String {
     let entry = |number: u8| NodeEntry {
         addresses: vec![address(&format!("172.18.0.{number}"))],
         pod_cidrs: vec![format!("10.0.{number}.0/24").parse().expect("a range")],
     };
     let snapshot = Snapshot {
         services,
+        host_ports,
         nodes: [1, 2].map(|number| (format!("node-{number}"), entry(number))).into(),
         ranges: vec!["10.0.0.0/8".parse().expect("a range")],
         ..Snapshot::default()
@@ -90,4 +95,24 @@ fn without_an_endpoint_here_a_local_service_drops_and_without_any_it_refuses() {
     none.external_ips = vec![address("203.0.113.1")];
     none.ports[0].endpoints.clear();
     assert_snapshot!(table(vec![away, none], "node-1"));
+}
+
+#[test]
+fn a_nodes_port_leads_to_its_own_pod_as_it_is() {
+    let port = |node: &str, number, only: Option<&str>| HostPortEntry {
+        namespace: "shop".to_owned(),
+        pod: format!("edge-{number}"),
+        node: node.to_owned(),
+        address: only.map(address),
+        protocol: Transport::Tcp,
+        number,
+        to: vec![(address("10.0.1.7"), 8080)],
+    };
+    let ports = vec![
+        port("node-1", 80, None),
+        port("node-1", 81, Some("172.18.0.1")),
+        port("node-1", 82, Some("203.0.113.1")),
+        port("node-2", 83, None),
+    ];
+    assert_snapshot!(table_with(Vec::new(), ports, "node-1"));
 }
