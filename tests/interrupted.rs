@@ -1,8 +1,11 @@
 //! Runs that somebody ends: by a signal they sweep, and what is killed is gone.
 
+#[path = "interrupted/kernel.rs"]
+mod kernel;
 mod support;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader, Lines},
     path::{Path, PathBuf},
@@ -203,6 +206,58 @@ fn a_sandbox_outlives_no_run_that_is_killed() {
             });
         }
     });
+}
+
+/// Fails if, 5 s after a kill, one of these processes runs or one of these namespaces is kept.
+fn gone(what: &str, killed: Instant, processes: Vec<u32>, namespaces: &BTreeSet<String>) {
+    let (mut left, mut kept) = (processes, namespaces.clone());
+    while !left.is_empty() || !kept.is_empty() {
+        let late = killed.elapsed() > GONE_WITHIN;
+        assert!(!late, "{what}: processes {left:?}, namespaces {kept:?}");
+        std::thread::sleep(Duration::from_millis(20));
+        left.retain(|&process| parent(process).is_some());
+        kept = kernel::held(&kept);
+    }
+}
+
+#[test]
+fn whatever_is_killed_at_whatever_moment_the_kernel_keeps_nothing() {
+    let before = kernel::own_traces();
+    // The command itself, the keeper and the cluster's first process, each when it may be.
+    for victim in [0, 1, 2, 0] {
+        let up = Up::start();
+        std::thread::sleep(Duration::from_millis(rand::random_range(0..300)));
+        let processes = below(up.child.id());
+        let namespaces = kernel::namespaces(&processes);
+        assert!(namespaces.iter().filter(|one| one.starts_with("net:")).count() > 2);
+        let all = [&[up.child.id()], &*processes].concat();
+        kill(Pid::from_raw(all[victim].cast_signed()), Signal::SIGKILL).expect("it runs");
+        let killed = Instant::now();
+        gone(&format!("up, process {victim} killed"), killed, processes, &namespaces);
+    }
+    for _ in 0..4 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = Run::start(&["--sandbox"], folder.path());
+        let moment = Duration::from_millis(rand::random_range(0..2500));
+        std::thread::sleep(moment);
+        let processes = below(run.child.id());
+        let namespaces = kernel::namespaces(&processes);
+        run.signal(Signal::SIGKILL);
+        let killed = Instant::now();
+        run.end();
+        gone(&format!("a run, killed after {moment:?}"), killed, processes, &namespaces);
+        let files: Vec<_> = fs::read_dir(folder.path()).expect("a folder").collect();
+        assert!(files.is_empty(), "after {moment:?}: {files:?}");
+    }
+    let after = kernel::own_traces();
+    // Others may work beside: only what looks like a sandbox's counts.
+    let ours = |trace: &&String| {
+        ["netproof", "nsfs", "link veth", "link node", "link pod"]
+            .iter()
+            .any(|sign| trace.contains(sign))
+    };
+    let left: Vec<_> = after.difference(&before).filter(ours).collect();
+    assert_eq!(left, Vec::<&String>::new());
 }
 
 #[test]
