@@ -247,7 +247,7 @@ async fn policies_of_the_cluster_stand_before_and_behind_those_of_namespaces() {
     };
     let guard = |name: &str, tier: &str, action: &str| {
         json!({
-            "apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy",
+            "apiVersion": "policy.networking.k8s.io/v1beta1", "kind": "ClusterNetworkPolicy",
             "metadata": {"name": name},
             "spec": {
                 "tier": tier, "priority": 10, "subject": {"namespaces": {}},
@@ -258,6 +258,7 @@ async fn policies_of_the_cluster_stand_before_and_behind_those_of_namespaces() {
             },
         })
     };
+    // Made in one version and changed in the other.
     let policies = lab.objects("policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy");
     let gone = async |name: &str| {
         policies.delete(name, &DeleteParams::default()).await.expect("deleted");

@@ -30,17 +30,24 @@ pub fn definition() -> Value {
                 "kind": "ClusterNetworkPolicy", "listKind": "ClusterNetworkPolicyList",
                 "plural": plural, "singular": "clusternetworkpolicy", "shortNames": ["cnp"],
             },
-            "versions": [{
-                "name": "v1alpha2", "served": true, "storage": true,
-                "additionalPrinterColumns": [
-                    {"jsonPath": ".spec.tier", "name": "Tier", "type": "string"},
-                    {"jsonPath": ".spec.priority", "name": "Priority", "type": "string"},
-                    {"jsonPath": ".metadata.creationTimestamp", "name": "Age", "type": "date"},
-                ],
-                "subresources": {"status": {}},
-                "schema": {"openAPIV3Schema": schema()},
-            }],
+            "versions": VERSIONS.map(version),
         },
+    })
+}
+
+/// The versions that are served, the stored one last. They have the same fields.
+const VERSIONS: [&str; 2] = ["v1alpha2", "v1beta1"];
+
+fn version(name: &str) -> Value {
+    json!({
+        "name": name, "served": true, "storage": name == VERSIONS[1],
+        "additionalPrinterColumns": [
+            {"jsonPath": ".spec.tier", "name": "Tier", "type": "string"},
+            {"jsonPath": ".spec.priority", "name": "Priority", "type": "string"},
+            {"jsonPath": ".metadata.creationTimestamp", "name": "Age", "type": "date"},
+        ],
+        "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": schema()},
     })
 }
 

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::{Direction, PeerSelector, Peers, Policy, PolicyRule, Port, Tier, Verdict};
 use crate::{model::Transport, sandbox::firewall::addresses::Addresses};
 
-/// A ClusterNetworkPolicy of `policy.networking.k8s.io/v1alpha2`, as far as a CNI reads it.
+/// A ClusterNetworkPolicy of `policy.networking.k8s.io`, `v1alpha2` and `v1beta1` alike, as far
+/// as a CNI reads it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ClusterNetworkPolicy {
     /// Of it only the name.
