@@ -182,7 +182,7 @@ impl Lab {
             Request::Open { version: VERSION, key: KEY.to_owned() },
             Request::Batch { batch: 1, rate: None, probes },
         ];
-        let params = AttachParams::default().stdin(true).stderr(false);
+        let params = AttachParams::default().stdin(true).stderr(false).container("agent");
         let mut session =
             self.pods().exec(from, ["netproof-probe", "dial"], &params).await.expect("a session");
         let mut stdin = session.stdin().expect("a pipe");

@@ -151,3 +151,62 @@ async fn the_clusters_clock_goes_wrong_and_right_again() {
     }
     lab.stop().await;
 }
+
+#[tokio::test]
+async fn a_meshs_proxy_takes_every_connection_before_it_knows_whether_anybody_is_there() {
+    let lab = Lab::start().await;
+    lab.break_it("mesh", "inject-sidecar").await;
+    let mut bare = agent_on("bare", "node-1");
+    bare["metadata"]["labels"]["sidecar.istio.io/inject"] = json!("false");
+    let mut web = agent_on("web", "node-2");
+    web["metadata"]["annotations"] =
+        json!({"traffic.sidecar.istio.io/excludeInboundPorts": "9998"});
+    let mut client = agent_on("client", "node-1");
+    client["metadata"]["annotations"] =
+        json!({"traffic.sidecar.istio.io/excludeOutboundPorts": "9997"});
+    lab.ready([bare, web, client]).await;
+    let names = async |pod: &str| -> Vec<String> {
+        let pod = lab.pods().get(pod).await.expect("the pod");
+        pod.spec.expect("a spec").containers.into_iter().map(|one| one.name).collect()
+    };
+    assert_eq!(names("web").await, ["agent", "istio-proxy"]);
+    assert_eq!(names("bare").await, ["agent"]);
+    let pod = lab.pods().get("web").await.expect("the pod");
+    let ips = pod.status.and_then(|status| status.pod_ips).expect("addresses");
+    let taken = |seen: &str| seen == "handshake" || seen.starts_with("Reset");
+    for address in ips.iter().map(|each| each.ip.as_str()) {
+        for from in ["bare", "client", "web"] {
+            let seen = lab.dial(from, address, 8080, Tcp).await;
+            assert_eq!(seen, "web", "{from} through the proxies of {address}");
+            let seen = lab.dial(from, address, 8080, Udp).await;
+            assert_eq!(seen, "web", "{from}: they take TCP alone");
+        }
+        for (from, port, expected) in [
+            ("bare", 9999, true),
+            ("client", 9999, true),
+            ("bare", 9998, false),
+            ("client", 9998, true),
+        ] {
+            let seen = lab.dial_foreign(from, address, port, Tcp).await;
+            assert_eq!(taken(&seen), expected, "{from} to {address} {port}: {seen}");
+            assert!(expected || seen == "refused", "{from} to {address} {port}: {seen}");
+        }
+    }
+    let bare = lab.address("bare").await;
+    let seen = lab.dial_foreign("client", &bare, 9997, Tcp).await;
+    assert_eq!(seen, "refused", "excluded on the way out");
+    let seen = lab.dial_foreign("client", &bare, 9996, Tcp).await;
+    assert!(taken(&seen), "its own proxy has taken it: {seen}");
+    // What a policy denies is hidden behind the client's proxy.
+    lab.create(json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "nobody"},
+        "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]},
+    }))
+    .await;
+    let web = lab.address("web").await;
+    lab.settles("bare", &web, 8080, "timed out").await;
+    let seen = lab.dial_foreign("client", &web, 8080, Tcp).await;
+    assert!(taken(&seen), "it looks open: {seen}");
+    lab.stop().await;
+}

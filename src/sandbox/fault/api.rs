@@ -41,7 +41,8 @@ pub enum ApiFault {
         /// Its value.
         value: String,
     },
-    /// A webhook adds a container to new pods, as service meshes do.
+    /// A webhook adds a proxy to new pods, through which all their TCP goes, as service meshes
+    /// do.
     InjectSidecar,
 }
 

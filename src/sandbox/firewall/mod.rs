@@ -19,6 +19,7 @@ mod names;
 mod node;
 mod pieces;
 mod policy;
+mod redirect;
 mod ruleset;
 mod selector;
 mod service;
@@ -34,6 +35,7 @@ pub use engine::{Engine, Update, compile};
 pub(in crate::sandbox) use judged::Judged;
 pub(in crate::sandbox) use policy::Direction;
 pub use policy::cluster::ClusterNetworkPolicy;
+pub use redirect::Redirect;
 pub(in crate::sandbox) use ruleset::Loss;
 pub use ruleset::Ruleset;
 pub use snapshot::{

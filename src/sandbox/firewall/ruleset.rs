@@ -133,6 +133,8 @@ pub(super) enum Match {
     Remember(Family, String, Duration),
     /// It is marked to be masqueraded.
     Marked,
+    /// Its socket, of this host, has this priority.
+    Priority(u32),
 }
 
 /// Ports from the first to the last.
@@ -223,6 +225,7 @@ impl Rule {
             | Match::DialledPort(_)
             | Match::Chance(_)
             | Match::OneIn(_)
+            | Match::Priority(_)
             | Match::Marked => None,
         });
         let map = match &self.action {

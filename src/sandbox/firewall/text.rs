@@ -227,6 +227,7 @@ fn write_match(
         Match::Remember(family, set, timeout) => {
             write!(f, "update @{set} {{ {} saddr timeout {}s }}", ip(*family), timeout.as_secs())
         }
+        Match::Priority(priority) => write!(f, "meta priority 0:{priority:x}"),
         Match::Marked => f.write_str("meta mark 0x00004000"),
     }
 }

@@ -122,6 +122,7 @@ impl Trace<'_> {
             | Match::Leaves(_)
             | Match::Chance(_)
             | Match::OneIn(_)
+            | Match::Priority(_)
             | Match::Marked => false,
         }
     }

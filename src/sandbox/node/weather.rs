@@ -10,7 +10,7 @@ use super::{
 };
 use crate::sandbox::{
     fault::{NetworkFault as Fault, Percent},
-    firewall::{self, Loss, Ruleset},
+    firewall::{self, Loss, Redirect, Ruleset},
 };
 
 impl Network {
@@ -62,6 +62,20 @@ impl Network {
         let rules = Ruleset::fabric(&losses);
         let requests = firewall::encode(&rules);
         load(&self.0.fabric, "load the rules of the fabric".to_owned(), requests).await
+    }
+
+    /// Leads a pod's connections through a proxy inside it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(in crate::sandbox) async fn redirect(
+        &self,
+        pod: &PodNetwork,
+        to: &Redirect,
+    ) -> Result<(), Error> {
+        let requests = firewall::encode(&Ruleset::redirect(to));
+        let stage = format!("lead the connections of pod {} to its proxy", pod.address());
+        load(&pod.0.namespace, stage, requests).await
     }
 
     /// Takes a pod's interface down, as if its cable were pulled, or up again. Its processes

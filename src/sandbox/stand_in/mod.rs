@@ -6,6 +6,7 @@
 //! memory than it needs.
 
 mod program;
+pub mod sidecar;
 mod talk;
 
 pub use program::{BINARY, main};

@@ -15,6 +15,8 @@ pub mod quantity;
 pub mod quota;
 mod webhook;
 
+pub use webhook::IMAGE as SIDECAR_IMAGE;
+
 use serde_json::Value;
 
 use super::{

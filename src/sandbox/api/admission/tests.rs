@@ -287,5 +287,5 @@ fn faults_deny_and_change_pods() {
     assert_eq!(written.object.labels().get("mesh").map(String::as_str), Some("on"));
     let names: Vec<_> =
         written.object.items("/spec/containers").iter().map(|one| one.text("/name")).collect();
-    assert_eq!(names, ["app", "netproof-sidecar"]);
+    assert_eq!(names, ["app", "istio-proxy"]);
 }

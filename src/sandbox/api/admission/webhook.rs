@@ -9,13 +9,19 @@ use super::super::{
     resource::FAULTS,
     store::Writer,
 };
-use crate::sandbox::fault::{ApiFault, Fault};
+use crate::sandbox::{
+    fault::{ApiFault, Fault},
+    stand_in::sidecar::{INBOUND, OUTBOUND},
+};
 
 /// The webhook's name in its refusals.
 const NAME: &str = "pods.sandbox.netproof.dev";
-/// The container that is added, its image, and the ports that it takes.
-const SIDECAR: (&str, &str) = ("netproof-sidecar", "netproof.dev/sidecar:1");
-const PORTS: [u16; 2] = [15_001, 15_006];
+/// The container that is added, by the name of the mesh that is most often met.
+const SIDECAR: &str = "istio-proxy";
+/// Its image, by which the kubelet knows what to run.
+pub const IMAGE: &str = "netproof.dev/sidecar:1";
+/// By which a pod says that it wants none.
+const INJECT: &str = "sidecar.istio.io/inject";
 
 fn faults(writer: &Writer<'_>) -> impl Iterator<Item = ApiFault> {
     writer.list(&FAULTS, None).into_iter().filter_map(|object| match Fault::of(&object)? {
@@ -39,13 +45,17 @@ pub(super) fn mutate(writer: &Writer<'_>, pod: &mut Value) {
 }
 
 fn add_sidecar(pod: &mut Value) {
-    let (name, image) = SIDECAR;
-    if pod.items("/spec/containers").iter().any(|container| container["name"] == name) {
+    let there = pod.items("/spec/containers").iter().any(|one| one["name"] == SIDECAR);
+    let unwanted = ["labels", "annotations"]
+        .iter()
+        .any(|kind| pod["metadata"][*kind].get(INJECT).is_some_and(|value| value == "false"));
+    if there || unwanted || pod["spec"]["hostNetwork"] == true {
         return;
     }
+    let ports = [INBOUND, OUTBOUND].map(|port| json!({"containerPort": port, "protocol": "TCP"}));
     let sidecar = json!({
-        "name": name, "image": image,
-        "ports": PORTS.map(|port| json!({"containerPort": port, "protocol": "TCP"})),
+        "name": SIDECAR, "image": IMAGE,
+        "ports": ports,
         "imagePullPolicy": "IfNotPresent", "resources": {},
         "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
         "securityContext": {

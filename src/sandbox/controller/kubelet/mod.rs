@@ -19,6 +19,7 @@ mod localhost;
 mod log;
 mod made;
 mod manager;
+mod mesh;
 mod probe;
 mod program;
 mod report;

@@ -14,7 +14,7 @@ use super::{
     stand_in::StandIn,
 };
 use crate::sandbox::{
-    api::{object::Object, resource::SERVICES, store::Store},
+    api::{admission::SIDECAR_IMAGE, object::Object, resource::SERVICES, store::Store},
     dns,
     node::{Process, Stream},
     stand_in,
@@ -32,6 +32,8 @@ pub(super) enum Program {
     Dns,
     /// A process that listens, in place of an image's own.
     StandIn,
+    /// The proxy of a service mesh.
+    Sidecar,
 }
 
 /// A container can't be started as it is described.
@@ -71,7 +73,9 @@ impl Program {
         let name = base(image).split([':', '@']).next().unwrap_or_default();
         let first = words(container, "/command").into_iter().next();
         let first = first.or_else(|| words(container, "/args").into_iter().next());
-        if name == wire::BINARY || first.is_some_and(|first| is_agent(&first)) {
+        if image == SIDECAR_IMAGE {
+            Self::Sidecar
+        } else if name == wire::BINARY || first.is_some_and(|first| is_agent(&first)) {
             Self::Agent
         } else if name == DNS_IMAGE && pod.namespace() == "kube-system" {
             Self::Dns
@@ -111,6 +115,7 @@ impl Program {
                 (wire::BINARY, all)
             }
             Self::Dns => (dns::BINARY, Vec::new()),
+            Self::Sidecar => (stand_in::sidecar::BINARY, Vec::new()),
             Self::StandIn => {
                 let plan = Self::plan(store, pod, container);
                 let identity = format!("{}/{}", pod.namespace(), pod.name());
@@ -134,7 +139,7 @@ impl Program {
     /// no such program. A stand-in has the agent, too.
     pub(super) fn exec(self, base: &Process, command: &[String]) -> Option<Process> {
         let (first, arguments) = command.split_first()?;
-        (self != Self::Dns && is_agent(first)).then(|| Process {
+        (![Self::Dns, Self::Sidecar].contains(&self) && is_agent(first)).then(|| Process {
             stdin: Stream::Piped,
             hosts: base.hosts.clone(),
             ..piped(

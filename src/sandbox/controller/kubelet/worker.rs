@@ -13,6 +13,7 @@ use super::{
     container::{Container, DEFAULT_GRACE, Kind},
     health::Health,
     manager::Shared,
+    mesh,
     program::Program,
     report::{Board, State},
     status::{self, Facts},
@@ -24,7 +25,7 @@ use crate::sandbox::{
         resource::PODS,
         write::Place,
     },
-    node::{PodNetwork, PodSettings},
+    node::{Error, PodNetwork, PodSettings},
 };
 
 /// How soon something is tried again that the system refused.
@@ -167,11 +168,26 @@ impl Worker {
                 self.shared.network.add_pod(node, addresses, &settings).await
             };
             match made {
-                Ok(network) => return Some(network),
+                Ok(network) => match self.lead_to_proxy(&network, addresses).await {
+                    Ok(()) => return Some(network),
+                    Err(error) => {
+                        // It must not run past its mesh.
+                        let _ = self.shared.network.remove_pod(&network).await;
+                        self.problem(error.to_string(), facts).await;
+                    }
+                },
                 Err(error) => self.problem(error.to_string(), facts).await,
             }
         }
         None
+    }
+
+    /// Puts the proxy that a mesh has put into the pod into the way of its connections.
+    async fn lead_to_proxy(&self, network: &PodNetwork, own: &[IpAddr]) -> Result<(), Error> {
+        match mesh::redirect(&self.first, own) {
+            Some(redirect) => self.shared.network.redirect(network, &redirect).await,
+            None => Ok(()),
+        }
     }
 
     /// Tells what the system refused, and waits until it may be tried again.

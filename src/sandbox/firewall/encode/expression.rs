@@ -48,6 +48,7 @@ const DESTINATION_PORT: (u32, u32, u32) = (2, 2, 2);
 const MASQUERADE: u32 = 0x4000;
 
 // Keys of what the kernel knows about a packet.
+const META_PRIORITY: u32 = 2;
 const META_MARK: u32 = 3;
 const META_ARRIVES: u32 = 6;
 const META_LEAVES: u32 = 7;
@@ -208,6 +209,10 @@ impl Expressions {
                         .number(4, FIRST)
                         .bytes(6, &milliseconds.to_be_bytes())
                 });
+            }
+            Match::Priority(priority) => {
+                self.meta(META_PRIORITY);
+                self.compare(EQUAL, &priority.to_ne_bytes());
             }
             Match::Marked => {
                 self.meta(META_MARK);
