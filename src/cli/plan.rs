@@ -84,7 +84,7 @@ impl PlanCommand {
         let suites = check::load_or_say(&self.files)?;
         let target = self.look(&suites).await?;
         let suites = match &target {
-            Some(target) => sandbox_objects::leave_out(&target.cluster, &suites).await?,
+            Some(target) => sandbox_objects::leave_out(&target.cluster, suites).await?,
             None => suites,
         };
         let mut inputs = match &target {

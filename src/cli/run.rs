@@ -19,7 +19,7 @@ use super::{
 use crate::{
     event::{Interruption, Repetition},
     model::RunId,
-    plan::{Inputs, Pattern},
+    plan::{Pattern, Plan},
     report::{Repetitions, ReportFile},
     run::{Options, Stop},
     suite::Suite,
@@ -95,25 +95,26 @@ impl RunCommand {
             });
         }
         let target = self.target.open(&suites, &application, &stop).await?;
-        let exit = self.on_target(&suites, &target, &files, &stop).await;
+        let exit = self.on_target(suites, &target, &files, &stop).await;
         target.close().await;
         exit
     }
 
     async fn on_target(
         &self,
-        suites: &[Suite],
+        suites: Vec<Suite>,
         target: &Target,
         files: &[ReportFile],
         stop: &Stop,
     ) -> Result<Exit, Exit> {
-        let suites = &sandbox_objects::leave_out(&target.cluster, suites).await?;
-        let mut inputs = self.target.inputs(target, suites, &self.filters).await?;
+        let suites = sandbox_objects::leave_out(&target.cluster, suites).await?;
+        let mut inputs = self.target.inputs(target, &suites, &self.filters).await?;
         let Some(of) = self.repetitions() else {
-            return self
-                .once(suites, target, &inputs, None, files, stop)
-                .await
-                .map(|(exit, _)| exit);
+            let plan = execute::plan(&suites, &inputs)?;
+            // A large suite needn't be kept beside its plan.
+            drop((suites, inputs));
+            let (exit, _) = self.once(plan, target, None, files, stop).await?;
+            return Ok(exit);
         };
         let begun = Instant::now();
         let goes_on = |count: u32| match of {
@@ -126,8 +127,8 @@ impl RunCommand {
             // Nothing of one repetition may be taken for another's.
             inputs.run = RunId::from_random(rand::rng().random());
             let repetition = Some(Repetition { number: all.count() + 1, of });
-            let (this, report) =
-                self.once(suites, target, &inputs, repetition, files, stop).await?;
+            let plan = execute::plan(&suites, &inputs)?;
+            let (this, report) = self.once(plan, target, repetition, files, stop).await?;
             all.add(&report);
             exit = exit.graver(this);
             if self.until_fail && this != Exit::Passed {
@@ -166,14 +167,12 @@ impl RunCommand {
 
     async fn once(
         &self,
-        suites: &[Suite],
+        plan: Plan,
         target: &Target,
-        inputs: &Inputs,
         repetition: Option<Repetition>,
         files: &[ReportFile],
         stop: &Stop,
     ) -> Result<(Exit, crate::report::Report), Exit> {
-        let plan = execute::plan(suites, inputs)?;
         let options = Options {
             notes: target.notes.clone(),
             fail_fast: self.fail_fast,

@@ -15,8 +15,10 @@ const GROUP: &str = "sandbox.netproof.dev";
 
 /// The suites without what this cluster can't have; says so in a line. The cluster is asked
 /// only where some suite has such objects.
-pub(super) async fn leave_out(cluster: &Cluster, suites: &[Suite]) -> Result<Vec<Suite>, Exit> {
-    let mut suites = suites.to_vec();
+pub(super) async fn leave_out(
+    cluster: &Cluster,
+    mut suites: Vec<Suite>,
+) -> Result<Vec<Suite>, Exit> {
     if !suites.iter().any(has_any) {
         return Ok(suites);
     }

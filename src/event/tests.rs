@@ -99,7 +99,7 @@ fn controls() -> impl Strategy<Value = Controls> {
         text().prop_map(|detail| ControlState::Down { detail }),
         text().prop_map(|detail| ControlState::Missing { detail }),
     ];
-    prop::collection::btree_map(kind(), state, 0..4).prop_map(Controls)
+    prop::collection::btree_map(kind(), state, 0..4).prop_map(Controls::from_iter)
 }
 
 fn cause() -> impl Strategy<Value = Cause> {

@@ -160,7 +160,7 @@ fn word(verdict: Verdict) -> &'static str {
 /// The controls, by how they ended.
 fn controls(outcome: &CaseOutcome) -> Vec<(&'static str, String)> {
     let mut lines: BTreeMap<u8, Vec<String>> = BTreeMap::new();
-    for (kind, state) in &outcome.controls.0 {
+    for (kind, state) in outcome.controls.iter() {
         match state {
             ControlState::Up => lines.entry(0).or_default().push(kind.to_string()),
             ControlState::Down { detail } => {

@@ -61,7 +61,7 @@ pub struct ReportedCase {
     /// The case.
     pub info: CaseInfo,
     /// Absent as long as it isn't judged.
-    pub outcome: Option<CaseOutcome>,
+    pub outcome: Option<Box<CaseOutcome>>,
 }
 
 /// Something that a reader should know and that decides no verdict.
@@ -149,7 +149,7 @@ impl Report {
             Event::CaseJudged { id, outcome } => {
                 if let Some(case) = self.index.get(id).and_then(|&index| self.cases.get_mut(index))
                 {
-                    case.outcome = Some(CaseOutcome::clone(outcome));
+                    case.outcome = Some(outcome.clone());
                 }
             }
             Event::Canary { canary } => {

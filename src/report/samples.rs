@@ -100,7 +100,7 @@ pub(super) fn agent(identity: &str) -> Observation {
 pub(super) fn all_up() -> Controls {
     use ControlKind::*;
     let kinds = [SourcePodPath, DestinationPodPath, NodePath, Listener, Canary];
-    Controls(kinds.map(|kind| (kind, ControlState::Up)).into())
+    kinds.map(|kind| (kind, ControlState::Up)).into_iter().collect()
 }
 
 pub(super) fn outcome(verdict: Verdict, reason: Reason, seen: Observation) -> CaseOutcome {
@@ -188,7 +188,7 @@ pub(super) fn mixed() -> Vec<Event> {
         Observation::TimedOut,
     );
     let listener = ControlState::Down { detail: "refused inside np-aaaaaa-worker-0".to_owned() };
-    down.controls.0.insert(ControlKind::Listener, listener);
+    down.controls.insert(ControlKind::Listener, listener);
     let mut flapping =
         outcome(Verdict::Fail, Reason::Flapping { changes: 2 }, Observation::TimedOut);
     flapping.history = (1..12)

@@ -7,17 +7,18 @@ use super::{
     step::Step,
 };
 use crate::{
-    event::CaseOutcome,
     plan::{Moment, PlannedCase},
-    verdict::{AnsweredBy, Cause, CauseKind, Observation, cause},
+    verdict::{AnsweredBy, Cause, CauseKind, Judgement, Observation, cause},
 };
 
-/// A case with its verdict, before its cause is told.
+/// A case with its verdict.
 pub(super) struct Judged<'a> {
     pub case: &'a PlannedCase,
     /// The address that was dialled, where it came to one.
     pub dialled: Option<IpAddr>,
-    pub outcome: CaseOutcome,
+    pub judgement: &'a Judgement,
+    /// What was last seen.
+    pub seen: Option<&'a Observation>,
 }
 
 impl Step<'_> {
@@ -36,38 +37,38 @@ impl Step<'_> {
         }
     }
 
-    /// Gives the outcomes their causes. Nobody is accused by policies that have changed
-    /// since: where there is a cause to tell, they are read again.
-    pub(super) async fn explain(&self, outcomes: &mut [Judged<'_>], reading: Reading) {
-        let causes = |outcomes: &[Judged<'_>], again: &Reading| -> Vec<Option<Cause>> {
-            outcomes.iter().map(|judged| self.cause(judged, (&reading, again))).collect()
+    /// The cause of each outcome, where there is one to tell. Nobody is accused by policies
+    /// that have changed since: then they are read again.
+    pub(super) async fn causes(
+        &self,
+        all: &[Judged<'_>],
+        reading: Reading,
+    ) -> Vec<Option<Box<Cause>>> {
+        let causes = |again: &Reading| -> Vec<Option<Box<Cause>>> {
+            all.iter().map(|judged| self.cause(judged, (&reading, again)).map(Box::new)).collect()
         };
-        let mut found = causes(outcomes, &reading);
+        let found = causes(&reading);
         if reading.is_ok() && found.iter().any(Option::is_some) {
-            let again = self.read().await;
-            found = causes(outcomes, &again);
+            return causes(&self.read().await);
         }
-        for (judged, cause) in outcomes.iter_mut().zip(found) {
-            judged.outcome.cause = cause;
-        }
+        found
     }
 
     fn cause(&self, judged: &Judged<'_>, readings: (&Reading, &Reading)) -> Option<Cause> {
-        let Judged { case, dialled, outcome } = judged;
+        let Judged { case, dialled, judgement, seen } = *judged;
         // Policies say nothing of connections that stand: their end is each CNI's own.
         if case.moment != Moment::Fresh {
             return None;
         }
-        let seen = outcome.seen.as_ref();
         let by = match seen {
             Some(Observation::Connected { by: AnsweredBy::Agent { identity, .. } }) => {
                 Some(identity.as_str())
             }
             _ => None,
         };
-        let met = Met { address: *dialled, by };
+        let met = Met { address: dialled, by };
         let spec = spec::spec(self.live, case, &met, readings);
-        let mut cause = cause(case.expect, &outcome.judgement, seen, spec)?;
+        let mut cause = cause(case.expect, judgement, seen, spec)?;
         if matches!(cause.kind, CauseKind::PolicyAllows | CauseKind::PolicyDenies) {
             cause.spec.nearest = spec::nearest(self.live, case, &met, readings.1);
         }

@@ -1,10 +1,6 @@
 //! What backs a sighting: the controls of one case in one round.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    time::Instant,
-};
+use std::{collections::BTreeSet, net::IpAddr, time::Instant};
 
 use super::{
     asked::{Asked, NodePath, Way},
@@ -38,7 +34,7 @@ pub(super) struct Evidence<'a> {
 impl Evidence<'_> {
     /// The controls of a case for one address that it dialled.
     pub fn controls(&self, asked: &Asked<'_>, address: Option<IpAddr>) -> Controls {
-        let mut controls = BTreeMap::new();
+        let mut controls = Controls::default();
         controls.insert(ControlKind::SourcePodPath, self.pod_path(asked.case.source));
         if let Some(destination) = asked.destination {
             controls.insert(ControlKind::DestinationPodPath, self.pod_path(destination));
@@ -63,7 +59,7 @@ impl Evidence<'_> {
             Intended::Agents(_) => {}
         }
         controls.insert(ControlKind::Canary, self.canary(asked));
-        Controls(controls)
+        controls
     }
 
     fn pod_path(&self, pod: PodIndex) -> ControlState {
@@ -85,12 +81,12 @@ impl Evidence<'_> {
         }
     }
 
-    fn listener(&self, (dial, pod): &(Dial, PodIndex)) -> ControlState {
-        let name = &self.live.plan.pod(*pod).name;
+    fn listener(&self, dial: &Dial) -> ControlState {
+        let name = &self.live.plan.pod(dial.source).name;
         for (when, dialled) in [("before", self.before), ("after", self.after)] {
             let seen = dialled.of(dial).first().map(|seen| &seen.observation);
             match seen {
-                Some(seen) if answered_by(self.live, seen, *pod) => {}
+                Some(seen) if answered_by(self.live, seen, dial.source) => {}
                 Some(Observation::AgentFailed { message }) => {
                     let detail = format!("{name} could not be asked {when} the window: {message}");
                     return ControlState::Missing { detail };
@@ -210,15 +206,16 @@ impl Evidence<'_> {
     /// everything through, is then no candidate. An end that was never reached proves
     /// nothing and could be the one that blocks.
     fn canary(&self, asked: &Asked<'_>) -> ControlState {
-        let transport = asked.case.port.protocol.transport();
+        let transport = asked.port.protocol.transport();
         let family = asked.case.family;
         let source = &self.live.plan.pod(asked.case.source).node;
-        let ends = std::iter::once((Direction::Egress, source))
-            .chain(asked.destination_nodes.iter().map(|node| (Direction::Ingress, node)));
+        let destinations = asked.destination_nodes(self.live).into_iter();
+        let ends = std::iter::once((Direction::Egress, source.as_str()))
+            .chain(destinations.map(|node| (Direction::Ingress, node)));
         let mut proven = false;
         let mut open = Vec::new();
         for (direction, node) in ends {
-            let key = Key { node: node.clone(), direction, transport, family };
+            let key = Key { node: node.to_owned(), direction, transport, family };
             match self.marker.state(&key) {
                 Some(CanaryState::Proven { .. }) => proven = true,
                 Some(CanaryState::StillOpen { .. }) => open.push(format!("{direction} on {node}")),

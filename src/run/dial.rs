@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -25,7 +26,7 @@ pub(super) struct Dial {
     /// On which port, and how.
     pub port: Port,
     /// What is said, where the protocol leaves a choice.
-    pub script: Script,
+    pub script: Arc<Script>,
     /// For how long it may stay silent, where it isn't the usual time.
     pub timeout: Option<Duration>,
     /// True if one of our own agents should answer.
@@ -108,7 +109,7 @@ impl Dial {
                 Protocol::Sctp => wire::Protocol::Sctp,
                 Protocol::Icmp => wire::Protocol::Icmp,
             },
-            script: self.script.clone(),
+            script: Script::clone(&self.script),
             question: if self.keyed { Question::Keyed { nonce } } else { Question::Bare },
             timing,
         }

@@ -44,7 +44,7 @@ impl Step<'_> {
                 }
                 None => format!("{}/{} ({})", source.namespace, source.name, source.node),
             },
-            destination: round.described.clone(),
+            destination: round.described.as_ref().to_owned(),
             labels: BTreeMap::new(),
             seen_as: None,
         };

@@ -1,6 +1,9 @@
 //! Connections that stand before a step's changes, so that they can be used after them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use netproof_probe::wire::{Hold, Script};
 
@@ -17,19 +20,19 @@ impl Runner<'_> {
     /// Opens what the step's cases want to find standing.
     pub(super) async fn hold(&self, step: &StepPlan, live: &mut Live<'_>) {
         let about = |case: &&PlannedCase| matches!(case.moment, Moment::Established { .. });
-        let cases: Vec<PlannedCase> = step.cases.iter().filter(about).cloned().collect();
+        let cases: Vec<&PlannedCase> = step.cases.iter().filter(about).collect();
         if cases.is_empty() {
             return;
         }
-        let services = round::services(self.context, live, &cases).await;
+        let services = round::services(self.context, live, cases.iter().copied()).await;
         let mut opening: BTreeMap<CaseId, (Dial, Dial)> = BTreeMap::new();
-        for case in &cases {
+        for case in cases {
             let asked = Asked::at_rest(live, case, &services);
             match asked.dial {
                 Ok(dial) => {
                     let connection = live.number();
                     let with = |hold| Dial {
-                        script: Script { hold: Some(hold), ..Script::default() },
+                        script: Arc::new(Script { hold: Some(hold), ..Script::default() }),
                         ..dial.clone()
                     };
                     let open = with(Hold::Open { connection });

@@ -2,22 +2,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Instant,
 };
 
 use super::{
-    asked::{Asked, NodePath, Services, service_of},
+    asked::{Asked, InCommon, NodePath, Services},
+    backends::service_of,
     controls::Evidence,
     dial::{Dial, Dialled, Seen, Whom},
     ends::Translated,
     live::Live,
     marker::Marker,
+    once::Once,
 };
 use crate::{
     cluster::RunContext,
     model::Connectivity,
     plan::{Destination, PlannedCase, PodIndex},
-    verdict::{Claim, Controls, Judgement, Observation, Verdict, judge},
+    verdict::{Claim, Controls, Judgement, Observation, Verdict, judge, judge_all},
 };
 
 /// What a round saw, before anything is judged.
@@ -27,6 +30,7 @@ pub(super) struct Round<'a> {
     window: Dialled,
     again: Dialled,
     after: Dialled,
+    /// Ways between nodes on which some case's intended peer answered in this window.
     answered: BTreeSet<NodePath>,
 }
 
@@ -36,7 +40,7 @@ pub(super) struct CaseRound {
     pub judgement: Judgement,
     pub seen: Seen,
     pub controls: Controls,
-    pub described: String,
+    pub described: Arc<str>,
     /// How a control pod on the source's node arrives at the destination's, where it isn't
     /// by its own address.
     pub control_translated: Option<Translated>,
@@ -46,12 +50,17 @@ pub(super) struct CaseRound {
 pub(super) async fn ask<'a>(
     context: &RunContext,
     live: &Live<'_>,
-    cases: &'a [PlannedCase],
+    cases: &'a [&'a PlannedCase],
     timing: netproof_probe::wire::Timing,
 ) -> Round<'a> {
-    let services = services(context, live, cases).await;
-    let asked: Vec<Asked<'a>> =
-        cases.iter().map(|case| Asked::new(live, case, &services)).collect();
+    let services = services(context, live, cases.iter().copied()).await;
+    let mut common = InCommon::default();
+    let asked = cases.iter().map(|case| {
+        let mut asked = Asked::new(live, case, &services);
+        asked.share(&mut common);
+        asked
+    });
+    let asked: Vec<Asked<'a>> = asked.collect();
     let listeners = asked.iter().flat_map(Asked::listeners).cloned().collect();
     let questions = asked.iter().flat_map(Asked::questions).cloned().collect();
 
@@ -122,7 +131,12 @@ impl Round<'_> {
             }
             worst
         };
-        self.asked.iter().map(judge).collect()
+        let mut known = Once::<Controls>::default();
+        let shared = |mut case: CaseRound| {
+            known.put(&mut case.controls);
+            case
+        };
+        self.asked.iter().map(judge).map(shared).collect()
     }
 
     /// The gravest judgement over all addresses stands for the case.
@@ -139,14 +153,9 @@ impl Round<'_> {
             (Ok(dial), None) => self.window.of(dial).to_vec(),
             (Err(observation), None) => nowhere(observation.clone()),
         };
-        let gravest = seen
-            .into_iter()
-            .map(|seen| {
-                let controls = evidence.controls(asked, seen.address);
-                let judgement = judge(&asked.claim, &seen.observation, &controls);
-                (judgement, seen, controls)
-            })
-            .max_by_key(|(judgement, ..)| judgement.verdict);
+        let gravest = judge_all(&asked.claim, seen, |seen| {
+            (&seen.observation, evidence.controls(asked, seen.address))
+        });
         let (judgement, seen, controls) = gravest.unwrap_or_else(|| {
             let message = "the agent gave no result".to_owned();
             let observation = Observation::AgentFailed { message };
@@ -169,11 +178,10 @@ impl Round<'_> {
 pub(super) async fn services(
     context: &RunContext,
     live: &Live<'_>,
-    cases: &[PlannedCase],
+    cases: impl Iterator<Item = &PlannedCase>,
 ) -> Services {
     let ours: BTreeSet<&str> = live.plan.pods.iter().map(|pod| pod.namespace.as_str()).collect();
     let names: BTreeSet<(String, String)> = cases
-        .iter()
         .filter_map(|case| match &case.destination {
             Destination::Service { namespace, name } => Some((namespace.clone(), name.clone())),
             // A name of ours may be a Service's; of others' nothing is known here.

@@ -41,7 +41,7 @@ impl Said {
 pub(super) struct Reader<'a> {
     pub context: &'a RunContext,
     pub live: &'a Live<'a>,
-    pub cases: &'a [PlannedCase],
+    pub cases: &'a [&'a PlannedCase],
     pub events: &'a EventSender,
     pub said: &'a Said,
 }
@@ -97,7 +97,7 @@ impl Reader<'_> {
             matches!(case.destination, Destination::Address(_) | Destination::Host(_))
         };
         let cluster = self.context.cluster();
-        if self.cases.iter().any(outside) {
+        if self.cases.iter().copied().any(outside) {
             match cluster.policy_state(None).await {
                 Err(error) if error.kind() == ErrorKind::Forbidden => {}
                 read => return read.map_err(|error| error.to_string()),
@@ -124,7 +124,7 @@ impl Reader<'_> {
             };
             [Some(name(case.source)), to]
         };
-        self.cases.iter().flat_map(of_case).flatten().collect()
+        self.cases.iter().copied().flat_map(of_case).flatten().collect()
     }
 
     async fn unreadable(&self, why: &str) -> String {

@@ -38,7 +38,7 @@ const REPORT: Duration = Duration::from_secs(20);
 /// One dial of those from outside: the series withstands loss.
 const ONE: Timing = Timing { window: 200, attempts: 1, reply: 500 };
 
-/// What a step's cases came to at rest.
+/// What a step's cases came to at rest, as far as others ask for it.
 pub(super) type AtRest = BTreeMap<CaseId, Judgement>;
 
 impl Runner<'_> {
@@ -46,13 +46,13 @@ impl Runner<'_> {
     pub(super) async fn startups(
         &self,
         suite: &SuitePlan,
-        cases: &[PlannedCase],
+        cases: &[&PlannedCase],
         live: &Live<'_>,
         at_rest: &AtRest,
         adopted: &BTreeSet<PodIndex>,
     ) {
         let mut by_pod = BTreeMap::<PodIndex, Vec<&PlannedCase>>::new();
-        for case in cases {
+        for &case in cases {
             if let Some(newcomer) = case.newcomer() {
                 by_pod.entry(newcomer).or_default().push(case);
             }
@@ -66,8 +66,7 @@ impl Runner<'_> {
             let (watched, intended) =
                 self.first_instants(suite, newcomer, &cases, live, adopted).await;
             for case in cases {
-                let rest = case.id.0.strip_suffix("/startup").map(|id| CaseId(id.to_owned()));
-                let rest = rest.and_then(|id| at_rest.get(&id));
+                let rest = at_rest_of(case).and_then(|id| at_rest.get(&id));
                 let meant = intended.get(&case.id).unwrap_or(&Intended::Foreign);
                 let judgement = match &watched {
                     Ok(seen) => {
@@ -99,12 +98,11 @@ impl Runner<'_> {
         live: &Live<'_>,
         adopted: &BTreeSet<PodIndex>,
     ) -> (Result<BTreeMap<CaseId, FirstInstants>, String>, BTreeMap<CaseId, Intended>) {
-        let owned: Vec<PlannedCase> = cases.iter().map(|case| (*case).clone()).collect();
-        let services = round::services(self.context, live, &owned).await;
+        let services = round::services(self.context, live, cases.iter().copied()).await;
         let mut intended = BTreeMap::new();
         let mut outwards = BTreeMap::new();
         let mut inwards: Vec<&PlannedCase> = Vec::new();
-        for (id, case) in (1_u64..).zip(&owned) {
+        for (id, case) in (1_u64..).zip(cases.iter().copied()) {
             let asked = Asked::at_rest(live, case, &services);
             intended.insert(case.id.clone(), asked.claim.intended.clone());
             match (case.moment, asked.dial) {
@@ -224,6 +222,11 @@ impl Runner<'_> {
         };
         Endpoints { source: named(case.source), destination, ..Endpoints::default() }
     }
+}
+
+/// The case that claims the same of the pods at rest.
+pub(super) fn at_rest_of(case: &PlannedCase) -> Option<CaseId> {
+    case.id.0.strip_suffix("/startup").map(|id| CaseId(id.to_owned()))
 }
 
 fn note(seen: &mut FirstInstants, observation: &Observation, after: Duration) {

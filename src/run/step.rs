@@ -1,7 +1,7 @@
 //! A step: rounds until it has settled, beside the marker that says when they count.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     cluster::RunContext,
     event::{CaseOutcome, Event, Interruption},
-    plan::{Destination, PlannedCase},
+    plan::{CaseId, Destination, PlannedCase},
     report::EventSender,
     verdict::{Expectation, Judgement, RoundTimes, Settled, Settling, Sighting, Verdict},
 };
@@ -36,7 +36,9 @@ pub(super) struct Step<'a> {
     pub suite: &'a str,
     /// The step's name.
     pub name: &'a str,
-    pub cases: &'a [PlannedCase],
+    pub cases: &'a [&'a PlannedCase],
+    /// Cases whose verdict others ask for.
+    pub remembered: &'a BTreeSet<CaseId>,
     pub marker: &'a Marker,
     pub options: &'a Options,
     pub stop: &'a Stop,
@@ -82,6 +84,8 @@ impl Step<'_> {
             for (pod, difference) in self.live.strange() {
                 strange.entry(pod).or_insert(difference);
             }
+            // It may be large, and nobody asks for it any more.
+            drop(std::mem::take(&mut last));
             last = round.judge(self.live, self.marker, &strange);
             let settling = settling.get_or_insert_with(|| {
                 Settling::new(self.options.settling, self.expect(&last, began))
@@ -192,20 +196,24 @@ impl Step<'_> {
             }
             return AtRest::new();
         };
-        let mut at_rest = AtRest::new();
         let proves_nothing = self.marker.some_node_enforces_nothing();
         let settled = settling.finish(cut);
-        let mut outcomes = Vec::new();
         self.tell_translated(&last).await;
-        for ((case, settled), round) in self.cases.iter().zip(settled).zip(last) {
-            let dialled = round.seen.address;
+        let judged = self.cases.iter().zip(&settled).zip(&last).map(|((case, settled), round)| {
+            let (judgement, seen) = (&settled.judgement, settled.seen.as_ref());
+            Judged { case, dialled: round.seen.address, judgement, seen }
+        });
+        let causes = self.causes(&judged.collect::<Vec<_>>(), reading).await;
+        let mut at_rest = AtRest::new();
+        // One after the other, for an outcome is larger than what it is made of.
+        for (((case, settled), round), cause) in
+            self.cases.iter().zip(settled).zip(last).zip(causes)
+        {
             let outcome = self.outcome(case, settled, round, proves_nothing, began);
-            at_rest.insert(case.id.clone(), outcome.judgement.clone());
-            outcomes.push(Judged { case, dialled, outcome });
-        }
-        self.explain(&mut outcomes, reading).await;
-        for judged in outcomes {
-            self.judged(judged.case, judged.outcome).await;
+            if self.remembered.contains(&case.id) {
+                at_rest.insert(case.id.clone(), outcome.judgement.clone());
+            }
+            self.judged(case, CaseOutcome { cause: cause.map(|cause| *cause), ..outcome }).await;
         }
         at_rest
     }

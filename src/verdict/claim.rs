@@ -1,6 +1,6 @@
 //! What a case claims, reduced to what the judge needs.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::answer::WantedAnswer;
 use crate::{
@@ -34,8 +34,8 @@ pub struct Claim {
 /// Who should answer a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intended {
-    /// One of these agents, by the identities that they answer with.
-    Agents(BTreeSet<String>),
+    /// One of these agents, by the identities that they answer with. Many cases mean the same.
+    Agents(Arc<BTreeSet<String>>),
     /// A peer that isn't ours: an application's reply, or a handshake, marked as such.
     Foreign,
 }

@@ -1,8 +1,8 @@
 //! Probes that must succeed for another observation to mean anything.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a control proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl fmt::Display for ControlKind {
 }
 
 /// How a control ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "camelCase")]
 pub enum ControlState {
     /// It succeeded in the same round.
@@ -65,12 +65,27 @@ pub enum ControlState {
     },
 }
 
-/// The controls that apply to a case, as they ended in one round.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Controls(pub BTreeMap<ControlKind, ControlState>);
+/// The controls that apply to a case, as they ended in one round. Copies share their memory:
+/// those of most cases of a run are the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Controls(Arc<BTreeMap<ControlKind, ControlState>>);
 
 impl Controls {
+    /// Adds one, or puts it in place of what was known of it.
+    pub fn insert(&mut self, kind: ControlKind, state: ControlState) {
+        Arc::make_mut(&mut self.0).insert(kind, state);
+    }
+
+    /// True where none applies.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each, in the order of their kinds.
+    pub fn iter(&self) -> impl Iterator<Item = (&ControlKind, &ControlState)> {
+        self.0.iter()
+    }
+
     /// The first path control that is down.
     pub fn path_down(&self) -> Option<(ControlKind, &str)> {
         self.first(|kind, state| kind.is_path() && matches!(state, ControlState::Down { .. }))
@@ -93,5 +108,23 @@ impl Controls {
             }
             _ => None,
         })
+    }
+}
+
+impl FromIterator<(ControlKind, ControlState)> for Controls {
+    fn from_iter<I: IntoIterator<Item = (ControlKind, ControlState)>>(controls: I) -> Self {
+        Self(Arc::new(controls.into_iter().collect()))
+    }
+}
+
+impl Serialize for Controls {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_ref().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Controls {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Arc::new(BTreeMap::deserialize(deserializer)?)))
     }
 }

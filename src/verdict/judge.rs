@@ -56,21 +56,18 @@ pub fn judge(claim: &Claim, seen: &Observation, controls: &Controls) -> Judgemen
     }
 }
 
-/// Judges all addresses of a destination; the gravest judgement stands for the case.
-///
-/// An empty slice means that there was nothing to dial, which is not a denial.
-pub fn judge_all(claim: &Claim, seen: &[(Observation, Controls)]) -> Judgement {
-    seen.iter()
-        .map(|(seen, controls)| judge(claim, seen, controls))
-        .max_by_key(|judgement| judgement.verdict)
-        .unwrap_or_else(|| {
-            Judgement::new(
-                Verdict::Inconclusive,
-                Reason::NothingSeen {
-                    seen: Observation::NoDestination { message: "no address to dial".to_owned() },
-                },
-            )
-        })
+/// Judges all addresses of a destination; the gravest judgement stands for the case. With it
+/// come the sighting and the controls that it was made of; `None` where there was no address.
+pub fn judge_all<S>(
+    claim: &Claim,
+    seen: impl IntoIterator<Item = S>,
+    of: impl Fn(&S) -> (&Observation, Controls),
+) -> Option<(Judgement, S, Controls)> {
+    let judged = seen.into_iter().map(|sighting| {
+        let (seen, controls) = of(&sighting);
+        (judge(claim, seen, &controls), sighting, controls)
+    });
+    judged.max_by_key(|(judgement, ..)| judgement.verdict)
 }
 
 fn connected(claim: &Claim, by: &AnsweredBy) -> Judgement {
@@ -160,7 +157,7 @@ fn blocked(claim: &Claim, seen: &Observation, controls: &Controls) -> Judgement 
         Some((control, detail)) => {
             Some(Reason::ControlNotUp { control, detail: detail.to_owned() })
         }
-        None => controls.0.is_empty().then_some(Reason::NoControls),
+        None => controls.is_empty().then_some(Reason::NoControls),
     };
     if let Some(reason) = unproven {
         return if claim.expect == Blocked && claim.evidence == EvidenceRule::Any {

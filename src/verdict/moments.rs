@@ -51,7 +51,7 @@ pub(super) fn judge_established(
                 Some((control, detail)) => {
                     Some(Reason::ControlNotUp { control, detail: detail.to_owned() })
                 }
-                None => controls.0.is_empty().then_some(Reason::NoControls),
+                None => controls.is_empty().then_some(Reason::NoControls),
             };
             if let Some(reason) = unproven {
                 return Some(Judgement::new(Verdict::Inconclusive, reason));
@@ -138,6 +138,8 @@ pub fn judge_startup(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::verdict::ControlState;
 
@@ -147,17 +149,17 @@ mod tests {
     }
 
     fn meant() -> Intended {
-        Intended::Agents(["b".to_owned()].into())
+        Intended::Agents(Arc::new(["b".to_owned()].into()))
     }
 
     #[test]
     fn a_connection_survives_or_is_cut_as_it_is_seen() {
         use Survival::{Cut, Report, Survives};
         let kind = super::super::ControlKind::Listener;
-        let up = Controls([(kind, ControlState::Up)].into());
-        let down = Controls([(kind, ControlState::Down { detail: "x".into() })].into());
+        let up = Controls::from_iter([(kind, ControlState::Up)]);
+        let down = Controls::from_iter([(kind, ControlState::Down { detail: "x".into() })]);
         let path = super::super::ControlKind::NodePath;
-        let path = Controls([(path, ControlState::Down { detail: "x".into() })].into());
+        let path = Controls::from_iter([(path, ControlState::Down { detail: "x".into() })]);
         let answered = Observation::Connected { by: agent("b") };
         for (survival, seen, controls, expected, why) in [
             (Survives, &answered, &down, Some(Verdict::Pass), "an answer needs no control"),

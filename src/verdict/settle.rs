@@ -273,6 +273,8 @@ impl Track {
         let verdict = judgement.verdict;
         let changed = self.last.as_ref().is_some_and(|last| last.verdict != verdict);
         if news {
+            // Most cases are seen the same way from first to last.
+            self.history.reserve_exact(1);
             self.history.push(Change { round, at, seen: seen.clone() });
         }
         let spent = times.started >= self.budget_ends();

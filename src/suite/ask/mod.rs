@@ -9,17 +9,18 @@ mod read;
 pub(super) use check::check;
 pub(super) use read::{AskNodes, Asked};
 
-/// What is said and asked for, where it isn't the usual.
+/// What is said and asked for, where it isn't the usual: of most cases nothing, which takes
+/// little memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ask {
     /// The HTTP request and its answer; only on HTTP ports.
-    pub http: Option<HttpAsk>,
+    pub http: Option<Box<HttpAsk>>,
     /// TLS below everything else; only on TCP and HTTP ports.
-    pub tls: Option<TlsAsk>,
+    pub tls: Option<Box<TlsAsk>>,
     /// A DNS question; only on TCP and UDP ports.
-    pub dns: Option<DnsAsk>,
+    pub dns: Option<Box<DnsAsk>>,
     /// A datagram; only on UDP ports.
-    pub udp: Option<UdpAsk>,
+    pub udp: Option<Box<UdpAsk>>,
 }
 
 impl Ask {

@@ -56,10 +56,10 @@ impl<'n> AskNodes<'n> {
             dns: span(self.dns),
             udp: span(self.udp),
             ask: Ask {
-                http: self.http.and_then(|node| read_http(reader, node)),
-                tls: self.tls.and_then(|node| read_tls(reader, node)),
-                dns: self.dns.and_then(|node| read_dns(reader, node)),
-                udp: self.udp.and_then(|node| read_udp(reader, node)),
+                http: self.http.and_then(|node| read_http(reader, node)).map(Box::new),
+                tls: self.tls.and_then(|node| read_tls(reader, node)).map(Box::new),
+                dns: self.dns.and_then(|node| read_dns(reader, node)).map(Box::new),
+                udp: self.udp.and_then(|node| read_udp(reader, node)).map(Box::new),
             },
         }
     }

@@ -1,6 +1,6 @@
 //! Steps, told as what each case saw round by round.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::{collection::vec, prelude::*};
 
@@ -29,7 +29,7 @@ fn claim(expect: Connectivity) -> Claim {
     Claim {
         answer: None,
         expect,
-        intended: Intended::Agents(["api".to_owned()].into()),
+        intended: Intended::Agents(Arc::new(["api".to_owned()].into())),
         evidence: EvidenceRule::Controls,
         denial: None,
         meshed: false,
@@ -54,7 +54,7 @@ fn seen(letter: char) -> Observation {
 
 fn up() -> Controls {
     let up = crate::verdict::ControlState::Up;
-    Controls([(crate::verdict::ControlKind::NodePath, up)].into())
+    Controls::from_iter([(crate::verdict::ControlKind::NodePath, up)])
 }
 
 fn letter(told: &str, round: u64) -> char {
