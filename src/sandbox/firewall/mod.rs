@@ -2,7 +2,7 @@
 //! rules, a table per node.
 //!
 //! [`Engine`] turns events into the changes of each node's table and touches nothing;
-//! `encode` and `load` hand them to the kernel in one transaction, and
+//! `encode` makes one transaction of them for the kernel, and
 //! [`Ruleset::to_nft`] writes a table down for people. [`compile`] does it all at once, for
 //! a [`Snapshot`]. What it means to be selected, isolated
 //! or allowed is decided in here alone: the evaluator must come to the same answers by
@@ -30,7 +30,7 @@ mod trace;
 mod tracked;
 
 pub use delta::Delta;
-pub(in crate::sandbox) use encode::{encode, encode_delta, load};
+pub(in crate::sandbox) use encode::{encode, encode_delta, open};
 pub use engine::{Engine, Update, compile};
 pub(in crate::sandbox) use judged::Judged;
 pub(in crate::sandbox) use policy::Direction;

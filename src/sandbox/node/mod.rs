@@ -19,6 +19,7 @@ mod network;
 mod pod;
 pub(in crate::sandbox) mod raw;
 mod registry;
+mod tables;
 mod weather;
 mod wiring;
 

@@ -50,6 +50,7 @@ impl From<io::Error> for Refusal {
 }
 
 /// A socket to one of the kernel's netlink families.
+#[derive(Debug)]
 pub(in crate::sandbox) struct Netlink {
     socket: Socket,
 }

@@ -25,9 +25,9 @@ use super::{
     ends::{Ends, entering, forward, ipv6, netlink},
     error::Need,
     namespace::Namespace,
-    netlink::Request,
     pod::Wired,
     registry::Registry,
+    tables::Tables,
     wiring::{self, FABRIC_GATEWAYS, FABRIC_V6, LOOPBACK, POD_GATEWAYS, UPLINK, of_family},
 };
 use crate::sandbox::{
@@ -64,6 +64,7 @@ pub struct Network(pub(super) Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub fabric: Namespace,
+    pub fabric_tables: Tables,
     registry: Registry,
     with_ipv6: bool,
     /// In the order in which they were given: `dead-path` lies between the first two.
@@ -77,6 +78,7 @@ pub(super) struct Inner {
 #[derive(Debug)]
 pub(super) struct Node {
     pub network: PodNetwork,
+    pub tables: Tables,
     /// The number of its link on the fabric.
     pub link: u32,
 }
@@ -103,6 +105,7 @@ impl Network {
         })?;
         ready?;
         let mut inner = Inner {
+            fabric_tables: Tables::of(&fabric),
             fabric,
             registry: Registry::default(),
             with_ipv6,
@@ -282,14 +285,20 @@ impl Network {
         tokio::time::timeout(timeout, socket.connect(to)).await?
     }
 
+    fn tables(&self, node: &str) -> Result<&Tables, Error> {
+        match self.0.by_name.get(node) {
+            Some(&index) => Ok(&self.0.nodes[index].tables),
+            None => Err(Error::UnknownNode(node.to_owned())),
+        }
+    }
+
     /// Replaces a node's rules in one step; established connections stay.
     ///
     /// # Errors
     /// When there is no such node, or the kernel refuses: then the old rules stay.
     pub async fn apply(&self, node: &str, rules: &Ruleset) -> Result<(), Error> {
-        let namespace = self.host_network(node)?.0.namespace.clone();
         let requests = firewall::encode(rules);
-        load(&namespace, format!("load the rules of node {node}"), requests).await
+        self.tables(node)?.load(format!("load the rules of node {node}"), requests).await
     }
 
     /// Changes a node's rules in one step; established connections stay.
@@ -297,9 +306,8 @@ impl Network {
     /// # Errors
     /// When there is no such node, or the kernel refuses: then the old rules stay.
     pub async fn apply_delta(&self, node: &str, delta: &Delta) -> Result<(), Error> {
-        let namespace = self.host_network(node)?.0.namespace.clone();
         let requests = firewall::encode_delta(delta);
-        load(&namespace, format!("change the rules of node {node}"), requests).await
+        self.tables(node)?.load(format!("change the rules of node {node}"), requests).await
     }
 
     /// Opens the log of a node's firewall.
@@ -348,8 +356,9 @@ impl Inner {
             .collect();
         self.fabric.run(move || netlink(&stage, &routes)).await.map_err(entering)??;
         let addresses = spec.addresses.clone();
+        let tables = Tables::of(&namespace);
         let wired = Wired { node: spec.name.clone(), addresses, namespace, joint: None };
-        Ok(Node { network: PodNetwork(Arc::new(wired)), link })
+        Ok(Node { network: PodNetwork(Arc::new(wired)), tables, link })
     }
 }
 
@@ -361,19 +370,4 @@ fn listed(addresses: &[IpAddr]) -> String {
 /// A node's link as the fabric calls it.
 pub(super) fn fabric_link(link: u32) -> String {
     format!("node{link}")
-}
-
-/// Sends a transaction to the firewall of a namespace.
-pub(super) async fn load(
-    namespace: &Namespace,
-    stage: String,
-    requests: Vec<Request>,
-) -> Result<(), Error> {
-    namespace.run(move || firewall::load(&requests)).await.map_err(entering)?.map_err(|refusal| {
-        let stage = match refusal.what {
-            Some(what) => format!("{stage}: {what}"),
-            None => stage,
-        };
-        Error::at(stage, Need::NfTables, refusal.source)
-    })
 }

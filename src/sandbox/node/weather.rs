@@ -5,7 +5,7 @@ use super::{
     Error, Network, PodNetwork,
     conntrack::{self, Flow},
     ends::{entering, netlink},
-    network::{fabric_link, load},
+    network::fabric_link,
     wiring::{self, of_family},
 };
 use crate::sandbox::{
@@ -61,7 +61,8 @@ impl Network {
         }
         let rules = Ruleset::fabric(&losses);
         let requests = firewall::encode(&rules);
-        load(&self.0.fabric, "load the rules of the fabric".to_owned(), requests).await
+        let stage = "load the rules of the fabric".to_owned();
+        self.0.fabric_tables.load(stage, requests).await
     }
 
     /// Leads a pod's connections through a proxy inside it.

@@ -8,6 +8,8 @@ mod attribute;
 mod expression;
 mod set;
 
+use std::io;
+
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
 use self::attribute::Message;
@@ -16,7 +18,7 @@ use super::{
     ruleset::{Base, Chain, Rule, Ruleset},
     text::{LOG_GROUP, TABLE, short},
 };
-use crate::sandbox::node::netlink::{Netlink, Refusal, Request};
+use crate::sandbox::node::netlink::{Netlink, Request};
 
 // Message types of the nf_tables subsystem.
 const NEWTABLE: u8 = 0;
@@ -106,9 +108,9 @@ fn finish(mut requests: Vec<Request>) -> Vec<Request> {
     requests
 }
 
-/// Hands the messages to the kernel, in the network namespace of the calling thread.
-pub(in crate::sandbox) fn load(requests: &[Request]) -> Result<(), Refusal> {
-    Netlink::open(NETLINK_NETFILTER)?.transact(requests)
+/// Opens the way to the kernel's rules, in the network namespace of the calling thread.
+pub(in crate::sandbox) fn open() -> io::Result<Netlink> {
+    Netlink::open(NETLINK_NETFILTER)
 }
 
 fn chain(chain: &Chain) -> Request {
