@@ -47,6 +47,7 @@ fn main() -> ExitCode {
     if is_wanted("policies") {
         let found = policies::policies();
         figures.time("policies: 500 in force, 1,000 pods on 10 nodes", found.all, 2.0);
+        figures.note("policies: the same, all tables anew", found.anew);
         for (what, (median, slowest)) in found.changes {
             figures.moment(&format!("policies: {what}, mostly"), median, 20.0);
             figures.moment(&format!("policies: {what}, at the slowest"), slowest, 20.0);

@@ -30,7 +30,7 @@ mod trace;
 mod tracked;
 
 pub use delta::Delta;
-pub(in crate::sandbox) use encode::{encode, encode_delta, open};
+pub(in crate::sandbox) use encode::{Part, encode, encode_delta, encode_in_parts, open};
 pub use engine::{Engine, Update, compile};
 pub(in crate::sandbox) use judged::Judged;
 pub(in crate::sandbox) use policy::Direction;

@@ -53,6 +53,8 @@ const NO_VETH: &str = "the kernel has no veth devices; load the module (`modprob
 const NO_NF_TABLES: &str = "the kernel has no nf_tables; load the modules (`modprobe -a nf_tables \
                             nft_ct nft_nat nft_reject_ipv4 nft_numgen nft_masq`) or use a kernel \
                             built with CONFIG_NF_TABLES, which gVisor and old kernels lack";
+const TOO_LONG: &str = "the change is longer than this system lets an ordinary user send at once; \
+                        raise the limit (`sysctl -w net.core.wmem_max=4194304`), or run as root";
 const NO_SYSCTLS: &str = "the container hides the network's settings under /proc/sys; start it \
                           with `--security-opt systempaths=unconfined`, or with `--privileged`";
 const NOT_PERMITTED: &str = "the kernel lets this user make a namespace but not use it; on Ubuntu \
@@ -76,6 +78,7 @@ impl Error {
                     | Errno::ENOENT,
                 ),
             ) => NO_NF_TABLES,
+            (Need::NfTables, Some(Errno::EMSGSIZE)) => TOO_LONG,
             (Need::Sysctl, Some(Errno::EROFS | Errno::EACCES)) => NO_SYSCTLS,
             (_, Some(Errno::EPERM)) => NOT_PERMITTED,
             _ => return Self::Stage { stage, source },
@@ -94,6 +97,7 @@ mod tests {
             (Need::Veth, Errno::EOPNOTSUPP, "modprobe veth"),
             (Need::NfTables, Errno::EPROTONOSUPPORT, "modprobe -a nf_tables"),
             (Need::NfTables, Errno::ENOENT, "modprobe -a nf_tables"),
+            (Need::NfTables, Errno::EMSGSIZE, "net.core.wmem_max"),
             (Need::Sysctl, Errno::EROFS, "systempaths=unconfined"),
             (Need::Nothing, Errno::EPERM, "apparmor_restrict_unprivileged_userns=0"),
         ] {

@@ -8,7 +8,7 @@ use std::{io, time::Duration};
 
 use netlink_sys::{Socket, SocketAddr};
 use nix::sys::{
-    socket::{setsockopt, sockopt},
+    socket::{getsockopt, setsockopt, sockopt},
     time::{TimeVal, TimeValLike},
 };
 
@@ -130,8 +130,17 @@ impl Netlink {
         }
     }
 
+    /// Makes room for a datagram of this length, and says how long one may be: the system
+    /// limits an ordinary user's.
+    pub(in crate::sandbox) fn room_for(&self, bytes: usize) -> io::Result<usize> {
+        /// What the kernel keeps for itself.
+        const OWN: usize = 32;
+        self.expect_length(bytes)?;
+        Ok(getsockopt(&self.socket, sockopt::SndBuf)?.saturating_sub(OWN))
+    }
+
     /// Lets a datagram of this length be sent, as far as the system's limit allows.
-    pub(in crate::sandbox) fn expect_length(&self, bytes: usize) -> io::Result<()> {
+    fn expect_length(&self, bytes: usize) -> io::Result<()> {
         // The kernel counts its own overhead, too.
         let wanted = bytes.saturating_mul(2).max(64 * 1024);
         // The forced variant passes the limit, but only the real root may use it.

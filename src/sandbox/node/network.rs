@@ -297,8 +297,7 @@ impl Network {
     /// # Errors
     /// When there is no such node, or the kernel refuses: then the old rules stay.
     pub async fn apply(&self, node: &str, rules: &Ruleset) -> Result<(), Error> {
-        let requests = firewall::encode(rules);
-        self.tables(node)?.load(format!("load the rules of node {node}"), requests).await
+        self.tables(node)?.replace(format!("load the rules of node {node}"), rules).await
     }
 
     /// Changes a node's rules in one step; established connections stay.
@@ -307,7 +306,7 @@ impl Network {
     /// When there is no such node, or the kernel refuses: then the old rules stay.
     pub async fn apply_delta(&self, node: &str, delta: &Delta) -> Result<(), Error> {
         let requests = firewall::encode_delta(delta);
-        self.tables(node)?.load(format!("change the rules of node {node}"), requests).await
+        self.tables(node)?.change(format!("change the rules of node {node}"), requests).await
     }
 
     /// Opens the log of a node's firewall.

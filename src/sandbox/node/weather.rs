@@ -6,11 +6,12 @@ use super::{
     conntrack::{self, Flow},
     ends::{entering, netlink},
     network::fabric_link,
+    tables::Tables,
     wiring::{self, of_family},
 };
 use crate::sandbox::{
     fault::{NetworkFault as Fault, Percent},
-    firewall::{self, Loss, Redirect, Ruleset},
+    firewall::{Loss, Redirect, Ruleset},
 };
 
 impl Network {
@@ -60,9 +61,8 @@ impl Network {
             }
         }
         let rules = Ruleset::fabric(&losses);
-        let requests = firewall::encode(&rules);
         let stage = "load the rules of the fabric".to_owned();
-        self.0.fabric_tables.load(stage, requests).await
+        self.0.fabric_tables.replace(stage, &rules).await
     }
 
     /// Leads a pod's connections through a proxy inside it.
@@ -74,9 +74,8 @@ impl Network {
         pod: &PodNetwork,
         to: &Redirect,
     ) -> Result<(), Error> {
-        let requests = firewall::encode(&Ruleset::redirect(to));
         let stage = format!("lead the connections of pod {} to its proxy", pod.address());
-        load(&pod.0.namespace, stage, requests).await
+        Tables::of(&pod.0.namespace).replace(stage, &Ruleset::redirect(to)).await
     }
 
     /// Takes a pod's interface down, as if its cable were pulled, or up again. Its processes

@@ -6,13 +6,15 @@
 
 mod attribute;
 mod expression;
+mod parts;
 mod set;
 
 use std::io;
 
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
-use self::attribute::Message;
+pub(in crate::sandbox) use self::parts::{Part, encode_in_parts};
+use self::{attribute::Message, parts::SPARE};
 use super::{
     delta::Delta,
     ruleset::{Base, Chain, Rule, Ruleset},
@@ -29,6 +31,7 @@ const NEWRULE: u8 = 6;
 const DELRULE: u8 = 8;
 // Attributes: of tables, chains, hooks and rules.
 const TABLE_NAME: u16 = 1;
+const TABLE_FLAGS: u16 = 2;
 const CHAIN_TABLE: u16 = 1;
 const CHAIN_NAME: u16 = 3;
 const CHAIN_HOOK: u16 = 4;
@@ -40,29 +43,44 @@ const RULE_CHAIN: u16 = 2;
 const RULE_EXPRESSIONS: u16 = 4;
 const RULE_USERDATA: u16 = 7;
 
-/// The messages that replace a namespace's table with these rules.
-pub(in crate::sandbox) fn encode(rules: &Ruleset) -> Vec<Request> {
-    // Making the table first lets its deletion succeed where there is none yet.
-    let table = || Message::new(NEWTABLE).string(TABLE_NAME, TABLE);
-    let mut requests = vec![
-        Message::begin(),
-        table().done("create the table"),
-        Message::delete(DELTABLE).string(TABLE_NAME, TABLE).done("delete the old table"),
-        table().done("create the table"),
-    ];
-    // Chains before maps, whose elements jump to them; sets before rules, which use them.
-    requests.extend(rules.chains.iter().map(chain));
-    for set in &rules.sets {
-        set::named(set, &mut requests);
+/// The messages that replace a namespace's table with these rules; and a spare one, where
+/// that judges.
+pub(in crate::sandbox) fn encode(rules: &Ruleset, spare: bool) -> Vec<Request> {
+    let mut requests = vec![Message::begin()];
+    for table in [Some(TABLE), spare.then_some(SPARE)].into_iter().flatten() {
+        requests.extend(delete_table(table));
     }
-    encode_rules(&rules.chains, &mut requests);
+    requests.push(create_table(TABLE));
+    requests.extend(contents(TABLE, rules).into_iter().flatten());
     finish(requests)
+}
+
+fn create_table(table: &str) -> Request {
+    Message::new(NEWTABLE).string(TABLE_NAME, table).done("create the table")
+}
+
+/// The messages that delete a table. Making it first lets that succeed where there is none.
+fn delete_table(table: &str) -> [Request; 2] {
+    let deletion = Message::delete(DELTABLE).string(TABLE_NAME, table);
+    [create_table(table), deletion.done("delete the old table")]
+}
+
+/// The messages that fill a table; only what is grouped has to be in one transaction.
+fn contents(table: &str, rules: &Ruleset) -> Vec<Vec<Request>> {
+    // Chains before maps, whose elements jump to them; sets before rules, which use them.
+    let mut all: Vec<Vec<Request>> =
+        rules.chains.iter().map(|one| vec![chain(table, one)]).collect();
+    for set in &rules.sets {
+        all.extend(set::named(table, set).into_iter().map(|one| vec![one]));
+    }
+    all.extend(encode_rules(table, &rules.chains));
+    all
 }
 
 /// The messages that change a namespace's table; all are carried out or none.
 pub(in crate::sandbox) fn encode_delta(delta: &Delta) -> Vec<Request> {
     let mut requests = vec![Message::begin()];
-    requests.extend(delta.new_chains.iter().map(chain));
+    requests.extend(delta.new_chains.iter().map(|one| chain(TABLE, one)));
     requests.extend(delta.flushed.iter().map(|name| {
         // Without a rule's handle, all rules of the chain.
         Message::delete(DELRULE)
@@ -75,12 +93,12 @@ pub(in crate::sandbox) fn encode_delta(delta: &Delta) -> Vec<Request> {
     }
     requests.extend(delta.old_sets.iter().map(|name| set::delete(name)));
     for set in &delta.new_sets {
-        set::named(set, &mut requests);
+        requests.extend(set::named(TABLE, set));
     }
     for set in &delta.added {
-        set::add(set, &mut requests);
+        set::add(TABLE, set, &mut requests);
     }
-    encode_rules(&delta.rules, &mut requests);
+    requests.extend(encode_rules(TABLE, &delta.rules).into_iter().flatten());
     requests.extend(delta.old_chains.iter().map(|name| {
         Message::delete(DELCHAIN)
             .string(CHAIN_TABLE, TABLE)
@@ -90,13 +108,11 @@ pub(in crate::sandbox) fn encode_delta(delta: &Delta) -> Vec<Request> {
     finish(requests)
 }
 
-fn encode_rules(chains: &[Chain], requests: &mut Vec<Request>) {
+/// The messages that append rules to their chains, by rule.
+fn encode_rules(table: &str, chains: &[Chain]) -> Vec<Vec<Request>> {
     let mut next_id = 0;
-    for chain in chains {
-        for rule in &chain.rules {
-            encode_rule(chain, rule, &mut next_id, requests);
-        }
-    }
+    let rules = chains.iter().flat_map(|chain| chain.rules.iter().map(move |rule| (chain, rule)));
+    rules.map(|(chain, rule)| encode_rule(table, chain, rule, &mut next_id)).collect()
 }
 
 fn finish(mut requests: Vec<Request>) -> Vec<Request> {
@@ -113,8 +129,8 @@ pub(in crate::sandbox) fn open() -> io::Result<Netlink> {
     Netlink::open(NETLINK_NETFILTER)
 }
 
-fn chain(chain: &Chain) -> Request {
-    let message = Message::new(NEWCHAIN).string(CHAIN_TABLE, TABLE).string(CHAIN_NAME, &chain.name);
+fn chain(table: &str, chain: &Chain) -> Request {
+    let message = Message::new(NEWCHAIN).string(CHAIN_TABLE, table).string(CHAIN_NAME, &chain.name);
     let message = match chain.base {
         None => message,
         Some(base) => {
@@ -139,7 +155,8 @@ fn chain(chain: &Chain) -> Request {
     message.done(&format!("create chain {}", chain.name))
 }
 
-fn encode_rule(chain: &Chain, rule: &Rule, next_id: &mut u32, requests: &mut Vec<Request>) {
+fn encode_rule(table: &str, chain: &Chain, rule: &Rule, next_id: &mut u32) -> Vec<Request> {
+    let mut requests = Vec::new();
     let mut expressions = expression::Expressions::default();
     for one in &rule.matches {
         expressions.matching(one);
@@ -148,16 +165,17 @@ fn encode_rule(chain: &Chain, rule: &Rule, next_id: &mut u32, requests: &mut Vec
         expressions.log(LOG_GROUP, short(text));
     }
     // The map of a translation is part of its rule, but must be there before it.
-    let map = set::endpoints(&rule.action, next_id, requests);
+    let map = set::endpoints(table, &rule.action, next_id, &mut requests);
     expressions.acting(&rule.action, map);
     let mut message = Message::append(NEWRULE)
-        .string(RULE_TABLE, TABLE)
+        .string(RULE_TABLE, table)
         .string(RULE_CHAIN, &chain.name)
         .nested_bytes(RULE_EXPRESSIONS, &expressions.finish());
     if let Some(comment) = &rule.comment {
         message = message.bytes(RULE_USERDATA, &remark(comment));
     }
     requests.push(message.done(&format!("add a rule to chain {}: {rule}", chain.name)));
+    requests
 }
 
 /// A comment as nft keeps it: kind 0, the length, the text with its end.

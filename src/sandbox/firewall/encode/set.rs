@@ -88,7 +88,7 @@ const fn both(first: u32, second: u32) -> u32 {
 const CHUNK: usize = 400;
 
 /// The messages that make a named set and fill it.
-pub(super) fn named(set: &Set, requests: &mut Vec<Request>) {
+pub(super) fn named(table: &str, set: &Set) -> Vec<Request> {
     let (address, width) = address_type(set.family);
     let (kind, length, flags) = match &set.elements {
         Elements::Addresses(all) if all.is_single() => (address, width, 0),
@@ -100,7 +100,7 @@ pub(super) fn named(set: &Set, requests: &mut Vec<Request>) {
         Elements::Recent(_) => (address, width, TIMEOUT | EVAL),
     };
     let message = Message::new(NEWSET)
-        .string(SET_TABLE, TABLE)
+        .string(SET_TABLE, table)
         .string(SET_NAME, &set.name)
         .number(SET_FLAGS, flags)
         .number(SET_KEY_TYPE, kind)
@@ -114,8 +114,9 @@ pub(super) fn named(set: &Set, requests: &mut Vec<Request>) {
         _ => message,
     };
     // The kernel asks for a number, though a named set is found by its name.
-    requests.push(message.number(SET_ID, 0).done(&format!("create set {}", set.name)));
-    add(set, requests);
+    let mut requests = vec![message.number(SET_ID, 0).done(&format!("create set {}", set.name))];
+    add(table, set, &mut requests);
+    requests
 }
 
 /// The message that deletes a set.
@@ -127,13 +128,13 @@ pub(super) fn delete(name: &str) -> Request {
 }
 
 /// The messages that put elements into a named set.
-pub(super) fn add(set: &Set, requests: &mut Vec<Request>) {
-    send(NEWSETELEM, "fill", &set.name, None, elements(set), requests);
+pub(super) fn add(table: &str, set: &Set, requests: &mut Vec<Request>) {
+    send((NEWSETELEM, "fill"), (table, &set.name), None, elements(set), requests);
 }
 
 /// The messages that take elements out of a named set.
 pub(super) fn remove(set: &Set, requests: &mut Vec<Request>) {
-    send(DELSETELEM, "thin out", &set.name, None, elements(set), requests);
+    send((DELSETELEM, "thin out"), (TABLE, &set.name), None, elements(set), requests);
 }
 
 fn elements(set: &Set) -> Vec<Element> {
@@ -173,6 +174,7 @@ fn elements(set: &Set) -> Vec<Element> {
 /// The messages that make the map of a translation to several endpoints, which belongs to
 /// its rule; a single endpoint needs none.
 pub(super) fn endpoints(
+    table: &str,
     action: &Action,
     next_id: &mut u32,
     requests: &mut Vec<Request>,
@@ -184,7 +186,7 @@ pub(super) fn endpoints(
     let (address, width) = address_type(Family::of(endpoints.first()?.0));
     *next_id += 1;
     let message = Message::new(NEWSET)
-        .string(SET_TABLE, TABLE)
+        .string(SET_TABLE, table)
         .string(SET_NAME, NAME)
         .number(SET_FLAGS, ANONYMOUS | CONSTANT | MAP)
         .number(SET_KEY_TYPE, INTEGER)
@@ -199,7 +201,7 @@ pub(super) fn endpoints(
         // The random number that is looked up is in the machine's order.
         key(&index.to_ne_bytes()).nest(ELEMENT_DATA, |data| data.bytes(1, &socket(address, port)))
     });
-    send(NEWSETELEM, "fill", NAME, Some(*next_id), elements.collect(), requests);
+    send((NEWSETELEM, "fill"), (table, NAME), Some(*next_id), elements.collect(), requests);
     Some(EndpointMap { name: NAME, id: *next_id, length })
 }
 
@@ -234,9 +236,8 @@ fn intervals(addresses: &Addresses) -> Vec<Element> {
 }
 
 fn send(
-    kind: u8,
-    verb: &str,
-    name: &str,
+    (kind, verb): (u8, &str),
+    (table, name): (&str, &str),
     id: Option<u32>,
     elements: Vec<Element>,
     requests: &mut Vec<Request>,
@@ -248,7 +249,7 @@ fn send(
     let mut elements = elements.into_iter().peekable();
     while elements.peek().is_some() {
         let chunk = elements.by_ref().take(CHUNK);
-        let message = message(kind).string(LIST_TABLE, TABLE).string(LIST_SET, name);
+        let message = message(kind).string(LIST_TABLE, table).string(LIST_SET, name);
         let message = match id {
             Some(id) => message.number(LIST_SET_ID, id),
             None => message,
