@@ -168,7 +168,7 @@ async fn measure() -> Result<String, String> {
 async fn load(network: &Network, engine: &mut Engine) -> Result<(), String> {
     let updates = engine.take().into_iter().map(async |(node, update)| match update {
         Update::Whole(rules) => network.apply(&node, &rules).await,
-        Update::Delta(delta) => network.apply_delta(&node, &delta).await,
+        Update::Delta(delta) => network.apply_delta(&node, delta).await,
     });
     let loaded: Result<(), _> = join_all(updates).await.into_iter().collect();
     loaded.map_err(|error| error.to_string())

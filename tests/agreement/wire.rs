@@ -122,7 +122,7 @@ impl Wire {
         for (node, update) in engine.take() {
             match update {
                 Update::Whole(rules) => self.network.apply(&node, &rules).await,
-                Update::Delta(delta) => self.network.apply_delta(&node, &delta).await,
+                Update::Delta(delta) => self.network.apply_delta(&node, delta).await,
             }
             .map_err(chain)?;
         }

@@ -212,8 +212,8 @@ impl Enforcer {
         }
         let network = &self.network;
         let results = join_all(updates.into_iter().map(|(name, update)| async move {
-            let result = match &update {
-                Update::Whole(rules) => network.apply(&name, rules).await,
+            let result = match update {
+                Update::Whole(rules) => network.apply(&name, &rules).await,
                 Update::Delta(delta) => network.apply_delta(&name, delta).await,
             };
             (name, result)

@@ -31,7 +31,7 @@ use super::{
     wiring::{self, FABRIC_GATEWAYS, FABRIC_V6, LOOPBACK, POD_GATEWAYS, UPLINK, of_family},
 };
 use crate::sandbox::{
-    firewall::{self, Delta, Ruleset},
+    firewall::{Delta, Ruleset},
     flow::Socket as LogSocket,
 };
 
@@ -304,9 +304,8 @@ impl Network {
     ///
     /// # Errors
     /// When there is no such node, or the kernel refuses: then the old rules stay.
-    pub async fn apply_delta(&self, node: &str, delta: &Delta) -> Result<(), Error> {
-        let requests = firewall::encode_delta(delta);
-        self.tables(node)?.change(format!("change the rules of node {node}"), requests).await
+    pub async fn apply_delta(&self, node: &str, delta: Delta) -> Result<(), Error> {
+        self.tables(node)?.change(format!("change the rules of node {node}"), delta).await
     }
 
     /// Opens the log of a node's firewall.

@@ -15,9 +15,9 @@ use super::{
     ends::entering,
     error::Need,
     namespace::Namespace,
-    netlink::{Netlink, Refusal, Request},
+    netlink::{Netlink, Refusal},
 };
-use crate::sandbox::firewall::{self, Part, Ruleset};
+use crate::sandbox::firewall::{self, Delta, Part, Ruleset};
 
 /// The firewall of one namespace.
 #[derive(Debug)]
@@ -52,14 +52,15 @@ impl Tables {
             tracing::debug!(length, room, "{stage} in parts");
             firewall::encode_in_parts(rules, room, spare)
         };
-        self.send(stage, socket, spare, parts).await
+        self.send(stage, socket, spare, move || parts).await
     }
 
     /// Changes rules in one transaction.
-    pub(super) async fn change(&self, stage: String, requests: Vec<Request>) -> Result<(), Error> {
+    pub(super) async fn change(&self, stage: String, delta: Delta) -> Result<(), Error> {
         let State { socket, spare } = self.take();
         let socket = self.open(socket, &stage).await?;
-        self.send(stage, socket, spare, vec![Part { requests, spare }]).await
+        let parts = move || vec![Part { requests: firewall::encode_delta(&delta), spare }];
+        self.send(stage, socket, spare, parts).await
     }
 
     fn take(&self) -> State {
@@ -81,12 +82,12 @@ impl Tables {
         stage: String,
         socket: Netlink,
         mut spare: bool,
-        parts: Vec<Part>,
+        parts: impl FnOnce() -> Vec<Part> + Send + 'static,
     ) -> Result<(), Error> {
-        // The kernel works through them before `send` returns.
+        // The kernel works through them before `send` returns; several nodes' side by side.
         let work = tokio::task::spawn_blocking(move || {
             let mut done = Ok(());
-            for part in parts {
+            for part in parts() {
                 done = socket.transact(&part.requests);
                 if done.is_err() {
                     break;

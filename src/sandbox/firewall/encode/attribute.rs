@@ -50,9 +50,26 @@ impl Attributes {
     }
 
     /// Attributes within an attribute.
-    pub(super) fn nest(self, kind: u16, inner: impl FnOnce(Self) -> Self) -> Self {
-        let inner = inner(Self::default());
-        self.bytes(kind | NESTED, &inner.0)
+    pub(super) fn nest(mut self, kind: u16, inner: impl FnOnce(Self) -> Self) -> Self {
+        let start = self.0.len();
+        self.0.extend_from_slice(&[0; 4]);
+        // Written in place, for there are many and they are small; the length is known then.
+        let mut done = inner(self);
+        let length = u16::try_from(done.0.len() - start).unwrap_or(u16::MAX);
+        done.0[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+        done.0[start + 2..start + 4].copy_from_slice(&(kind | NESTED).to_ne_bytes());
+        done
+    }
+
+    /// Others behind these.
+    pub(super) fn and(mut self, others: &Self) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
+    }
+
+    /// None yet, with room for so many bytes.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Sets and maps, and their elements.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, ops::Deref};
 
 use super::{
     attribute::{Attributes, Message},
@@ -72,10 +72,27 @@ fn address_type(family: Family) -> (u32, u32) {
 }
 
 /// An address as it travels.
-pub(super) fn octets(address: IpAddr) -> Vec<u8> {
+pub(super) struct Octets {
+    bytes: [u8; 16],
+    length: usize,
+}
+
+impl Deref for Octets {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+pub(super) fn octets(address: IpAddr) -> Octets {
     match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
+        IpAddr::V4(address) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&address.octets());
+            Octets { bytes, length: 4 }
+        }
+        IpAddr::V6(address) => Octets { bytes: address.octets(), length: 16 },
     }
 }
 
@@ -146,9 +163,10 @@ fn elements(set: &Set) -> Vec<Element> {
         Elements::Sockets(sockets) => {
             sockets.iter().map(|&(address, port)| key(&socket(address, port))).collect()
         }
-        Elements::Pairs(pairs) => {
-            pairs.iter().map(|(from, to)| key(&[octets(*from), octets(*to)].concat())).collect()
-        }
+        Elements::Pairs(pairs) => pairs
+            .iter()
+            .map(|(from, to)| key(&[&octets(*from)[..], &octets(*to)].concat()))
+            .collect(),
         Elements::Jumps(jumps) => jumps
             .iter()
             .map(|(address, to)| {
@@ -162,7 +180,7 @@ fn elements(set: &Set) -> Vec<Element> {
             .map(|((address, transport, port), to)| {
                 let transport = [transport_number(*transport), 0, 0, 0];
                 let port = [&port.to_be_bytes()[..], &[0, 0]].concat();
-                key(&[octets(*address), transport.to_vec(), port].concat())
+                key(&[&octets(*address)[..], &transport, &port].concat())
                     .nest(ELEMENT_DATA, |data| jump(data, &to.chain))
                     .bytes(ELEMENT_USERDATA, &remark(&to.comment))
             })
@@ -208,7 +226,9 @@ pub(super) fn endpoints(
 type Element = Attributes;
 
 fn key(bytes: &[u8]) -> Element {
-    Attributes::default().nest(ELEMENT_KEY, |key| key.bytes(1, bytes))
+    /// A key and its frames.
+    const USUAL: usize = 32;
+    Attributes::with_room(USUAL).nest(ELEMENT_KEY, |key| key.bytes(1, bytes))
 }
 
 /// Address and port; each part of a key takes whole registers.
@@ -255,7 +275,7 @@ fn send(
             None => message,
         };
         let message = message.nest(LIST_ELEMENTS, |list| {
-            chunk.fold(list, |list, element| list.nest(1, |_| element))
+            chunk.fold(list, |list, element| list.nest(1, |own| own.and(&element)))
         });
         requests.push(message.done(&format!("{verb} set {name}")));
     }
