@@ -15,20 +15,34 @@ pub(super) async fn put_back(cluster: &Cluster, stop: &Stop) {
     if unfinished.is_empty() {
         return;
     }
+    let runs: Vec<String> = unfinished.runs().map(|run| format!("run {run}")).collect();
     warn(
-        "an earlier run seems to have been ended in the middle of its changes; its Lease is watched",
+        &format!(
+            "{} changed what isn't netproof's and has not put it back; for up to 15 s its Lease \
+             is watched, to see whether it is alive",
+            runs.join(" and ")
+        ),
         None,
     );
-    let finished = tokio::select! {
-        finished = unfinished.put_back(cluster) => finished,
+    let watched = tokio::select! {
+        watched = unfinished.put_back(cluster) => watched,
         () = stop.stopped() => return,
     };
-    match finished {
-        Ok(finished) => {
-            for run in finished {
+    match watched {
+        Ok(watched) => {
+            for run in watched.alive {
                 warn(
-                    &format!("put back {} objects that run {} had changed", run.restored, run.run),
+                    &format!("run {run} is alive: what it has changed stays, and may be seen here"),
                     None,
+                );
+            }
+            for run in watched.finished {
+                warn(
+                    &format!(
+                        "run {} was killed: put back {} objects that it had changed",
+                        run.run, run.restored
+                    ),
+                    Some("`netproof cleanup` removes what it had made"),
                 );
                 for left in run.left {
                     warn(&left, Some("`netproof cleanup` tries again"));

@@ -24,9 +24,6 @@ use super::{Cluster, Error, ErrorKind, RunContext, marks, run_context};
 /// takes the run for dead.
 pub(super) const DURATION: Duration = Duration::from_secs(15);
 
-/// After how long a renewal is overdue: two of them have been missed.
-pub(super) const OVERDUE: Duration = Duration::from_secs(7);
-
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(3);
 

@@ -42,6 +42,7 @@ mod sweep;
 mod unfinished;
 
 pub use application::{Application, BringError, Brought};
+pub use canary::ControlPolicy;
 pub use change::UndoReport;
 pub use cleanup::{AbandonedRun, CleanupOptions, CleanupReport, cleanup};
 pub use connect::{Cluster, ConnectError, Kubeconfig};
@@ -61,4 +62,4 @@ pub use run_context::{AgentSettings, RunContext};
 pub use service::{Endpoint, ServiceView};
 pub use session::{BatchOutcome, Clock, Session, SessionError, SessionStage};
 pub use sweep::{SweepReport, sweep};
-pub use unfinished::{Finished, Unfinished};
+pub use unfinished::{Finished, Unfinished, Watched};

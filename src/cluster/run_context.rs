@@ -105,7 +105,11 @@ impl RunContext {
             namespace: Some(namespace.to_owned()),
             name: name.to_owned(),
         };
-        self.memory().made.push(Item { reference, kind, uid, found_by: None });
+        let mut memory = self.memory();
+        // What comes and goes with each step has one name.
+        if uid.is_some() || memory.made.iter().all(|item| item.reference != reference) {
+            memory.made.push(Item { reference, kind, uid, found_by: None });
+        }
     }
 
     pub(super) fn client(&self) -> kube::Client {

@@ -59,6 +59,7 @@ pub(super) fn add(
             // On one node it is the other end of the witness's ways: nobody isolates it
             // for ingress.
             canary_egress: add("canary-egress", Role::CanaryEgress, &all),
+            marker: add("marker", Role::Marker, &own),
         };
         controls.insert(node.clone(), of_node);
     }

@@ -2,22 +2,26 @@
 //! back each answer. Thinking made a value: nothing here touches a cluster.
 
 mod build;
+mod case;
 mod change;
 mod controls;
 mod families;
 mod filter;
 mod identity;
+mod kept;
 mod names;
 mod objects;
 mod services;
 mod suite;
+mod suite_pods;
 mod types;
 mod words;
 
 pub use build::{Inputs, Node, PlanError, build};
+pub use case::{CaseId, Destination, Moment, PlannedCase};
 pub use controls::CONTROL_PORT;
 pub use filter::{Filter, Pattern, PatternError};
 pub use types::{
-    CaseId, ControlNamespace, ControlPods, Destination, Moment, Plan, PlannedCase, PlannedChange,
-    PlannedNamespace, PlannedObject, PlannedPod, PodIndex, Role, StepPlan, SuitePlan,
+    ControlNamespace, ControlPods, Plan, PlannedChange, PlannedNamespace, PlannedObject,
+    PlannedPod, PodIndex, Role, StepPlan, SuitePlan,
 };

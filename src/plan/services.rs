@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{
     identity::Identities,
+    kept::{End, claims},
     objects,
-    suite::{End, claims},
 };
 use crate::{
     model::{Connectivity, IpProtocol, Labels, Port},

@@ -1,4 +1,4 @@
-//! The canaries in time: reached before their policy, isolated by it, open again after it.
+//! The canaries in time: reached before their policy, isolated by it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,17 +20,17 @@ use crate::{
 };
 
 /// How long a control pod may take, once it is ready, to be reached by its neighbour.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A single quick attempt: cheap while a canary is still open, and only a hint of the
 /// opposite.
-const HINT: Timing = Timing { window: 50, attempts: 1, reply: 1_000 };
+pub(super) const HINT: Timing = Timing { window: 50, attempts: 1, reply: 1_000 };
 
 /// How long the first isolated canary waits for the last.
 const STRAGGLE: Duration = Duration::from_secs(1);
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 impl Marker {
     /// Dials every canary before its policy exists: what isn't reached by now proves
@@ -165,60 +165,13 @@ impl Marker {
             None => Bite::Never,
         });
     }
-
-    /// Follows the canaries after their policy was taken away, until all that were
-    /// isolated are reached again.
-    pub async fn open(
-        &self,
-        live: &Live<'_>,
-        options: &Options,
-        stop: &Stop,
-        written: Instant,
-        bite: &watch::Sender<Bite>,
-    ) {
-        let mut pending: BTreeSet<Key> = self
-            .states()
-            .iter()
-            .filter(|(_, state)| matches!(state, CanaryState::Proven { .. }))
-            .map(|(key, _)| key.clone())
-            .collect();
-        if pending.is_empty() {
-            bite.send_replace(Bite::Never);
-            return;
-        }
-        let mut at = Instant::now();
-        let mut pause = SHORTEST_PAUSE;
-        while !pending.is_empty() {
-            if stop.is_stopped() || written.elapsed() >= options.canary_within {
-                bite.send_replace(Bite::Never);
-                return;
-            }
-            let dialled = live.dial(&self.of(&pending), HINT).await;
-            at = dialled.started;
-            pending.retain(|key| {
-                let (dial, destination) = &self.dials[key];
-                !dialled
-                    .of(dial)
-                    .iter()
-                    .any(|seen| answered_by(live, &seen.observation, *destination))
-            });
-            if !pending.is_empty() {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-                    () = stop.stopped() => {}
-                }
-            }
-        }
-        let latency = at.saturating_duration_since(written);
-        bite.send_replace(Bite::Bitten { at, latency });
-    }
 }
 
 fn never_reached(canaries: Vec<(Key, Observation)>) -> impl Iterator<Item = (Key, CanaryState)> {
     canaries.into_iter().map(|(key, seen)| (key, CanaryState::NeverReached { seen }))
 }
 
-fn is_blocked(seen: &[Seen]) -> bool {
+pub(super) fn is_blocked(seen: &[Seen]) -> bool {
     !seen.is_empty()
         && seen.iter().all(|seen| {
             matches!(

@@ -81,13 +81,20 @@ impl Marker {
         Self { states: Mutex::default(), dials }
     }
 
-    /// The canaries that a policy can still change: those that haven't been isolated yet,
-    /// and those that were, and are open again since.
+    /// The canaries that a policy can still change.
     pub(super) fn isolable(&self) -> BTreeSet<Key> {
         let states = self.states();
-        let changes =
-            |key: &&Key| matches!(states.get(*key), None | Some(CanaryState::Proven { .. }));
-        self.dials.keys().filter(changes).cloned().collect()
+        self.dials.keys().filter(|key| !states.contains_key(*key)).cloned().collect()
+    }
+
+    /// Notes that the CNI has let a step's isolation pass where it had enforced before: what
+    /// was proven holds no longer.
+    pub fn no_longer(&self, key: &Key, tried: Duration) {
+        if let Some(state) = self.states().get_mut(key)
+            && matches!(state, CanaryState::Proven { .. })
+        {
+            *state = CanaryState::StillOpen { tried };
+        }
     }
 
     /// What came of each canary so far.

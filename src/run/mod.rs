@@ -7,6 +7,7 @@
 //!                                     listeners, dials + controls, listeners
 //! ```
 
+mod arrival;
 mod asked;
 mod backends;
 mod cause;
@@ -19,6 +20,7 @@ mod established;
 mod follow;
 mod launch;
 mod live;
+mod mark;
 mod marker;
 mod once;
 mod options;

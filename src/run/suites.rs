@@ -6,8 +6,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    arrival::Arrival,
     error::RunError,
     live::Live,
+    mark::Tried,
     marker::{Bite, Marker},
     runner::Runner,
     startup::{AtRest, at_rest_of},
@@ -23,13 +25,6 @@ use crate::{
 
 /// The name of the step that top-level cases make.
 const BASE: &str = "base";
-
-/// The canaries once they were tried, and whether their policies stand.
-#[derive(Default)]
-struct Canaries {
-    marker: Option<Marker>,
-    closed: bool,
-}
 
 /// What is asked in one step.
 #[derive(Clone, Copy)]
@@ -53,7 +48,7 @@ impl Runner<'_> {
         live.authority = self.context.cluster().authority().map(str::to_owned);
         let control_pods: Vec<PodIndex> =
             self.all_pods().filter(|pod| !self.is_of_a_suite(*pod)).collect();
-        let mut canaries = Canaries::default();
+        let mut canaries = None;
         for (place, suite) in self.plan.suites.iter().enumerate() {
             let mut launched = suite.first_pods();
             let written = if place == 0 {
@@ -123,7 +118,7 @@ impl Runner<'_> {
         &self,
         asking: Asking<'_>,
         live: &Live<'_>,
-        canaries: &mut Canaries,
+        canaries: &mut Option<Tried>,
         adopted: &BTreeSet<PodIndex>,
     ) -> Result<(), RunError> {
         let askable = self.askable(live, asking.cases).await;
@@ -134,12 +129,11 @@ impl Runner<'_> {
             self.startups(asking.suite, &first, live, &AtRest::new(), adopted).await;
             return Ok(());
         }
-        let marker = match &mut canaries.marker {
-            Some(marker) => marker,
-            None => canaries.marker.insert(self.first_canaries(live).await),
+        let tried = match canaries {
+            Some(tried) => tried,
+            None => canaries.insert(self.first_canaries(live).await),
         };
-        let at_rest =
-            self.step(asking, &askable, &remembered, live, marker, &mut canaries.closed).await?;
+        let at_rest = self.step(asking, &askable, &remembered, live, tried).await?;
         self.startups(asking.suite, &first, live, &at_rest, adopted).await;
         Ok(())
     }
@@ -160,16 +154,19 @@ impl Runner<'_> {
         askable
     }
 
-    async fn first_canaries(&self, live: &Live<'_>) -> Marker {
+    async fn first_canaries(&self, live: &Live<'_>) -> Tried {
         self.progress(Stage::Canary, None, 0, 1).await;
         let transports: BTreeSet<IpProtocol> =
             self.plan.cases().map(|case| case.port.protocol.transport()).collect();
         let families: BTreeSet<Family> = self.plan.cases().map(|case| case.family).collect();
         let marker = Marker::new(live, &transports, &families);
-        for canary in marker.before(live, self.options.timing, self.stop).await {
+        let arrival = Arrival::new(live, &transports, &families);
+        let before = marker.before(live, self.options.timing, self.stop);
+        let (before, ()) = tokio::join!(before, arrival.arm(live, self.stop, None));
+        for canary in before {
             self.events.send(Event::Canary { canary }).await;
         }
-        marker
+        Tried { marker, arrival, proven: false }
     }
 
     async fn step(
@@ -178,8 +175,7 @@ impl Runner<'_> {
         cases: &[&PlannedCase],
         remembered: &BTreeSet<CaseId>,
         live: &Live<'_>,
-        marker: &Marker,
-        closed: &mut bool,
+        tried: &mut Tried,
     ) -> Result<AtRest, RunError> {
         let (bite, bitten) = watch::channel(Bite::Pending);
         let step = Step {
@@ -189,7 +185,7 @@ impl Runner<'_> {
             name: asking.step,
             cases,
             remembered,
-            marker,
+            marker: &tried.marker,
             options: self.options,
             stop: self.stop,
             events: self.events,
@@ -197,21 +193,15 @@ impl Runner<'_> {
             written: asking.written,
             said: &self.said,
         };
-        let at_rest = if *closed {
-            let written = self.context.delete_canary_policies(self.plan).await?;
-            let opened = marker.open(live, self.options, self.stop, written, &bite);
-            tokio::join!(opened, step.run(bitten)).1
-        } else {
-            let written = self.context.create_canary_policies(self.plan).await?;
-            let isolated = async {
-                marker.isolate(live, self.options, self.stop, written, &bite).await;
-                for canary in marker.canaries() {
-                    self.events.send(Event::Canary { canary }).await;
-                }
-            };
-            tokio::join!(isolated, step.run(bitten)).1
+        let over = CancellationToken::new();
+        let stepping = async {
+            let at_rest = step.run(bitten).await;
+            over.cancel();
+            Ok(at_rest)
         };
-        *closed = !*closed;
+        let marking = self.mark(live, tried, &bite, &over);
+        let (at_rest, ()) = tokio::try_join!(stepping, marking)?;
+        tried.proven = true;
         Ok(at_rest)
     }
 

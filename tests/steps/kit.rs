@@ -4,22 +4,15 @@ use std::{
     io::{BufRead, BufReader, Lines, Write as _},
     path::Path,
     process::{Child, ChildStdout},
-    time::{Duration, Instant},
 };
 
-use k8s_openapi::{
-    api::{
-        coordination::v1::Lease,
-        core::v1::{ConfigMap, Namespace},
-        networking::v1::NetworkPolicy,
-    },
-    jiff::Timestamp,
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, Namespace},
+    networking::v1::NetworkPolicy,
 };
 use kube::{
     Api, Client,
-    api::{
-        ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
-    },
+    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use netproof::sandbox::process::{Options, Sandbox};
@@ -115,21 +108,6 @@ impl Shop {
         let listed = configmaps.list(&Default::default()).await.expect("a list");
         let names = listed.items.into_iter().filter_map(|one| one.metadata.name);
         names.filter(|name| name.contains("-undo-")).collect()
-    }
-
-    /// Waits until the Lease of some run was to be renewed and wasn't.
-    pub async fn until_overdue(&self) {
-        let leases: Api<Lease> = Api::all(self.client.clone());
-        let of_runs = ListParams::default().labels("netproof.dev/run");
-        let is_overdue = |lease: &Lease| {
-            let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.clone());
-            renewed.is_some_and(|renewed| Timestamp::now().duration_since(renewed.0).as_secs() > 8)
-        };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !leases.list(&of_runs).await.expect("Leases").items.iter().any(is_overdue) {
-            assert!(Instant::now() < deadline, "no Lease is overdue");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
     }
 
     fn faults(&self) -> Api<DynamicObject> {

@@ -83,12 +83,31 @@ async fn the_next_run_puts_back_what_a_killed_drill_took_away() {
     run.signal(Signal::SIGKILL);
     run.finish();
     assert_eq!(shop.written().await.0, None, "nobody puts it back by itself");
-    shop.until_overdue().await;
+    // At once: nothing of its Lease looks dead yet.
     // The base cases claim what the killed drill had taken away.
     let finished = shop.run("", &[]).finish();
     assert_eq!(finished.not_passed(), [], "{}", finished.stderr);
     assert!(finished.stderr.contains("put back 2"), "{}", finished.stderr);
     assert_eq!(shop.records().await, [""; 0]);
+    shop.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_live_run_has_changed_is_its_own_to_put_back() {
+    let shop = Shop::new().await;
+    let before = shop.written().await;
+    // A wait that no case follows would be idle, and a mistake.
+    let long = "  - {name: long, wait: 60s}\n  - name: last\n    \
+                cases: [{name: still, from: other, to: api, port: main, expect: allow}]\n";
+    let mut drill = shop.run(&format!("{DRILL}{long}"), &[]);
+    while drill.until("changed")["step"] != "removed" {}
+    let beside = shop.run("", &[]).finish();
+    assert!(beside.stderr.contains("is alive"), "{}", beside.stderr);
+    assert!(!beside.stderr.contains("was killed"), "{}", beside.stderr);
+    assert_eq!(shop.written().await.0, None, "its policy is still away");
+    drill.signal(Signal::SIGINT);
+    drill.finish();
+    assert_eq!(shop.written().await, before);
     shop.end().await;
 }
 

@@ -88,6 +88,7 @@ fn pod(pod: &PlannedPod) -> Value {
         Role::Witness => "witness",
         Role::CanaryIngress => "canaryIngress",
         Role::CanaryEgress => "canaryEgress",
+        Role::Marker => "marker",
     };
     let peers = match &pod.role {
         Role::Peer { names } => names.clone(),

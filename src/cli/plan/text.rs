@@ -83,6 +83,7 @@ fn pod(plan: &Plan, pod: &PlannedPod) -> Vec<String> {
         Role::Witness => "witness".to_owned(),
         Role::CanaryIngress => "canary for ingress".to_owned(),
         Role::CanaryEgress => "canary for egress".to_owned(),
+        Role::Marker => "marker of changes".to_owned(),
     };
     let ports: Vec<_> = pod.ports.values().map(ToString::to_string).collect();
     let exists = if pod.namespace_created { "" } else { " (exists)" };
@@ -166,7 +167,7 @@ fn controls(text: &mut String, plan: &Plan, width: usize) {
     let _ = writeln!(text, "\n{}", strong(&format!("controls in {} ({made})", place.name)));
     let mut rows = Vec::new();
     for (node, pods) in &plan.controls {
-        for index in [pods.witness, pods.canary_ingress, pods.canary_egress] {
+        for index in [pods.witness, pods.canary_ingress, pods.canary_egress, pods.marker] {
             let pod = plan.pod(index);
             rows.push(vec![pod.name.clone(), node.clone(), self::pod(plan, pod)[3].clone()]);
         }

@@ -5,6 +5,7 @@
 
 mod record;
 mod restore;
+mod target;
 mod undo;
 mod wait;
 mod write;

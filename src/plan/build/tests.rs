@@ -495,7 +495,8 @@ proptest! {
         }
         prop_assert_eq!(plan.controls.keys().cloned().collect::<BTreeSet<_>>(), plan.nodes.iter().cloned().collect());
         for (node, controls) in &plan.controls {
-            for index in [controls.witness, controls.canary_ingress, controls.canary_egress] {
+            let crate::plan::ControlPods { witness, canary_ingress, canary_egress, marker } = *controls;
+            for index in [witness, canary_ingress, canary_egress, marker] {
                 prop_assert_eq!(&plan.pod(index).node, node);
                 prop_assert!(seen.insert(index), "a control pod has one place");
             }

@@ -1,0 +1,147 @@
+//! Marks a step's changes: writes the policies of netproof's own pods after them, and tells
+//! when these have arrived.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    arrival::Arrival,
+    error::RunError,
+    live::Live,
+    marker::{Bite, Marker},
+    runner::Runner,
+};
+use crate::{cluster::ControlPolicy, event::Event};
+
+/// The policies that prove that the CNI enforces.
+const CANARIES: [ControlPolicy; 2] = [ControlPolicy::CanaryIngress, ControlPolicy::CanaryEgress];
+/// The policies of the markers.
+const MARKERS: [ControlPolicy; 2] = [ControlPolicy::Isolation, ControlPolicy::Admission];
+
+/// The control pods, once they were tried.
+pub(super) struct Tried {
+    pub marker: Marker,
+    pub arrival: Arrival,
+    /// The canaries are isolated by now.
+    pub proven: bool,
+}
+
+/// What the markers tell of a step.
+#[derive(Clone, Copy)]
+enum Arrived {
+    /// There is none that could tell.
+    NoMarker,
+    /// Some did not change in time.
+    Late,
+    /// All have changed by then.
+    At { at: Instant, latency: Duration },
+}
+
+impl Runner<'_> {
+    /// Tells `bite` when the changes that were written before have arrived, and, the first
+    /// time, whether the CNI enforces at all. What is done for the next step's sake ends with
+    /// `over`.
+    pub(super) async fn mark(
+        &self,
+        live: &Live<'_>,
+        tried: &Tried,
+        bite: &watch::Sender<Bite>,
+        over: &CancellationToken,
+    ) -> Result<(), RunError> {
+        let (inner, mut isolated) = watch::channel(Bite::Pending);
+        let proving = async {
+            if tried.proven {
+                inner.send_replace(Bite::Never);
+                return Ok::<_, RunError>(());
+            }
+            let written = self.context.create_control_policies(self.plan, &CANARIES).await?;
+            tried.marker.isolate(live, self.options, self.stop, written, &inner).await;
+            self.tell_canaries(&tried.marker).await;
+            Ok(())
+        };
+        let arriving = async {
+            let arrived = self.arrive(live, tried).await?;
+            loop {
+                let proof = *isolated.borrow_and_update();
+                bite.send_replace(combined(tried.proven, proof, arrived));
+                // The sender outlives this: it is only what it last said that ends it.
+                if matches!(proof, Bite::Never | Bite::Bitten { .. })
+                    || isolated.changed().await.is_err()
+                {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::try_join!(proving, arriving)?;
+        if !self.asks_again() {
+            return Ok(());
+        }
+        let rearming = over.run_until_cancelled(self.rearm(live, &tried.arrival));
+        rearming.await.unwrap_or(Ok(()))
+    }
+
+    /// Whether there is more than one step in the whole plan.
+    fn asks_again(&self) -> bool {
+        self.plan.suites.iter().map(|suite| 1 + suite.steps.len()).sum::<usize>() > 1
+    }
+
+    /// Closes the markers, opens them, and tells when both was seen.
+    async fn arrive(&self, live: &Live<'_>, tried: &Tried) -> Result<Arrived, RunError> {
+        let Tried { marker, arrival, proven } = tried;
+        let (stop, within) = (self.stop, self.options.canary_within);
+        if !arrival.is_armed() {
+            self.rearm(live, arrival).await?;
+        }
+        if arrival.is_empty() {
+            return Ok(Arrived::NoMarker);
+        }
+        let isolation = &[ControlPolicy::Isolation];
+        let written = self.context.create_control_policies(self.plan, isolation).await?;
+        let closed = arrival.closes(live, stop, written, within).await;
+        if *proven && !closed.lost.is_empty() {
+            for key in &closed.lost {
+                marker.no_longer(key, written.elapsed());
+            }
+            self.tell_canaries(marker).await;
+        }
+        if arrival.is_empty() {
+            return Ok(Arrived::NoMarker);
+        }
+        let admission = &[ControlPolicy::Admission];
+        let written = self.context.create_control_policies(self.plan, admission).await?;
+        let opened = arrival.opens(live, stop, written, within).await;
+        if !opened.lost.is_empty() || arrival.is_empty() {
+            return Ok(Arrived::Late);
+        }
+        Ok(Arrived::At { at: opened.at, latency: closed.latency.max(opened.latency) })
+    }
+
+    /// Takes the markers' policies away, and waits until they are open.
+    async fn rearm(&self, live: &Live<'_>, arrival: &Arrival) -> Result<(), RunError> {
+        if arrival.is_empty() {
+            return Ok(());
+        }
+        self.context.delete_control_policies(self.plan, &MARKERS).await?;
+        arrival.arm(live, self.stop, Some(self.options.canary_within)).await;
+        Ok(())
+    }
+
+    async fn tell_canaries(&self, marker: &Marker) {
+        for canary in marker.canaries() {
+            self.events.send(Event::Canary { canary }).await;
+        }
+    }
+}
+
+fn combined(proven: bool, proof: Bite, arrived: Arrived) -> Bite {
+    match (proof, arrived) {
+        (_, Arrived::At { at, latency }) if proven => Bite::Bitten { at, latency },
+        (Bite::Bitten { at, latency }, Arrived::At { at: other, latency: its }) => {
+            Bite::Bitten { at: at.max(other), latency: latency.max(its) }
+        }
+        (Bite::Bitten { .. }, Arrived::Late) => Bite::Never,
+        (proof, _) => proof,
+    }
+}
