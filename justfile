@@ -72,7 +72,7 @@ bench-evaluator *FLAGS:
 
 # The statically linked agent.
 agent:
-    RUSTFLAGS="{{ static }}" cargo build --release -p netproof-probe --target {{ target }}
+    RUSTFLAGS="{{ static }}" cargo build --profile agent -p netproof-probe --target {{ target }}
 
 # The probe image as an archive, without any container tool.
 image FILE="netproof-probe.tar": agent

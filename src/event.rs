@@ -4,15 +4,19 @@
 //! [`Event::RunStarted`], which lists every case, so that none can vanish; the last is
 //! [`Event::RunFinished`], whose absence means that the run was cut.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+mod canary;
+mod outcome;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    canary::{Canary, CanaryState, Direction},
+    outcome::{CaseOutcome, Endpoints},
+};
 use crate::{
-    model::{Connectivity, Family, IpProtocol, Port, RunId, milliseconds},
+    model::{Connectivity, Family, Port, RunId},
     plan::{CaseId, Moment},
-    verdict::{Cause, Change, Controls, Judgement, Observation},
 };
 
 /// The format's version; grows when a reader of the old one would misread the new, or miss
@@ -225,70 +229,6 @@ pub enum Stage {
     Sweep,
 }
 
-/// Whether isolation bites: one node, direction, transport and family.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Canary {
-    /// The node that should enforce.
-    pub node: String,
-    /// The direction that should be isolated.
-    pub direction: Direction,
-    /// The transport that was tried.
-    pub transport: IpProtocol,
-    /// The family that was tried.
-    pub family: Family,
-    /// What came of it.
-    pub state: CanaryState,
-}
-
-/// A direction of isolation, in NetworkPolicy's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Direction {
-    /// Into the pod.
-    Ingress,
-    /// Out of the pod.
-    Egress,
-}
-
-impl std::fmt::Display for Direction {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Ingress => "ingress",
-            Self::Egress => "egress",
-        })
-    }
-}
-
-/// What came of a canary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum CanaryState {
-    /// Reached, then isolated: the CNI enforces here.
-    Proven {
-        /// From the API server's answer to the policy's write to the first attempt of
-        /// the first window in which nothing got through.
-        #[serde(rename = "latencyMs", with = "milliseconds")]
-        latency: Duration,
-    },
-    /// Still reached at the end of `--canary-within`: nothing enforces here.
-    StillOpen {
-        /// How long it was tried.
-        #[serde(rename = "triedMs", with = "milliseconds")]
-        tried: Duration,
-    },
-    /// It was never reached, so that its isolation proves nothing.
-    NeverReached {
-        /// What was seen instead.
-        seen: Observation,
-    },
-    /// It was reached at first, and is no more; but not because of any policy, as far as
-    /// can be told: its agent, its session or its way is gone.
-    Lost {
-        /// What was last seen of it.
-        seen: Observation,
-    },
-}
-
 /// What ended a run early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -299,72 +239,6 @@ pub enum Interruption {
     Deadline,
     /// `--fail-fast`, after a failed case.
     FailFast,
-}
-
-/// A case's verdict with everything that a report may want to show.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CaseOutcome {
-    /// The verdict and its reason.
-    #[serde(flatten)]
-    pub judgement: Judgement,
-    /// What the policies say of it, where the claim doesn't hold, or holds against them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Cause>,
-    /// What was last seen.
-    pub seen: Option<Observation>,
-    /// The controls of the last round.
-    pub controls: Controls,
-    /// Changes in what was seen.
-    pub history: Vec<Change>,
-    /// From the last change to the first attempt that was as expected.
-    #[serde(rename = "latencyMs", with = "milliseconds::option")]
-    pub latency: Option<Duration>,
-    /// The error of `latency`, from the sessions' round trips and the rounds' spacing.
-    #[serde(rename = "latencyErrorMs", with = "milliseconds::option")]
-    pub latency_error: Option<Duration>,
-    /// Source and destination as they stood: `shop/np-…-0 (10.0.0.5, node-1)`.
-    pub endpoints: Endpoints,
-    /// True for a pass on a CNI that doesn't enforce.
-    pub proves_nothing: bool,
-    /// From the step's first round to the sighting that decided the case.
-    #[serde(rename = "tookMs", with = "milliseconds")]
-    pub took: Duration,
-}
-
-impl CaseOutcome {
-    /// For a case that no round has asked.
-    pub fn without_rounds(judgement: Judgement) -> Self {
-        Self {
-            judgement,
-            cause: None,
-            seen: None,
-            controls: Controls::default(),
-            history: Vec::new(),
-            latency: None,
-            latency_error: None,
-            endpoints: Endpoints::default(),
-            proves_nothing: false,
-            took: Duration::ZERO,
-        }
-    }
-}
-
-/// Who spoke with whom, as they stood in the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Endpoints {
-    /// The source pod, its address and node.
-    pub source: String,
-    /// The destination, its address and, if it is a pod, its node.
-    pub destination: String,
-    /// Labels of both, for policies to be compared with.
-    pub labels: BTreeMap<String, String>,
-    /// The address by which the source is met at the other end, where source NAT puts it in
-    /// place of its own: as the listener saw it, or where nothing came through, as one saw a
-    /// control pod on the source's node.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen_as: Option<IpAddr>,
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use std::{
 };
 
 use netproof_probe::wire::{
-    Answer, DnsQuestion, Outcome, Probe, Protocol, Response, Script, Target, Tls,
+    Answer, DnsQuestion, Outcome, Probe, Protocol, Response, Script, Target, Tls, Truncated,
 };
 use socket2::{Domain, Socket, Type};
-use support::{Session, bare, hasty, key, keyed};
+use support::{Serve, Session, bare, hasty, key, keyed};
 
 fn connected(answer: Answer) -> Outcome {
     Outcome::Connected { answer }
@@ -54,14 +54,11 @@ fn nxdomain(question: &[u8]) -> Vec<u8> {
 
 #[test]
 fn an_answer_that_there_is_no_such_name_is_an_answer() {
-    let expected = connected(Answer::Dns { code: "NXDOMAIN".into(), records: Vec::new() });
+    let expected =
+        connected(Answer::Dns { code: "NXDOMAIN".into(), records: Vec::new(), truncated: None });
     let udp = udp_server(nxdomain);
     let tcp = tcp_server(|mut stream| {
-        let mut length = [0; 2];
-        stream.read_exact(&mut length).unwrap();
-        let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut question).unwrap();
-        let answer = nxdomain(&question);
+        let answer = nxdomain(&over_tcp(&mut stream));
         let _ = stream.write_all(&u16::try_from(answer.len()).unwrap().to_be_bytes());
         let _ = stream.write_all(&answer);
     });
@@ -70,6 +67,60 @@ fn an_answer_that_there_is_no_such_name_is_an_answer() {
         let probe = Probe { script: dns("no.such.name"), ..bare(protocol, port) };
         assert_eq!(session.outcome(probe), expected, "{protocol:?}");
     }
+}
+
+/// A question over TCP, and the stream to answer it on.
+fn over_tcp(stream: &mut TcpStream) -> Vec<u8> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut question).unwrap();
+    question
+}
+
+/// The same question as a response that was cut short.
+fn cut_short(question: &[u8]) -> Vec<u8> {
+    let mut response = question.to_vec();
+    response[2] |= 0x82;
+    response
+}
+
+#[test]
+fn an_answer_that_was_cut_short_is_asked_for_over_tcp() {
+    // One port for both, as name servers have it.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    thread::spawn(move || {
+        let mut bytes = [0; 1_500];
+        while let Ok((length, peer)) = socket.recv_from(&mut bytes) {
+            let _ = socket.send_to(&cut_short(&bytes[..length]), peer);
+        }
+    });
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let answer = nxdomain(&over_tcp(&mut stream));
+            let _ = stream.write_all(&u16::try_from(answer.len()).unwrap().to_be_bytes());
+            let _ = stream.write_all(&answer);
+        }
+    });
+    let probe = Probe { script: dns("large.example"), ..bare(Protocol::Udp, port) };
+    let expected = Answer::Dns {
+        code: "NXDOMAIN".into(),
+        records: Vec::new(),
+        truncated: Some(Truncated::OverTcp),
+    };
+    assert_eq!(Session::open(&key()).outcome(probe), connected(expected));
+
+    // Nobody listens for TCP there.
+    let udp = udp_server(cut_short);
+    let probe = Probe { script: dns("large.example"), ..bare(Protocol::Udp, udp) };
+    let expected = Answer::Dns {
+        code: "NOERROR".into(),
+        records: Vec::new(),
+        truncated: Some(Truncated::NoTcp { message: "refused".into() }),
+    };
+    assert_eq!(Session::open(&key()).outcome(probe), connected(expected));
 }
 
 #[test]
@@ -118,6 +169,30 @@ fn a_connection_without_tls_is_a_connection() {
     let refused = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let outcome = session.outcome(Probe { script, ..bare(Protocol::Tcp, refused) });
     assert_eq!(outcome, Outcome::Refused, "nobody listens");
+}
+
+#[test]
+fn an_agent_speaks_tls_to_whoever_begins_with_it() {
+    let serving = Serve::start(&key(), &["0/tcp", "0/http"], &[]);
+    let tls = |verify| Script {
+        tls: Some(Tls { server_name: Some("a.example".into()), verify, ca: None }),
+        ..Script::default()
+    };
+    let mut session = Session::open(&key());
+    for (protocol, port) in [(Protocol::Tcp, serving.ports[0]), (Protocol::Http, serving.ports[1])]
+    {
+        let probe = Probe { script: tls(false), ..keyed(protocol, port) };
+        let outcome = session.outcome(probe);
+        let agent = matches!(&outcome, Outcome::Connected { answer: Answer::Agent { .. } });
+        assert!(agent, "{protocol:?}: {outcome:?}");
+        // Nobody believes its certificate, and without TLS it answers as ever.
+        let outcome = session.outcome(Probe { script: tls(true), ..keyed(protocol, port) });
+        let failed = matches!(&outcome, Outcome::Connected { answer: Answer::TlsFailed { .. } });
+        assert!(failed, "{protocol:?}: {outcome:?}");
+        let outcome = session.outcome(keyed(protocol, port));
+        let agent = matches!(&outcome, Outcome::Connected { answer: Answer::Agent { .. } });
+        assert!(agent, "{protocol:?}: {outcome:?}");
+    }
 }
 
 #[test]

@@ -16,9 +16,9 @@ use crate::model::chain;
 
 /// What to do if there is no static binary.
 const BUILD: &str = if cfg!(target_arch = "aarch64") {
-    "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release -p netproof-probe --target aarch64-unknown-linux-gnu"
+    "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --profile agent -p netproof-probe --target aarch64-unknown-linux-gnu"
 } else {
-    "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release -p netproof-probe --target x86_64-unknown-linux-gnu"
+    "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --profile agent -p netproof-probe --target x86_64-unknown-linux-gnu"
 };
 
 /// Where a build for a target puts its programs, below `target/`.
@@ -159,11 +159,11 @@ fn candidates() -> Vec<PathBuf> {
     let directory = program.parent().map(Path::to_path_buf).unwrap_or_default();
     let mut candidates = vec![directory.join(netproof_probe::wire::BINARY)];
     for target in directory.parent().into_iter().chain([Path::new("target")]) {
-        candidates.extend(
-            TARGETS.map(|triple| {
-                target.join(triple).join("release").join(netproof_probe::wire::BINARY)
-            }),
-        );
+        for profile in ["agent", "release"] {
+            let place = |triple| target.join(triple).join(profile);
+            candidates
+                .extend(TARGETS.map(|triple| place(triple).join(netproof_probe::wire::BINARY)));
+        }
     }
     candidates.push(program);
     candidates

@@ -1,13 +1,19 @@
 //! What is written to `--output json` reads back the same.
 
+use std::time::Duration;
+
+use netproof_probe::wire::Truncated;
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
 use crate::{
-    model::Protocol,
+    model::{Family, IpProtocol, Protocol},
     policy::{self, Action, Isolation, Outcome, Spec, SpecRule},
     suite::Denial,
-    verdict::{AnsweredBy, CauseKind, ControlKind, ControlState, Reason, Verdict},
+    verdict::{
+        AnsweredBy, Cause, CauseKind, Change, ControlKind, ControlState, Controls, Judgement,
+        Observation, Reason, Verdict,
+    },
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -45,7 +51,13 @@ fn answered_by() -> impl Strategy<Value = AnsweredBy> {
         Just(AnsweredBy::Echo),
         text().prop_map(|version| AnsweredBy::Tls { version }),
         text().prop_map(|message| AnsweredBy::TlsFailed { message }),
-        (text(), vec(text(), 0..3)).prop_map(|(code, records)| AnsweredBy::Dns { code, records }),
+        (text(), vec(text(), 0..3), option::of(text())).prop_map(|(code, records, message)| {
+            let truncated = message.map(|message| match message.is_empty() {
+                true => Truncated::OverTcp,
+                false => Truncated::NoTcp { message },
+            });
+            AnsweredBy::Dns { code, records, truncated }
+        }),
         text().prop_map(|payload| AnsweredBy::Datagram { payload }),
     ]
 }

@@ -91,6 +91,7 @@ mod tests {
         let dns = |code: &str, records: &[&str]| AnsweredBy::Dns {
             code: code.to_owned(),
             records: records.iter().map(|&record| record.to_owned()).collect(),
+            truncated: None,
         };
         let records = |records: &[&str]| {
             let records = records.iter().map(|&record| record.to_owned()).collect();

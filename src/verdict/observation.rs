@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr};
 
-use netproof_probe::wire::{Answer, Outcome};
+use netproof_probe::wire::{Answer, Outcome, Truncated};
 use serde::{Deserialize, Serialize};
 
 /// What a probe saw. It says nothing about policy.
@@ -105,6 +105,9 @@ pub enum AnsweredBy {
         code: String,
         /// The data of the records of the type asked for.
         records: Vec<String>,
+        /// What came of asking again over TCP, where UDP brought only a part.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        truncated: Option<Truncated>,
     },
     /// An application, to a datagram of the case's own.
     Datagram {
@@ -131,9 +134,11 @@ impl From<&Outcome> for Observation {
                     Answer::TlsFailed { message } => {
                         AnsweredBy::TlsFailed { message: message.clone() }
                     }
-                    Answer::Dns { code, records } => {
-                        AnsweredBy::Dns { code: code.clone(), records: records.clone() }
-                    }
+                    Answer::Dns { code, records, truncated } => AnsweredBy::Dns {
+                        code: code.clone(),
+                        records: records.clone(),
+                        truncated: truncated.clone(),
+                    },
                     Answer::Datagram { payload } => {
                         AnsweredBy::Datagram { payload: payload.clone() }
                     }
@@ -161,8 +166,17 @@ impl AnsweredBy {
             Self::Nobody => "nothing".to_owned(),
             Self::Tls { version } => version.clone(),
             Self::TlsFailed { message } => format!("no TLS: {message}"),
-            Self::Dns { code, records } if records.is_empty() => format!("DNS {code}"),
-            Self::Dns { code, records } => format!("DNS {code}: {}", records.join(", ")),
+            Self::Dns { code, records, truncated } => {
+                let colon = if records.is_empty() { "" } else { ": " };
+                let how = match truncated {
+                    None => String::new(),
+                    Some(Truncated::OverTcp) => ", over TCP, for UDP had cut it short".to_owned(),
+                    Some(Truncated::NoTcp { message }) => {
+                        format!(", cut short over UDP, and over TCP: {message}")
+                    }
+                };
+                format!("DNS {code}{colon}{}{how}", records.join(", "))
+            }
             Self::Datagram { payload } => match netproof_probe::wire::hex::decode(payload) {
                 Some(bytes) if !bytes.is_empty() => bytes.escape_ascii().to_string(),
                 _ => "an empty datagram".to_owned(),

@@ -81,7 +81,7 @@ fn judge(call: &Call, dns: Option<&Asked>, reply: &[u8]) -> Answer {
     }
     if let Some(answer) = dns.and_then(|asked| asked.answer(reply)) {
         return match answer {
-            Answer::Dns { code, records } if call.script.dns.is_none() => Answer::Application {
+            Answer::Dns { code, records, .. } if call.script.dns.is_none() => Answer::Application {
                 status: None,
                 summary: format!("DNS {code}, {} answers", records.len()),
             },

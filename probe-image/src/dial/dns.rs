@@ -6,8 +6,8 @@ use hickory_proto::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{Said, stream::broken, summary::summary};
-use crate::wire::{Answer, DnsQuestion};
+use super::{Call, Said, Saying, stream::broken, summary::summary};
+use crate::wire::{Answer, Dial, DnsQuestion, Outcome, Protocol, Script, Truncated};
 
 /// How much of a scripted datagram's answer is told, and how many records of a DNS answer.
 pub const LONGEST_SHOWN: usize = 1_024;
@@ -58,7 +58,55 @@ impl Asked {
         Some(Answer::Dns {
             code: mnemonic(told.metadata.response_code),
             records: of_kind.take(LONGEST_SHOWN).map(|record| record.data.to_string()).collect(),
+            truncated: told
+                .metadata
+                .truncation
+                .then(|| Truncated::NoTcp { message: "nobody asked".to_owned() }),
         })
+    }
+}
+
+/// The same question over TCP, where the answer over UDP was cut short.
+pub fn once_more(call: &Call, dial: &Dial) -> Option<Call> {
+    let Outcome::Connected { answer: Answer::Dns { truncated: Some(_), .. } } = &dial.outcome
+    else {
+        return None;
+    };
+    let script = Script { dns: call.script.dns.clone(), ..Script::default() };
+    (call.protocol == Protocol::Udp).then(|| Call {
+        protocol: Protocol::Tcp,
+        script,
+        saying: Saying::Bare,
+        ..call.clone()
+    })
+}
+
+/// What UDP began and TCP was to bring.
+pub fn made_whole(mut dial: Dial, over_tcp: Outcome) -> Dial {
+    let Outcome::Connected { answer: Answer::Dns { code, records, truncated } } = &mut dial.outcome
+    else {
+        return dial;
+    };
+    *truncated = Some(match over_tcp {
+        Outcome::Connected { answer: Answer::Dns { code: whole, records: all, .. } } => {
+            (*code, *records) = (whole, all);
+            Truncated::OverTcp
+        }
+        other => Truncated::NoTcp { message: what_came(&other) },
+    });
+    dial
+}
+
+fn what_came(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Connected { .. } => "connected, and no DNS was spoken".to_owned(),
+        Outcome::Refused => "refused".to_owned(),
+        Outcome::Prohibited { .. } => "prohibited".to_owned(),
+        Outcome::NoRoute { message }
+        | Outcome::Failed { message }
+        | Outcome::Unsupported { message } => message.clone(),
+        Outcome::Reset => "reset".to_owned(),
+        Outcome::TimedOut => "timed out".to_owned(),
     }
 }
 
@@ -122,7 +170,7 @@ mod tests {
         told.metadata.response_code = ResponseCode::NXDomain;
         let answer = |code: &str, records: &[&str]| {
             let records = records.iter().map(|&record| record.to_owned()).collect();
-            Some(Answer::Dns { code: code.into(), records })
+            Some(Answer::Dns { code: code.into(), records, truncated: None })
         };
         assert_eq!(asked.answer(&told.to_vec().unwrap()), answer("NXDOMAIN", &[]));
         told.metadata.response_code = ResponseCode::NoError;

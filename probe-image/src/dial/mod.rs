@@ -246,12 +246,20 @@ impl Dialer {
     }
 
     async fn dial(&self, call: Call, rate: Option<u32>) -> Dial {
+        let dial = self.admitted(&call, rate).await;
+        match dns::once_more(&call, &dial) {
+            Some(call) => dns::made_whole(dial, self.admitted(&call, rate).await.outcome),
+            None => dial,
+        }
+    }
+
+    async fn admitted(&self, call: &Call, rate: Option<u32>) -> Dial {
         let mut place = self.admission.admit(call.attempts, rate).await;
         let dial = match call.protocol {
-            _ if call.script.hold.is_some() => held::dial(self, &call).await,
-            Protocol::Tcp | Protocol::Http | Protocol::Sctp => stream::dial(self, &call).await,
-            Protocol::Udp => datagram::dial(self, &call).await,
-            Protocol::Icmp => echo::dial(self, &call).await,
+            _ if call.script.hold.is_some() => held::dial(self, call).await,
+            Protocol::Tcp | Protocol::Http | Protocol::Sctp => stream::dial(self, call).await,
+            Protocol::Udp => datagram::dial(self, call).await,
+            Protocol::Icmp => echo::dial(self, call).await,
         };
         place.used(dial.attempts.len());
         dial

@@ -11,18 +11,32 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 
-use super::{Answerer, CONNECTION_DEADLINE, stream};
+use super::{Answerer, CONNECTION_DEADLINE, stream, tls};
 use crate::question::{KeyedQuestion, NONCE_HEADER, QUESTION_BEGINS, TAG_HEADER};
 
-/// Answers one request: 200 with the answer, or 404 with nothing. A connection that is to
+/// Answers one request: 200 with the answer, or 404 with nothing; below TLS, if that is how it
+/// begins. A connection that is to
 /// be held speaks in lines here too.
 pub async fn answer(
     answerer: Arc<Answerer>,
     stream: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
+    match tls::begins(&stream).await {
+        Some(true) => {
+            let Some(stream) = tls::accept(&answerer, stream).await else { return Ok(()) };
+            let request = timeout(CONNECTION_DEADLINE, request(answerer, stream, peer));
+            return request.await.unwrap_or(Ok(()));
+        }
+        Some(false) => {}
+        None => return Ok(()),
+    }
     let mut begin = [0; QUESTION_BEGINS.len()];
     let first = timeout(CONNECTION_DEADLINE, stream.peek(&mut begin));
     let Ok(length) = first.await else { return Ok(()) };
@@ -33,7 +47,10 @@ pub async fn answer(
     request.await.unwrap_or(Ok(()))
 }
 
-async fn request(answerer: Arc<Answerer>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+async fn request<S>(answerer: Arc<Answerer>, stream: S, peer: SocketAddr) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let service = service_fn(|request: Request<Incoming>| {
         let response = respond(&answerer, &request, peer);
         async move { Ok::<_, Infallible>(response) }

@@ -7,10 +7,17 @@ mod bind;
 mod control;
 mod http;
 mod stream;
+mod tls;
 mod udp;
 
-use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use rustls::ServerConfig;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -54,6 +61,8 @@ pub enum Error {
 struct Answerer {
     identity: String,
     key: Key,
+    /// Made for the first who speaks TLS.
+    tls: OnceLock<Option<Arc<ServerConfig>>>,
 }
 
 /// Listeners that run until this is dropped.
@@ -90,8 +99,11 @@ pub fn start(arguments: &arguments::Serve) -> Result<Serving, Error> {
     if let Some(listen) = arguments.twice() {
         return Err(Error::Twice(listen.clone()));
     }
-    let answerer =
-        Arc::new(Answerer { identity: arguments.identity.clone(), key: arguments.key.clone() });
+    let answerer = Arc::new(Answerer {
+        identity: arguments.identity.clone(),
+        key: arguments.key.clone(),
+        tls: OnceLock::new(),
+    });
     let mut tasks = JoinSet::new();
     let mut listening = Vec::new();
     for listen in &arguments.listen {

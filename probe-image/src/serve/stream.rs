@@ -3,14 +3,14 @@
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
 
-use super::{Answerer, CONNECTION_DEADLINE, CONNECTIONS};
+use super::{Answerer, CONNECTION_DEADLINE, CONNECTIONS, tls};
 use crate::question::KeyedQuestion;
 
 /// Longer than any question.
@@ -46,11 +46,27 @@ where
     }
 }
 
-/// Answers one line, or closes the connection. Where the question wants the connection
-/// held, goes on to answer lines until it ends.
+/// Answers one line, or closes the connection; below TLS, if that is how it begins.
 pub async fn answer(
     answerer: Arc<Answerer>,
-    mut stream: TcpStream,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> io::Result<()> {
+    match tls::begins(&stream).await {
+        Some(true) => match tls::accept(&answerer, stream).await {
+            Some(stream) => lines(answerer, stream, peer).await,
+            None => Ok(()),
+        },
+        Some(false) => lines(answerer, stream, peer).await,
+        None => Ok(()),
+    }
+}
+
+/// Answers one line. Where the question wants the connection held, goes on to answer lines
+/// until it ends.
+pub async fn lines<S: AsyncRead + AsyncWrite + Unpin>(
+    answerer: Arc<Answerer>,
+    mut stream: S,
     peer: SocketAddr,
 ) -> io::Result<()> {
     let first = timeout(CONNECTION_DEADLINE, held_question(&answerer, &mut stream));
@@ -68,7 +84,7 @@ pub async fn answer(
 /// Reads a question; `None` if it isn't one of this run's.
 pub async fn question(
     answerer: &Answerer,
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
 ) -> io::Result<Option<KeyedQuestion>> {
     Ok(held_question(answerer, stream).await?.map(|(question, _)| question))
 }
@@ -76,7 +92,7 @@ pub async fn question(
 /// The same, and whether the connection is to stay open.
 async fn held_question(
     answerer: &Answerer,
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
 ) -> io::Result<Option<(KeyedQuestion, bool)>> {
     let mut line = Vec::new();
     while !line.contains(&b'\n') && line.len() < QUESTION_LIMIT {
@@ -92,7 +108,7 @@ async fn held_question(
 pub async fn say(
     answerer: &Answerer,
     question: &KeyedQuestion,
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncWrite + Unpin),
     peer: SocketAddr,
 ) -> io::Result<()> {
     write(answerer, question, stream, peer).await?;
@@ -102,7 +118,7 @@ pub async fn say(
 async fn write(
     answerer: &Answerer,
     question: &KeyedQuestion,
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncWrite + Unpin),
     peer: SocketAddr,
 ) -> io::Result<()> {
     let mut answer = answerer.key.answer(question.nonce, &answerer.identity, peer).json();

@@ -44,7 +44,17 @@ pub(in crate::suite) fn check(
         return false;
     }
     if matches!(scope.peer(&pair.to), Some(Peer::Pod(_))) {
-        for (span, what) in [(&asked.tls, "TLS"), (&asked.dns, "DNS"), (&asked.udp, "such data")] {
+        let verified = asked.ask.tls.as_ref().is_some_and(|tls| tls.verify);
+        if let Some(span) = asked.tls.as_ref().filter(|_| verified) {
+            let message =
+                format!("`{}` is a probe pod, whose certificate nobody has signed", pair.to);
+            reader.mistake(span, message).help(
+                "write `tls: {verify: false}`: who answers is proven without it; or ask a Service, \
+                 an address or a host with an application behind it",
+            );
+            return false;
+        }
+        for (span, what) in [(&asked.dns, "DNS"), (&asked.udp, "such data")] {
             if let Some(span) = span {
                 let message = format!("`{}` is a probe pod, which answers no {what}", pair.to);
                 reader

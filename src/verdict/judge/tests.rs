@@ -421,7 +421,8 @@ fn a_status_that_was_not_asked_for_fails_an_allow_and_passes_no_denial() {
 #[test]
 fn what_is_spoken_is_judged_apart_from_what_is_let_through() {
     let tls = || AnsweredBy::TlsFailed { message: "UnknownIssuer".to_owned() };
-    let nxdomain = || AnsweredBy::Dns { code: "NXDOMAIN".to_owned(), records: Vec::new() };
+    let nxdomain =
+        || AnsweredBy::Dns { code: "NXDOMAIN".to_owned(), records: Vec::new(), truncated: None };
     for (expect, by, verdict, what) in [
         (Allowed, tls(), Fail, "TLS was asked for"),
         (Blocked, tls(), Fail, "the connection was made"),
