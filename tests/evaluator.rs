@@ -182,6 +182,8 @@ fn suites_are_predicted_as_they_claim() {
         ("suites/upstream/egress.yaml", 0),
         ("suites/upstream/changes.yaml", 0),
         ("suites/upstream/udp.yaml", 0),
+        // Whether blocks count for pods is up to the CNI; it can be read all the same.
+        ("suites/upstream/cidr.yaml", 3),
         // Nothing is known of the cluster's DNS.
         ("suites/shop.yaml", 3),
         ("tests/suites/wrong.yaml", 1),
@@ -314,6 +316,77 @@ cases:
     ] {
         let line = finished.stdout.lines().find(|line| line.contains(case)).unwrap_or_default();
         assert!(line.starts_with(mark) && line.contains(part), "{case}: {line}");
+    }
+}
+
+#[test]
+fn what_depends_on_the_addresses_of_pods_is_told_as_such() {
+    let suite = "\
+apiVersion: netproof.dev/v1alpha1
+kind: Suite
+metadata: {name: blocks}
+setup:
+  namespaces: {lab: {}}
+  manifests:
+    - inline:
+        apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: block}
+        spec:
+          podSelector: {matchLabels: {app: a}}
+          policyTypes: [Egress]
+          egress: [{to: [{ipBlock: {cidr: '${cidr:b/24}'}}]}]
+defaults: {ports: {main: 8080/tcp}}
+peers:
+  a: {pod: {namespace: lab, labels: {app: a}}}
+  b: {pod: {namespace: lab, labels: {app: b}}}
+  c: {pod: {namespace: lab, labels: {app: c}}}
+cases:
+  - {name: block, from: a, to: b, port: main, expect: allow}
+  - {name: beside, from: a, to: c, port: main, expect: deny}
+steps:
+  - name: narrow
+    patch:
+      - kind: NetworkPolicy
+        name: block
+        merge: {spec: {egress: [{to: [{ipBlock: {cidr: '${ipv4:b}/32'}}]}]}}
+    cases:
+      - {name: block, from: a, to: b, port: main, expect: allow}
+      - {name: beside, from: a, to: c, port: main, expect: deny}
+";
+    let finished = with_input(&["predict", "--offline", "-", "--family", "ipv4"], suite);
+    assert_eq!(finished.code(), Some(3), "{finished:#?}");
+    for (case, mark, part) in [
+        ("blocks/base/block", "?", "is up to the CNI"),
+        ("blocks/base/beside", "?", "it depends on which addresses the pods get"),
+        ("blocks/narrow/block", "?", "is up to the CNI"),
+        ("blocks/narrow/beside", "ok", "isolated"),
+    ] {
+        let line = finished.stdout.lines().find(|line| line.contains(case)).unwrap_or_default();
+        assert!(line.starts_with(mark) && line.contains(part), "{case}: {line}");
+    }
+}
+
+#[test]
+fn a_port_is_called_as_the_destination_calls_it() {
+    let manifests = "tests/manifests/init/operators.yaml";
+    let ask = |to: &str, port: &str| {
+        let ends = ["--from", "bank/app=teller", "--to", to];
+        run(&[&["explain", "--manifests", manifests], &ends[..], &["--port", port]].concat())
+    };
+    let by_number = ask("bank/ledger", "7001");
+    let by_name = ask("bank/ledger", "api");
+    assert_eq!(by_name.stdout, by_number.stdout);
+    assert_eq!(by_name.code(), by_number.code());
+    for (to, port, expected) in [
+        ("bank/ledger", "apis", "it has: api, metrics"),
+        ("10.0.0.1", "http", "it names none"),
+        ("bank/ledger", "http/tcp", "no port number"),
+        ("bank/ledger", "0", "no port number"),
+    ] {
+        let refused = ask(to, port);
+        assert_eq!(refused.code(), Some(2), "{to} {port}: {refused:#?}");
+        assert!(refused.stderr.contains(expected), "{to} {port}: {}", refused.stderr);
     }
 }
 

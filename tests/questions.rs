@@ -8,12 +8,13 @@ use netproof::{event::Event, verdict::Verdict};
 use support::{Finished, run};
 
 /// Manifests with policies: the shop's own, a rendered chart, and some with every corner.
-const MANIFESTS: [(&str, usize); 5] = [
+const MANIFESTS: [(&str, usize); 6] = [
     ("suites/shop/policies.yaml", 8),
     ("tests/manifests/init/operators.yaml", 7),
     ("tests/manifests/init/closed.yaml", 4),
     ("tests/manifests/init/open-doors.yaml", 5),
     ("tests/manifests/init/nobody.yaml", 4),
+    ("tests/manifests/init/whole-cluster.yaml", 8),
 ];
 
 /// What `init` writes, in a file.
@@ -73,12 +74,33 @@ fn count(finished: &Finished, of: impl Fn(Verdict) -> bool) -> usize {
 }
 
 #[test]
+fn init_claims_what_blocks_and_policies_of_the_whole_cluster_say() {
+    let suite = begun("tests/manifests/init/whole-cluster.yaml");
+    let text = fs::read_to_string(suite.path()).expect("a suite");
+    for part in [
+        "ClusterNetworkPolicy tenants, spec.ingress[0] (desk-to-http): Accept",
+        "from: desk, to: press, port: 8080/http, expect: allow",
+        "to: press, port: 3868/sctp, expect: deny",
+        "ClusterNetworkPolicy tenants, spec.egress[0] (no-metadata): Deny",
+        "from: press, to: host-169-254-169-254, port: 8080/tcp, expect: deny",
+        "from: kiosk, to: host-198-51-100-10, port: 443/tcp, expect: allow",
+        "from: kiosk, to: host-10-0-0-1, port: 443/tcp, expect: deny",
+        "port: 3868/sctp, expect: allow",
+        "spec.ingress[1] (no-other-tenant): Deny",
+        "# - {name: from-203-0-113-0-24, from: …, to: press, port: 8080/http, expect: allow}",
+        "kind: ExternalHost",
+    ] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+}
+
+#[test]
 fn init_says_what_it_can_not_begin_with() {
     for (arguments, expected) in [
         (vec!["init", "--manifests", "tests/manifests/none"], "read tests/manifests/none"),
         (
             vec!["init", "--manifests", MANIFESTS[1].0, "--policies-in", "shop"],
-            "there is no NetworkPolicy to begin with",
+            "there is no policy to begin with",
         ),
         (
             vec!["init", "--manifests", MANIFESTS[1].0, "--name", "No Name"],
@@ -141,6 +163,16 @@ fn a_question_is_answered_with_controls_and_without_a_file() {
             1,
             "FAIL  probe/base/probe/7001/ipv4",
         ),
+        (
+            vec!["--from", "bank/teller", "--to", "bank/ledger", "--protocol", "icmp"],
+            1,
+            "blocked  teller to ledger on icmp",
+        ),
+        (
+            vec!["--from", "bank/teller", "--to", "bank/ledger", "--port", "7001", "--http", "/x"],
+            0,
+            "open  teller to ledger on 7001/http",
+        ),
         // Nobody is there: the silence of an address says nothing about policy.
         (
             vec!["--from", "edge/gate", "--to", "203.0.113.9", "--port", "443"],
@@ -183,6 +215,33 @@ fn a_question_without_sense_is_refused() {
         let case = format!("{from} to {to} on {port}");
         assert_eq!(finished.code(), Some(2), "{case}: {finished:#?}");
         assert!(finished.stderr.contains(expected), "{case}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn what_is_to_be_spoken_has_to_fit_its_port() {
+    let manifests = MANIFESTS[1].0;
+    let ends = ["--from", "bank/teller", "--to", "bank/ledger"];
+    for (arguments, expected) in [
+        (&["--port", "1", "--protocol", "icmp"][..], "ICMP has no ports"),
+        (&["--protocol", "tcp"], "the port is missing"),
+        (&["--port", "1/udp", "--protocol", "tcp"], "write --port 1/tcp"),
+        (&["--port", "1/udp", "--http", "/"], "write --port 1/http"),
+        (&["--port", "7001", "--tls"], "whose certificate nobody has signed"),
+        (&[], "--port"),
+        (&["--port", "7001", "--status", "200"], "--http"),
+    ] {
+        let base = ["probe", "--sandbox", "--manifests", manifests];
+        let finished = run(&[&base[..], &ends, arguments].concat());
+        assert_eq!(finished.code(), Some(2), "{arguments:?}: {finished:#?}");
+        assert!(finished.stderr.contains(expected), "{arguments:?}: {}", finished.stderr);
+    }
+    let base = ["probe", "--sandbox", "--manifests", manifests, "--from", "bank/teller"];
+    let rest = ["--to", "www.example.org", "--port", "443", "--tls", "--http", "/api"];
+    let printed = run(&[&base[..], &rest, &["--status", "200", "--insecure", "--suite"]].concat());
+    assert_eq!(printed.code(), Some(0), "{printed:#?}");
+    for part in ["port: \"443/http\"", "tls: {verify: false}", "path: \"/api\"", "status: 200"] {
+        assert!(printed.stdout.contains(part), "no {part} in {}", printed.stdout);
     }
 }
 

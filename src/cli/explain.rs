@@ -1,6 +1,6 @@
 //! `netproof explain`: why the policies let one connection through, or don't.
 
-use std::io::Write;
+use std::{io::Write, str::FromStr};
 
 use clap::Args;
 use serde_json::json;
@@ -13,7 +13,7 @@ use super::{
     workloads::{AskedPort, Families, endpoints, rows},
 };
 use crate::{
-    model::{End, Pod, Topology, Traffic},
+    model::{End, IpProtocol, Pod, Topology, Traffic},
     policy::Outcome,
     topology,
 };
@@ -29,6 +29,7 @@ Examples:
   netproof explain --manifests deploy/ --from shop/frontend --to shop/db --port 5432
   helm template shop | netproof explain --manifests - --from shop/app=web --to 10.1.2.3 --port 443
   netproof explain --context staging --from shop/frontend --to shop/dns --port 53/udp
+  netproof explain --manifests deploy/ --from shop/frontend --to shop/db --port sql
 
 Exit codes:
   0 allowed    1 denied    2 bad input    3 undetermined")]
@@ -41,9 +42,10 @@ pub(super) struct ExplainCommand {
     /// Who is to answer.
     #[arg(long, value_name = "END")]
     to: String,
-    /// The port that is dialled: 5432, 53/udp or icmp.
+    /// The port that is dialled: 5432, 53/udp, icmp, or the destination's name for it, be it a
+    /// container's or a Service's.
     #[arg(long, value_name = "PORT")]
-    port: AskedPort,
+    port: PortText,
     #[command(flatten)]
     families: Families,
     /// What is printed.
@@ -57,6 +59,53 @@ enum Output {
     Text,
     /// One JSON object.
     Json,
+}
+
+/// A port as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum PortText {
+    Number(AskedPort),
+    /// What the destination calls it.
+    Name(String),
+}
+
+impl FromStr for PortText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_name = !text.contains('/')
+            && !text.eq_ignore_ascii_case("icmp")
+            && text.contains(|each: char| each.is_ascii_alphabetic());
+        if is_name { Ok(Self::Name(text.to_owned())) } else { text.parse().map(Self::Number) }
+    }
+}
+
+impl PortText {
+    /// The port that the destination means by it.
+    fn among<'a>(
+        &self,
+        whose: &str,
+        known: impl Iterator<Item = (Option<&'a str>, IpProtocol, u16)>,
+    ) -> Result<AskedPort, Exit> {
+        let name = match self {
+            Self::Number(port) => return Ok(*port),
+            Self::Name(name) => name,
+        };
+        let known: Vec<_> =
+            known.filter_map(|(name, protocol, number)| Some((name?, protocol, number))).collect();
+        let found = known.iter().find(|(known, ..)| known == name);
+        if let Some((_, protocol, number)) = found {
+            return Ok(AskedPort { protocol: *protocol, number: *number });
+        }
+        let names: Vec<_> = known.iter().map(|(name, ..)| *name).collect();
+        let remedy = if names.is_empty() {
+            "it names none; write a number, as 5432 or 53/udp".to_owned()
+        } else {
+            format!("it has: {}", names.join(", "))
+        };
+        complain(&format!("{whose} has no port named `{name}`"), Some(&remedy));
+        Err(Exit::BadInput)
+    }
 }
 
 impl ExplainCommand {
@@ -144,21 +193,24 @@ impl ExplainCommand {
             None => crate::topology::named_service(topology, &self.to, namespace),
         };
         if let (Some(service), false) = (service, is_pod) {
+            let called = format!("Service {}/{}", service.namespace, service.name);
+            let known = service.ports.iter();
+            let known = known.map(|port| (port.name.as_deref(), port.protocol, port.number));
+            let asked = self.port.among(&called, known)?;
             if let Some(host) = &service.external_name {
-                return Ok(vec![make(End::Host(host.clone()), self.port)]);
+                return Ok(vec![make(End::Host(host.clone()), asked)]);
             }
-            let found = endpoints(topology, service, self.port);
+            let found = endpoints(topology, service, asked);
             if found.is_empty() {
                 let known: Vec<_> =
                     service.ports.iter().map(|port| port.number.to_string()).collect();
-                let is_known = service.ports.iter().any(|port| port.number == self.port.number);
+                let is_known = service.ports.iter().any(|port| port.number == asked.number);
                 let remedy = if is_known {
                     "no pod is behind it, or none has the port; name a pod or an address".to_owned()
                 } else {
                     format!("its ports: {}", known.join(", "))
                 };
-                let called = format!("{}/{}", service.namespace, service.name);
-                let what = format!("Service {called} leads nowhere on {}", self.port);
+                let what = format!("{called} leads nowhere on {asked}");
                 complain(&what, Some(&remedy));
                 return Err(Exit::BadInput);
             }
@@ -172,7 +224,14 @@ impl ExplainCommand {
             Some(twin) => End::Pod(twin),
             None => to,
         };
-        Ok(vec![make(to, self.port)])
+        let declared = match &to {
+            End::Pod(pod) => &topology.pods()[*pod].ports[..],
+            _ => &[],
+        };
+        let declared =
+            declared.iter().map(|port| (port.name.as_deref(), port.protocol, port.number));
+        let asked = self.port.among(&format!("`{}`", self.to), declared)?;
+        Ok(vec![make(to, asked)])
     }
 }
 

@@ -1,7 +1,13 @@
 //! `netproof init`: a starting suite from the policies of a cluster or of manifests.
 
+mod asking;
+mod blocks;
 mod claims;
+mod cluster;
+mod labels;
+mod network;
 mod people;
+mod ports;
 mod write;
 
 use std::io::Write;
@@ -14,8 +20,8 @@ use crate::{
     suite, topology,
 };
 
-/// Write a starting suite: for each rule of each NetworkPolicy a connection that it lets
-/// through, and the nearest one that it doesn't.
+/// Write a starting suite: for each rule of each NetworkPolicy and ClusterNetworkPolicy a
+/// connection to which it applies, and the nearest one to which it doesn't.
 ///
 /// What is claimed is what the policies say, by the evaluator: read it, keep what you mean,
 /// and add what no policy says. Workloads are stood for by probe pods with their labels. What
@@ -33,7 +39,7 @@ Exit codes:
 pub(super) struct InitCommand {
     #[command(flatten)]
     state: StateArgs,
-    /// Only the policies of this namespace; may be given several times.
+    /// Only the NetworkPolicies of this namespace; may be given several times.
     #[arg(long, value_name = "NAMESPACE")]
     policies_in: Vec<String>,
     /// The suite's name [default: the policies' namespace, or `policies`].
@@ -58,12 +64,12 @@ impl InitCommand {
             Policy::Network(policy) => {
                 self.policies_in.is_empty() || self.policies_in.contains(&policy.namespace)
             }
-            Policy::Cluster(_) => false,
+            Policy::Cluster(_) => self.policies_in.is_empty(),
         };
         let wanted: Vec<&Policy> = set.policies.iter().filter(is_wanted).collect();
         if wanted.is_empty() {
             let remedy = "name manifests that have some, or another --policies-in";
-            complain("there is no NetworkPolicy to begin with", Some(remedy));
+            complain("there is no policy to begin with", Some(remedy));
             return Err(Exit::BadInput);
         }
         // What manifests don't have may be there all the same; a cluster was read whole.

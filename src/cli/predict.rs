@@ -2,6 +2,7 @@
 
 mod claims;
 mod layout;
+mod stage;
 
 use std::{io::Write, path::PathBuf};
 

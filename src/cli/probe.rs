@@ -1,13 +1,17 @@
 //! `netproof probe`: one question, without a file.
 
 pub(super) mod ends;
+mod spoken;
 
 use std::{io::Write, time::Duration};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use self::ends::{Asked, NoEnd};
+use self::{
+    ends::{Asked, NoEnd},
+    spoken::Spoken,
+};
 use super::{
     Exit, check, execute,
     exit::{complain, warn},
@@ -37,6 +41,8 @@ Examples:
   netproof probe --from shop/frontend --to kube-system/kube-dns --port 53/udp
   netproof probe --from shop/frontend --to 169.254.169.254 --port 80 --expect deny
   netproof probe --sandbox --manifests deploy/ --from shop/web --to shop/db --port sql
+  netproof probe --from shop/web --to shop/db --protocol icmp
+  netproof probe --from shop/web --to www.example.org --port 443 --tls --http / --status 200
   netproof probe --from shop/web --to shop/db --port 5432 --suite > suite.yaml    keep it
 
 Exit codes:
@@ -50,8 +56,10 @@ pub(super) struct ProbeCommand {
     #[arg(long, value_name = "END")]
     to: String,
     /// The port: 5432, 53/udp, 80/http, or the destination's name for it.
-    #[arg(long, value_name = "PORT")]
-    port: String,
+    #[arg(long, value_name = "PORT", required_unless_present = "protocol")]
+    port: Option<String>,
+    #[command(flatten)]
+    spoken: Spoken,
     /// What is to come of it; without this the answer is told, and no claim is made.
     #[arg(long, value_enum, value_name = "CLAIM")]
     expect: Option<Expect>,
@@ -141,17 +149,23 @@ impl ProbeCommand {
                 );
             }
         }
-        let port = ends::port(&to, &self.port)?;
+        let port = self.port_of(&to)?;
         let peers = ends::peers((&from, &self.from), (&to, &self.to), &port);
         let expect = match self.expect {
             Some(Expect::Deny) => "deny",
             Some(Expect::Allow) | None => "allow",
         };
         let within = humantime::format_duration(self.within.unwrap_or(WITHIN)).to_string();
-        let case = json!({
-            "name": "probe", "from": peers[0].0, "to": peers[1].0, "port": port,
-            "expect": expect, "within": within,
+        let mut case = json!({
+            "name": "probe", "from": peers[0].0, "to": peers[1].0, "expect": expect,
+            "within": within,
         });
+        if let Some(fields) = case.as_object_mut() {
+            if !port.is_empty() {
+                fields.insert("port".to_owned(), json!(port));
+            }
+            fields.extend(self.spoken.fields());
+        }
         let [(source, first), (destination, second)] = &peers;
         Ok(format!(
             "apiVersion: netproof.dev/v1alpha1\n\
@@ -163,6 +177,22 @@ impl ProbeCommand {
             flow(second),
             flow(&case)
         ))
+    }
+
+    /// The port as the case writes it; empty for ICMP.
+    fn port_of(&self, to: &Asked) -> Result<String, NoEnd> {
+        match &self.port {
+            Some(_) if self.spoken.has_no_port() => Err(NoEnd {
+                message: "ICMP has no ports".to_owned(),
+                remedy: "leave --port out".to_owned(),
+            }),
+            Some(port) => self.spoken.on(&ends::port(to, port)?),
+            None if self.spoken.has_no_port() => Ok(String::new()),
+            None => Err(NoEnd {
+                message: "the port is missing".to_owned(),
+                remedy: "--port 5432, or --protocol icmp, which has none".to_owned(),
+            }),
+        }
     }
 
     async fn ask(

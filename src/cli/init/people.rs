@@ -3,14 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::labels::{self, fitting, made_up, slug};
 use crate::{
     cli::{named, workloads},
     model::{IpProtocol, Labels, NAMESPACE_NAME_LABEL, NamedPort, Pod, Topology},
-    policy::{Requirement, Selector},
+    policy::Selector,
 };
 
 /// Namespaces that every cluster has, and manifests don't.
 const ALWAYS: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// So many other namespaces are tried for somebody who isn't meant.
+const NEAR: usize = 3;
 
 /// A namespace of the run's own, of which no policy knows.
 pub(super) const ELSEWHERE: &str = "elsewhere";
@@ -46,6 +50,12 @@ impl Person {
     fn moved(&self, namespace: &str) -> Self {
         let name = format!("{}-elsewhere", self.name);
         Self { name, namespace: namespace.to_owned(), ..self.clone() }
+    }
+
+    /// Somebody of whom nothing is known.
+    pub(super) fn nobody() -> Self {
+        let (name, namespace) = ("nobody".to_owned(), String::new());
+        Self { name, namespace, labels: Labels::new(), ports: Vec::new() }
     }
 
     /// Whether one pod would stand for both.
@@ -185,42 +195,28 @@ impl People {
     ) -> Vec<Person> {
         let mut near = Vec::new();
         for requirement in pods.into_iter().flat_map(|selector| &selector.requirements) {
-            let mut labels = person.labels.clone();
-            let key = requirement.key().to_owned();
-            let short = slug(key.rsplit('/').next().unwrap_or_default());
-            match requirement {
-                Requirement::In(_, values) => {
-                    let other = other_than(values);
-                    near.push({
-                        let mut labels = labels.clone();
-                        labels.insert(key.clone(), other);
-                        person.relabelled(format!("{}-other-{short}", person.name), labels)
-                    });
-                    labels.remove(&key);
-                    near.push(
-                        person.relabelled(format!("{}-without-{short}", person.name), labels),
-                    );
-                }
-                Requirement::Exists(_) => {
-                    labels.remove(&key);
-                    near.push(
-                        person.relabelled(format!("{}-without-{short}", person.name), labels),
-                    );
-                }
-                Requirement::NotIn(_, values) => {
-                    labels.insert(key, values.iter().next().cloned().unwrap_or_default());
-                    near.push(person.relabelled(format!("{}-with-{short}", person.name), labels));
-                }
-                Requirement::DoesNotExist(_) => {
-                    labels.insert(key, "any".to_owned());
-                    near.push(person.relabelled(format!("{}-with-{short}", person.name), labels));
-                }
-            }
+            let others = labels::failing(&person.labels, requirement).into_iter();
+            near.extend(
+                others.map(|(how, labels)| {
+                    person.relabelled(format!("{}-{how}", person.name), labels)
+                }),
+            );
         }
         let narrow = namespaces.is_none_or(|selector| !selector.is_everything());
         if narrow {
             let elsewhere = self.elsewhere();
             near.push(person.moved(&elsewhere));
+            let others = self.namespaces.iter().filter(|(name, labels)| {
+                namespaces.is_some_and(|selector| !selector.matches(labels))
+                    && **name != person.namespace
+            });
+            let mut others: Vec<&String> = others.map(|(name, _)| name).collect();
+            others.sort_by_key(|name| ALWAYS.contains(&name.as_str()));
+            near.extend(others.into_iter().take(NEAR).map(|name| Person {
+                name: format!("{}-in-{name}", person.name),
+                namespace: name.clone(),
+                ..person.clone()
+            }));
         }
         near
     }
@@ -236,73 +232,12 @@ impl People {
     }
 }
 
-/// A value that is none of these.
-fn other_than(values: &BTreeSet<String>) -> String {
-    let first = values.iter().next().map(String::as_str).unwrap_or_default();
-    let mut other = match first.len() {
-        0 => "other".to_owned(),
-        length if length + 6 <= 63 => format!("other-{first}"),
-        _ => "other".to_owned(),
-    };
-    while values.contains(&other) {
-        other.insert(0, 'x');
-        other.truncate(63);
-    }
-    other
-}
-
-fn made_up(namespace: &str, selector: &Selector) -> Option<Person> {
-    let labels = fitting(selector)?;
-    let word = labels.values().find(|value| !value.is_empty()).map_or("anybody", String::as_str);
-    Some(Person { name: slug(word), namespace: namespace.to_owned(), labels, ports: Vec::new() })
-}
-
-/// The fewest labels that a selector selects; `None` where none can fit.
-fn fitting(selector: &Selector) -> Option<Labels> {
-    let mut labels = Labels::new();
-    for requirement in &selector.requirements {
-        match requirement {
-            Requirement::In(key, values) => {
-                let first = values.iter().find(|value| {
-                    let mut with = labels.clone();
-                    with.insert(key.clone(), (*value).clone());
-                    selector
-                        .requirements
-                        .iter()
-                        .all(|other| other.key() != key || other.matches(&with))
-                });
-                labels.insert(key.clone(), first.or(values.iter().next())?.clone());
-            }
-            Requirement::Exists(key) => {
-                labels.entry(key.clone()).or_insert_with(|| "any".to_owned());
-            }
-            Requirement::NotIn(..) | Requirement::DoesNotExist(_) => {}
-        }
-    }
-    selector.matches(&labels).then_some(labels)
-}
-
-/// A word as a DNS label begins and goes on.
-pub(super) fn slug(text: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let word: String = lower
-        .chars()
-        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
-        .take(30)
-        .collect();
-    let word = word.trim_matches('-');
-    if word.starts_with(|first: char| first.is_ascii_lowercase()) {
-        word.to_owned()
-    } else {
-        format!("p{word}")
-    }
-}
-
 /// Whether a peer's port speaks what a probe can ask.
 pub(super) fn protocol_word(protocol: IpProtocol) -> Option<&'static str> {
     match protocol {
         IpProtocol::Tcp => Some("tcp"),
         IpProtocol::Udp => Some("udp"),
-        IpProtocol::Sctp | IpProtocol::Icmp => None,
+        IpProtocol::Sctp => Some("sctp"),
+        IpProtocol::Icmp => None,
     }
 }

@@ -3,11 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
+    net::IpAddr,
 };
 
 use super::{
-    claims::{Found, To},
-    people::{Person, protocol_word, slug},
+    claims::{Claim, Found, Section, To},
+    labels::slug,
+    people::{Person, protocol_word},
 };
 use crate::{
     cli::yaml::plain,
@@ -28,6 +30,8 @@ struct Peers {
     all: Vec<Known>,
     names: BTreeSet<String>,
     dns: bool,
+    /// Addresses outside the cluster, and the ports on which they are dialled.
+    hosts: BTreeMap<IpAddr, BTreeSet<String>>,
 }
 
 impl Peers {
@@ -54,57 +58,109 @@ impl Peers {
 }
 
 impl Known {
-    fn listen(&mut self, number: u16, protocol: IpProtocol, name: Option<&str>) {
-        let Some(word) = protocol_word(protocol) else { return };
-        if !self.ports.values().any(|port| *port == (number, word)) {
-            let made_up = format!("p{number}-{word}");
-            self.ports.insert(name.map_or(made_up, str::to_owned), (number, word));
+    /// Listens on a port; says what is spoken there.
+    fn listen(&mut self, number: u16, protocol: IpProtocol, name: Option<&str>) -> &'static str {
+        let Some(word) = protocol_word(protocol) else { return "tcp" };
+        let carried = |word: &'static str| if word == "http" { "tcp" } else { word };
+        let known = self.ports.values();
+        let known = known.copied().find(|port| (port.0, carried(port.1)) == (number, word));
+        if let Some((_, word)) = known {
+            return word;
         }
+        let speaks_http = |name: &str| {
+            word == "tcp" && name.split('-').any(|part| part == "http" || part == "http2")
+        };
+        let word = if name.is_some_and(speaks_http) { "http" } else { word };
+        let made_up = format!("p{number}-{word}");
+        self.ports.insert(name.map_or(made_up, str::to_owned), (number, word));
+        word
     }
+}
+
+/// The cases as text.
+struct Cases {
+    text: String,
+    count: usize,
+    names: BTreeSet<String>,
+}
+
+impl Cases {
+    fn section(&mut self, section: &Section, peers: &mut Peers) {
+        let _ = writeln!(self.text, "\n  # {}", section.title);
+        for note in &section.notes {
+            let _ = writeln!(self.text, "  # not claimed: {}", note.replace('\n', " "));
+        }
+        for (name, to, port, allowed) in &section.open {
+            let known = peers.of(to);
+            let word = known.listen(port.number, port.protocol, None);
+            let _ = writeln!(
+                self.text,
+                "  # - {{name: {}, from: …, to: {}, port: {}/{word}, expect: {}}}",
+                slug(name),
+                known.name,
+                port.number,
+                claim_word(*allowed)
+            );
+        }
+        section.claims.iter().for_each(|claim| self.claim(claim, peers));
+    }
+
+    fn claim(&mut self, claim: &Claim, peers: &mut Peers) {
+        let from = peers.of(&claim.from).name.clone();
+        let usual = protocol_word(claim.port.protocol).unwrap_or("tcp");
+        let (to, word) = match &claim.to {
+            To::Person(person) => {
+                let known = peers.of(person);
+                let word = known.listen(claim.port.number, claim.port.protocol, None);
+                (known.name.clone(), word)
+            }
+            To::Dns(_) => {
+                peers.dns = true;
+                ("dns".to_owned(), usual)
+            }
+            To::Address(address) => {
+                let ports = peers.hosts.entry(*address).or_default();
+                ports.insert(format!("{}/{usual}", claim.port.number));
+                (host_name(*address), usual)
+            }
+        };
+        let mut called = format!("{from}-{to}");
+        if !self.names.insert(called.clone()) {
+            called = format!("{from}-{to}-{}-{word}", claim.port.number);
+            self.names.insert(called.clone());
+        }
+        let _ = writeln!(
+            self.text,
+            "  - {{name: {called}, from: {from}, to: {to}, port: {}/{word}, expect: {}}}",
+            claim.port.number,
+            claim_word(claim.allowed)
+        );
+        let _ = writeln!(self.text, "    # {}", claim.because.replace('\n', " "));
+        self.count += 1;
+    }
+}
+
+fn claim_word(allowed: bool) -> &'static str {
+    if allowed { "allow" } else { "deny" }
+}
+
+/// What an address is called in the suite.
+fn host_name(address: IpAddr) -> String {
+    let text = address.to_string().replace("::", "-0-");
+    format!("host-{}", text.replace(['.', ':'], "-"))
 }
 
 /// The whole suite.
 pub(super) fn suite(name: &str, found: &Found, policies: usize) -> String {
     let mut peers = Peers { names: BTreeSet::from(["dns".to_owned()]), ..Peers::default() };
-    let mut cases = String::new();
-    let mut names = BTreeSet::new();
-    let mut count = 0;
-    for section in &found.sections {
-        let _ = writeln!(cases, "\n  # {}", section.title);
-        for note in &section.notes {
-            let _ = writeln!(cases, "  # not claimed: {}", note.replace('\n', " "));
-        }
-        for claim in &section.claims {
-            let word = protocol_word(claim.port.protocol).unwrap_or("tcp");
-            let from = peers.of(&claim.from).name.clone();
-            let to = match &claim.to {
-                To::Person(person) => {
-                    let known = peers.of(person);
-                    known.listen(claim.port.number, claim.port.protocol, None);
-                    known.name.clone()
-                }
-                To::Dns(_) => {
-                    peers.dns = true;
-                    "dns".to_owned()
-                }
-            };
-            let expect = if claim.allowed { "allow" } else { "deny" };
-            let mut called = format!("{from}-{to}");
-            if !names.insert(called.clone()) {
-                called = format!("{from}-{to}-{}-{word}", claim.port.number);
-                names.insert(called.clone());
-            }
-            let _ = writeln!(
-                cases,
-                "  - {{name: {called}, from: {from}, to: {to}, port: {}/{word}, expect: {expect}}}",
-                claim.port.number
-            );
-            let _ = writeln!(cases, "    # {}", claim.because.replace('\n', " "));
-            count += 1;
-        }
+    let mut cases = Cases { text: String::new(), count: 0, names: BTreeSet::new() };
+    found.sections.iter().for_each(|section| cases.section(section, &mut peers));
+    let Cases { text: mut cases, count, .. } = cases;
+    if count > 0 {
+        cases.push_str(ICMP);
     }
     let mut text = format!(
-        "# A beginning, by `netproof init`, from {policies} NetworkPolic{}: of each rule a connection\n\
+        "# A beginning, by `netproof init`, from {policies} polic{}: of each rule a connection\n\
          # that it lets through, and the nearest one that it doesn't. Keep what you mean; what you\n\
          # mean and no policy says is missing here.\n\
          apiVersion: netproof.dev/v1alpha1\n\
@@ -116,8 +172,11 @@ pub(super) fn suite(name: &str, found: &Found, policies: usize) -> String {
     let used: BTreeSet<&str> =
         peers.all.iter().map(|known| known.person.namespace.as_str()).collect();
     let made = found.people.made(&used);
+    if !made.is_empty() || !peers.hosts.is_empty() {
+        text.push_str("setup:\n");
+    }
     if !made.is_empty() {
-        text.push_str("setup:\n  namespaces: # made for the run\n");
+        text.push_str("  namespaces: # made for the run\n");
     }
     for (alias, name, labels) in made {
         let mut fields = Vec::new();
@@ -125,6 +184,7 @@ pub(super) fn suite(name: &str, found: &Found, policies: usize) -> String {
         fields.extend((!labels.is_empty()).then(|| format!("labels: {}", flow(labels))));
         let _ = writeln!(text, "    {}: {{{}}}", plain(alias), fields.join(", "));
     }
+    text.push_str(&hosts(&peers.hosts));
     if count == 0 {
         text.push_str("peers: {}\ncases: []\n");
         let _ = write!(text, "{}", cases.replace("\n  #", "\n#"));
@@ -151,9 +211,44 @@ pub(super) fn suite(name: &str, found: &Found, policies: usize) -> String {
     if peers.dns {
         text.push_str("  dns: {service: {namespace: kube-system, name: kube-dns}}\n");
     }
+    for address in peers.hosts.keys() {
+        let _ = writeln!(text, "  {}: {{ip: {}}}", host_name(*address), address_text(*address));
+    }
     let _ = write!(text, "cases:{cases}");
     text
 }
+
+/// The world that answers in a sandbox.
+fn hosts(hosts: &BTreeMap<IpAddr, BTreeSet<String>>) -> String {
+    let mut text = String::new();
+    if hosts.is_empty() {
+        return text;
+    }
+    text.push_str(
+        "  manifests: # hosts outside as the sandbox has them; elsewhere they are left out: put in\n\
+         \x20            # addresses below that answer there\n",
+    );
+    for (address, ports) in hosts {
+        let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
+        let _ = writeln!(
+            text,
+            "    - inline: {{apiVersion: sandbox.netproof.dev/v1alpha1, kind: ExternalHost, \
+             metadata: {{name: {}}}, spec: {{addresses: [{}], ports: [{}]}}}}",
+            host_name(*address),
+            address_text(*address),
+            ports.join(", ")
+        );
+    }
+    text
+}
+
+fn address_text(address: IpAddr) -> String {
+    if address.is_ipv6() { format!("\"{address}\"") } else { address.to_string() }
+}
+
+/// No policy's rules speak of ICMP, and CNIs differ.
+const ICMP: &str = "\n  # What becomes of ICMP is left to the CNI. Where you rely on it, claim it:\n  \
+                    # - {name: ping, from: …, to: …, protocol: icmp, expect: deny}\n";
 
 fn flow(labels: &Labels) -> String {
     let pairs: Vec<_> =

@@ -1,22 +1,17 @@
 //! A suite's claims, held against what the policies mean.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
-
-use super::super::{
-    Exit,
-    exit::complain,
-    state::{Objects, State},
-    workloads::{AskedPort, Families, endpoints},
+use super::{
+    super::{
+        Exit,
+        state::{Objects, State},
+        workloads::{AskedPort, Families, endpoints},
+    },
+    stage::{Layout, Stage},
 };
 use crate::{
-    model::{Connectivity, End, Family, Labels, Service, Traffic, chain},
+    model::{Connectivity, End, Family, Service, Traffic},
     policy::Outcome,
-    suite::{
-        Case, Change, Labelled, ObjectName, PatchBody, Peer, Suite, replace_namespace_references,
-        rewrite_namespaces,
-    },
+    suite::{Case, Peer, Suite, addressed_peers, replace_namespace_references},
 };
 
 /// A claim, and what the policies say of it.
@@ -49,7 +44,23 @@ pub(super) fn judge(
     namespace: &str,
     families: &Families,
 ) -> Result<Vec<Judged>, Exit> {
-    let mut stage = Stage::new(suite, objects, namespace, families);
+    let with = |layout| judge_with(suite, objects, namespace, families, layout);
+    if addressed_peers(suite).is_empty() {
+        return with(None);
+    }
+    let near = with(Some(Layout::Near))?.into_iter();
+    let far = with(Some(Layout::Far))?.into_iter();
+    Ok(near.zip(far).map(|(near, far)| whichever(near, far)).collect())
+}
+
+fn judge_with(
+    suite: &Suite,
+    objects: &Objects,
+    namespace: &str,
+    families: &Families,
+    layout: Option<Layout>,
+) -> Result<Vec<Judged>, Exit> {
+    let mut stage = Stage::new(suite, objects, namespace, families, layout)?;
     let mut judged = stage.claims(suite, "base", &suite.cases)?;
     for step in &suite.steps {
         for change in &step.changes {
@@ -60,166 +71,20 @@ pub(super) fn judge(
     Ok(judged)
 }
 
-/// The objects as they stand at a point of a suite.
-struct Stage<'a> {
-    objects: Objects,
-    /// Real names of namespaces, by alias; without a cluster the alias itself.
-    names: BTreeMap<String, String>,
-    namespace: &'a str,
-    families: &'a Families,
+/// What holds whichever addresses the pods get.
+fn whichever(near: Judged, far: Judged) -> Judged {
+    if near.outcome == far.outcome {
+        return near;
+    }
+    let cause = format!(
+        "it depends on which addresses the pods get: {} where they are near each other ({}), else \
+         {} ({})",
+        near.outcome, near.cause, far.outcome, far.cause
+    );
+    Judged { outcome: Outcome::Undetermined, cause, ..near }
 }
 
-impl<'a> Stage<'a> {
-    fn new(suite: &Suite, base: &Objects, namespace: &'a str, families: &'a Families) -> Self {
-        let setup = &suite.setup;
-        let name = |alias: &String| {
-            let given = setup.namespaces[alias].name.clone();
-            (alias.clone(), given.unwrap_or_else(|| alias.clone()))
-        };
-        let names: BTreeMap<_, _> = setup.namespaces.keys().map(name).collect();
-        let mut stage = Self { objects: base.clone(), names, namespace, families };
-        for (alias, space) in &setup.namespaces {
-            stage.put(json!({
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": stage.names[alias], "labels": space.labels},
-            }));
-        }
-        for object in setup.manifests.iter().flat_map(|manifest| &manifest.objects) {
-            stage.put_rewritten(object);
-        }
-        for (peer, pod) in &suite.peers {
-            let Peer::Pod(pod) = pod else { continue };
-            let ports: Vec<Value> = pod
-                .ports
-                .iter()
-                .map(|(name, port)| {
-                    let protocol = port.protocol.transport().name();
-                    json!({"name": name, "containerPort": port.number, "protocol": protocol})
-                })
-                .collect();
-            let namespace = stage.real(&pod.namespace);
-            stage.put(json!({
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {"name": peer, "namespace": namespace, "labels": pod.labels},
-                "spec": {"containers": [{"name": "probe", "ports": ports}]},
-            }));
-        }
-        stage
-    }
-
-    /// The real name of a namespace.
-    fn real(&self, alias: &str) -> String {
-        self.names.get(alias).cloned().unwrap_or_else(|| alias.to_owned())
-    }
-
-    fn put_rewritten(&mut self, object: &Value) {
-        let mut object = object.clone();
-        rewrite_namespaces(&mut object, &self.names);
-        self.put(object);
-    }
-
-    /// Adds an object, in the place of one of the same kind and name.
-    fn put(&mut self, object: Value) {
-        let (kind, space, name) = identity(&object, self.namespace);
-        self.remove(&kind, &space, &name);
-        self.objects.items.push(object);
-    }
-
-    fn remove(&mut self, kind: &str, space: &str, name: &str) {
-        let default = self.namespace.to_owned();
-        self.objects.items.retain(|other| {
-            let (other_kind, other_space, other_name) = identity(other, &default);
-            (other_kind.as_str(), other_space.as_str(), other_name.as_str()) != (kind, space, name)
-        });
-    }
-
-    /// The object of a kind and a name.
-    fn object(&mut self, kind: &str, space: &str, name: &str) -> Result<&mut Value, Exit> {
-        let default = self.namespace.to_owned();
-        let is_it = |object: &&mut Value| {
-            let (other_kind, other_space, other_name) = identity(object, &default);
-            (other_kind.as_str(), other_space.as_str(), other_name.as_str()) == (kind, space, name)
-        };
-        self.objects.items.iter_mut().find(is_it).ok_or_else(|| {
-            let place = if space.is_empty() { name.to_owned() } else { format!("{space}/{name}") };
-            complain(
-                &format!("{kind} {place} is to be changed, and is not there"),
-                Some("name the manifests that have it by --manifests"),
-            );
-            Exit::BadInput
-        })
-    }
-
-    fn place(&self, object: &ObjectName) -> String {
-        object.namespace.as_ref().map_or_else(String::new, |space| self.real(space))
-    }
-
-    fn change(&mut self, change: &Change) -> Result<(), Exit> {
-        match change {
-            Change::Apply(manifest) => {
-                manifest.objects.iter().for_each(|object| self.put_rewritten(object));
-            }
-            Change::Delete(object) => {
-                let space = self.place(object);
-                self.remove(&object.kind, &space, &object.name);
-            }
-            Change::Patch { object, patch } => {
-                let space = self.place(object);
-                let found = self.object(&object.kind, &space, &object.name)?;
-                match patch {
-                    // The lists of a policy have no merge keys: both languages replace them.
-                    PatchBody::Merge(body) | PatchBody::Strategic(body) => {
-                        json_patch::merge(found, body);
-                    }
-                    PatchBody::Json(body) => {
-                        let patched = serde_json::from_value::<json_patch::Patch>(body.clone())
-                            .map_err(|error| chain(&error))
-                            .and_then(|patch| {
-                                json_patch::patch(found, &patch).map_err(|error| chain(&error))
-                            });
-                        if let Err(why) = patched {
-                            complain(
-                                &format!("patch {} {}: {why}", object.kind, object.name),
-                                None,
-                            );
-                            return Err(Exit::BadInput);
-                        }
-                    }
-                }
-            }
-            Change::Label { of, set, remove } => {
-                let found = match of {
-                    Labelled::Namespace(alias) => {
-                        let name = self.real(alias);
-                        self.object("Namespace", "", &name)?
-                    }
-                    Labelled::Peer(peer) => {
-                        let is_it = |object: &&Value| {
-                            object["kind"] == "Pod" && object["metadata"]["name"] == peer.as_str()
-                        };
-                        let space = self
-                            .objects
-                            .items
-                            .iter()
-                            .find(is_it)
-                            .map(|object| identity(object, self.namespace).1);
-                        self.object("Pod", &space.unwrap_or_default(), peer)?
-                    }
-                };
-                let labels = found.pointer("/metadata/labels").cloned().unwrap_or_default();
-                let mut labels: Labels = serde_json::from_value(labels).unwrap_or_default();
-                labels.extend(set.clone());
-                labels.retain(|key, _| !remove.contains(key));
-                found["metadata"]["labels"] = json!(labels);
-            }
-            // A pod that goes and one that comes change nothing between two others.
-            Change::DeletePeer(_) | Change::CreatePeer(_) | Change::Wait(_) => {}
-        }
-        Ok(())
-    }
-
+impl Stage<'_> {
     fn claims(&self, suite: &Suite, step: &str, cases: &[Case]) -> Result<Vec<Judged>, Exit> {
         if cases.is_empty() {
             return Ok(Vec::new());
@@ -345,24 +210,4 @@ impl<'a> Stage<'a> {
 fn is_of_cluster(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     !name.contains('.') || name.ends_with(".svc") || name.ends_with(".cluster.local")
-}
-
-/// Kind, namespace (none where the object is of the whole cluster) and name.
-fn identity(object: &Value, default: &str) -> (String, String, String) {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let kind = text("/kind");
-    let is_wide = matches!(
-        kind,
-        "Namespace"
-            | "Node"
-            | "ClusterNetworkPolicy"
-            | "AdminNetworkPolicy"
-            | "BaselineAdminNetworkPolicy"
-    );
-    let space = match text("/metadata/namespace") {
-        _ if is_wide => "",
-        "" => default,
-        space => space,
-    };
-    (kind.to_owned(), space.to_owned(), text("/metadata/name").to_owned())
 }

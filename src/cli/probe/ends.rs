@@ -200,10 +200,14 @@ fn peer(end: &PodEnd, ports: Map<String, Value>) -> Value {
     json!({"pod": pod})
 }
 
-/// What the destination listens on.
+/// What the destination listens on; `port` is empty where none is asked for.
 fn listened(pod: &PodEnd, port: &str) -> Map<String, Value> {
     let number = |text: &str| text.split('/').next().unwrap_or_default().to_owned();
-    let over_udp = |text: &str| text.ends_with("/udp");
+    let transport = |text: &str| match text.rsplit_once('/').map(|(_, word)| word) {
+        Some("udp") => "udp",
+        Some("sctp") => "sctp",
+        _ => "tcp",
+    };
     let mut ports = Map::new();
     let mut is_asked = false;
     for declared in &pod.ports {
@@ -211,13 +215,15 @@ fn listened(pod: &PodEnd, port: &str) -> Map<String, Value> {
         let written = match declared.protocol {
             IpProtocol::Tcp => format!("{}/tcp", declared.number),
             IpProtocol::Udp => format!("{}/udp", declared.number),
+            // Many kernels lack it: it is listened on only where it is asked for.
+            IpProtocol::Sctp if transport(port) == "sctp" => format!("{}/sctp", declared.number),
             IpProtocol::Sctp | IpProtocol::Icmp => continue,
         };
-        let same = number(&written) == number(port) && over_udp(&written) == over_udp(port);
+        let same = number(&written) == number(port) && transport(&written) == transport(port);
         is_asked |= same;
         ports.insert(name.clone(), json!(if same { port.to_owned() } else { written }));
     }
-    if !is_asked {
+    if !is_asked && !port.is_empty() {
         ports.insert("asked".to_owned(), json!(port));
     }
     ports
