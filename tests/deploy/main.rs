@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use support::{Finished, finish, netproof};
 use tempfile::TempDir;
@@ -111,29 +112,47 @@ impl Lab {
         self.kubectl(&["apply", "--validate=strict", "-f", "-"], &text);
     }
 
-    /// A kubeconfig that holds nothing but the account's own token.
-    fn as_account(&self) -> String {
+    /// How to reach the API with nothing but the account's own token.
+    fn as_account(&self) -> Account {
         let token = self.kubectl(&["-n", "netproof", "create", "token", "netproof"], "");
         let text = fs::read_to_string(self.path("admin")).expect("a kubeconfig");
         let mut config: Value = serde_yaml::from_str(&text).expect("YAML");
         config["users"][0]["user"] = serde_json::json!({"token": token.trim()});
-        fs::write(self.path("account"), config.to_string()).expect("written");
-        self.path("account")
+        let kubeconfig = self.path("account");
+        fs::write(&kubeconfig, config.to_string()).expect("written");
+        let folder = self.folder.path().join("serviceaccount");
+        fs::create_dir(&folder).expect("a folder");
+        let cluster = &config["clusters"][0]["cluster"];
+        let authority = cluster["certificate-authority-data"].as_str().expect("an authority");
+        let authority = BASE64_STANDARD.decode(authority).expect("base64");
+        for (name, bytes) in
+            [("token", token.trim().as_bytes()), ("namespace", b"netproof"), ("ca.crt", &authority)]
+        {
+            fs::write(folder.join(name), bytes).expect("written");
+        }
+        let server = cluster["server"].as_str().expect("a server").to_owned();
+        let server = server.trim_start_matches("https://").to_owned();
+        Account { kubeconfig, folder: self.path("serviceaccount"), server }
     }
 
-    /// Runs what a Job's container runs, as its account.
-    fn run_as(&self, kubeconfig: &str, job: &Value) -> Finished {
+    /// Runs what a Job's container runs, as its account: with the token where the kubelet puts
+    /// it, or, where no mount can be made, by a kubeconfig.
+    fn run_as(&self, account: &Account, job: &Value) -> Finished {
         let container = job.pointer("/template/spec/containers/0").expect("a container");
         let arguments = container["args"].as_array().expect("arguments").iter();
         let arguments: Vec<String> = arguments
             .map(|word| word.as_str().expect("a word").replace("/suites/", "deploy/base/"))
             .collect();
         let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        // Here the account's token comes by a file, as there is no pod around this process.
         assert!(words.contains(&"--in-cluster"), "{words:?}");
-        words.retain(|word| *word != "--in-cluster");
-        words.extend(["--kubeconfig", kubeconfig]);
-        finish(netproof(&words).spawn().expect("start netproof"))
+        match account.in_cluster(&words) {
+            Some(mut command) => finish(command.spawn().expect("start netproof")),
+            None => {
+                words.retain(|word| *word != "--in-cluster");
+                words.extend(["--kubeconfig", &account.kubeconfig]);
+                finish(netproof(&words).spawn().expect("start netproof"))
+            }
+        }
     }
 
     /// What the account has asked for, by group, resource and verb.
@@ -149,6 +168,51 @@ impl Lab {
         rights
     }
 }
+
+/// A service account, as a pod has it.
+struct Account {
+    kubeconfig: String,
+    /// Token, namespace and authority, as the kubelet writes them.
+    folder: String,
+    /// Host and port of the API server.
+    server: String,
+}
+
+impl Account {
+    /// netproof as a pod's process sees the world: the account's files in their place, and the
+    /// API server in the environment. `None` where nobody may make a mount namespace.
+    fn in_cluster(&self, words: &[&str]) -> Option<Command> {
+        let namespaces = if nix::unistd::geteuid().is_root() { "-m" } else { "-Urm" };
+        let probed = Command::new("unshare").args([namespaces, "true"]).output();
+        if !probed.is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: --in-cluster, as `unshare {namespaces}` is not permitted here");
+            return None;
+        }
+        let plain = netproof(words);
+        let mut command = Command::new("unshare");
+        command
+            .args([namespaces, "sh", "-euc", PLACED, "sh", &self.folder])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .current_dir(plain.get_current_dir().expect("a folder"))
+            .env_remove("KUBECONFIG")
+            .env("HOME", "/nonexistent")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let (host, port) = self.server.rsplit_once(':').expect("a port");
+        command.env("KUBERNETES_SERVICE_HOST", host).env("KUBERNETES_SERVICE_PORT", port);
+        Some(command)
+    }
+}
+
+/// Puts a service account's files where pods have them, and goes on as the rest of the words.
+const PLACED: &str = "\
+mount -t tmpfs tmpfs \"$(readlink -f /var/run)\"
+mkdir -p /var/run/secrets/kubernetes.io
+cp -r \"$1\" /var/run/secrets/kubernetes.io/serviceaccount
+shift
+exec \"$@\"";
 
 /// Group, resource, verb.
 type Right = (String, String, String);
@@ -226,6 +290,18 @@ fn what_is_deployed_passes_by_exactly_the_rights_of_its_role() {
     let missing: Vec<_> = asked.difference(&given).collect();
     let unused: Vec<_> = given.difference(&asked).collect();
     panic!("missing in the role: {missing:?}\nnever used: {unused:?}\n({UPDATE}=1 writes it anew)");
+}
+
+#[test]
+fn outside_a_pod_in_cluster_is_refused_with_what_is_missing() {
+    let refused = finish(
+        netproof(&["run", "--in-cluster", "deploy/base/smoke.yaml"])
+            .env_remove("KUBERNETES_SERVICE_HOST")
+            .spawn()
+            .expect("start netproof"),
+    );
+    assert_eq!(refused.code(), Some(2), "{refused:#?}");
+    assert!(refused.stderr.contains("mount a service account's token"), "{}", refused.stderr);
 }
 
 #[test]
