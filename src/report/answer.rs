@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Report, ReportedCase, Writer, block,
+    Report, ReportedCase, Writer, block, headline,
     layout::paint,
     summary,
     text::{self, strong, verdict_style},
@@ -62,7 +62,7 @@ impl<W: Write> Writer for AnswerWriter<W> {
 
     fn finish(&mut self, report: &Report) -> io::Result<()> {
         let enforcement = report.enforcement();
-        let on_cni = text::verdict_on_cni(&enforcement, self.width);
+        let on_cni = headline::verdict_on_cni(&enforcement, self.width);
         let mut sections = vec![on_cni];
         sections.extend(report.warnings.iter().map(|warning| text::warning(warning, self.width)));
         for case in &report.cases {

@@ -15,7 +15,7 @@ use std::io;
 
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite, XmlString};
 
-use super::{Enforcement, Report, ReportedCase, block, summary, text};
+use super::{Enforcement, Report, ReportedCase, block, headline, summary};
 use crate::{
     event::Repetition,
     verdict::{Reason, Verdict},
@@ -100,7 +100,7 @@ fn own(report: &Report) -> TestSuite {
     suite.add_property(Property::new("complete", report.is_complete().to_string()));
     suite.add_property(Property::new("exitCode", report.exit_code().to_string()));
 
-    let said = plain(&text::verdict_on_cni(&report.enforcement(), WIDTH));
+    let said = plain(&headline::verdict_on_cni(&report.enforcement(), WIDTH));
     let status = match report.enforcement() {
         Enforcement::Not { .. } | Enforcement::Partly { .. } => {
             non_success(NonSuccessKind::Failure, "NotEnforced", &said, None)

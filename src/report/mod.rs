@@ -10,11 +10,13 @@
 mod advice;
 mod answer;
 mod block;
+mod blocks;
 mod cases;
 mod enforcement;
 mod fanout;
 mod file;
 mod fold;
+mod headline;
 mod json;
 mod junit;
 mod layout;

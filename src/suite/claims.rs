@@ -1,20 +1,20 @@
 //! Claims as a suite writes them: cases with their lists, and tables.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use super::{
-    ask::{AskNodes, Asked},
-    moments::{EstablishedWords, StartupWords, read_established, read_startup, read_timeout},
     nearest::{listed, nearest},
     node::{Node, NodeKind, Scalar, yaml_1_1_bool},
-    reader::{Fields, Reader, Word},
+    options::{OptionNodes, Options},
+    port_words::{port_nodes, read_ports},
+    reader::{Reader, Word},
     scope::Scope,
     source::Span,
     table,
-    types::{Denial, EvidenceRule, Peer},
+    types::Peer,
     words::{CLAIM_NAME, is_claim_name},
 };
-use crate::model::{Connectivity, Family, Protocol};
+use crate::model::{Connectivity, Protocol};
 
 /// One entry of `cases`, or one table: pairs of peers that share everything else.
 pub(super) struct Claim {
@@ -33,21 +33,6 @@ pub(super) struct Pair {
     pub(super) expect: Connectivity,
     /// The place that messages about this pair point at.
     pub(super) span: Span,
-}
-
-/// What a case or a table may say besides.
-#[derive(Default)]
-pub(super) struct Options {
-    pub(super) within: Option<Duration>,
-    pub(super) timeout: Option<Duration>,
-    pub(super) family: Option<Family>,
-    pub(super) because: Option<String>,
-    pub(super) evidence: EvidenceRule,
-    pub(super) denial: Option<Denial>,
-    pub(super) reached_by: Option<Word>,
-    pub(super) established: Option<EstablishedWords>,
-    pub(super) startup: Option<StartupWords>,
-    pub(super) asked: Asked,
 }
 
 /// Reads `cases`.
@@ -224,137 +209,6 @@ fn read_ends(reader: &mut Reader, scope: &Scope, node: &Node, field: &str) -> Op
         names.push(word.text);
     }
     good.then_some(Ends { names: Some(names), span })
-}
-
-/// `port` and `protocol`; ICMP has no ports.
-fn port_nodes<'n>(fields: &mut Fields<'n>) -> (Option<&'n Node>, Option<&'n Node>) {
-    let protocol = fields.optional("protocol");
-    if protocol.and_then(spoken) == Some(Protocol::Icmp) {
-        (fields.optional("port"), protocol)
-    } else {
-        (fields.required("port"), protocol)
-    }
-}
-
-/// The protocol that a node names, in lower case or as Kubernetes writes it.
-fn spoken(node: &Node) -> Option<Protocol> {
-    let raw = node.raw()?;
-    let is = |known: &Protocol| raw == known.name() || raw == known.name().to_uppercase();
-    Protocol::ALL.into_iter().find(is)
-}
-
-fn read_ports(
-    reader: &mut Reader,
-    port: Option<&Node>,
-    protocol: Option<&Node>,
-) -> (Vec<Word>, Option<Protocol>) {
-    let words = port.map(|node| read_port_words(reader, node)).unwrap_or_default();
-    let Some(node) = protocol else { return (words, None) };
-    let Some(protocol) = spoken(node) else {
-        let known = Protocol::ALL.map(Protocol::name);
-        let lower = node.raw().unwrap_or_default().to_lowercase();
-        let near = nearest(&lower, known);
-        let message = format!("`protocol` takes {}, not {}", listed(known), node.describe());
-        reader.mistake(&node.span, message).did_you_mean(near);
-        return (Vec::new(), None);
-    };
-    if protocol != Protocol::Icmp {
-        return (words, Some(protocol));
-    }
-    if let Some(port) = port {
-        reader.mistake(&port.span, "ICMP has no ports").help("leave out `port`");
-    }
-    let word = Word { text: protocol.name().to_owned(), span: node.span.clone() };
-    (vec![word], None)
-}
-
-/// `port`: one or a list; what the words mean depends on the destination.
-fn read_port_words(reader: &mut Reader, node: &Node) -> Vec<Word> {
-    let items = match &node.kind {
-        NodeKind::List(items) => &items[..],
-        _ => std::slice::from_ref(node),
-    };
-    if items.is_empty() {
-        reader.mistake(&node.span, "`port` names none");
-    }
-    let mut words: Vec<Word> = Vec::new();
-    let mut seen = HashSet::new();
-    for item in items {
-        let Some(text) = item.raw().filter(|_| !item.is_null()) else {
-            let message = format!("expected a port or its name, found {}", item.describe());
-            reader.mistake(&item.span, message);
-            continue;
-        };
-        if !seen.insert(text) {
-            reader.mistake(&item.span, format!("`{text}` is in this list twice"));
-            continue;
-        }
-        words.push(Word { text: text.to_owned(), span: item.span.clone() });
-    }
-    words
-}
-
-/// The nodes of the options, read once it is known what is expected.
-struct OptionNodes<'n> {
-    within: Option<&'n Node>,
-    timeout: Option<&'n Node>,
-    family: Option<&'n Node>,
-    because: Option<&'n Node>,
-    evidence: Option<&'n Node>,
-    denial: Option<&'n Node>,
-    reached_by: Option<&'n Node>,
-    ask: AskNodes<'n>,
-    established: Option<&'n Node>,
-    startup: Option<&'n Node>,
-}
-
-impl<'n> OptionNodes<'n> {
-    fn of(fields: &mut Fields<'n>) -> Self {
-        Self {
-            within: fields.optional("within"),
-            timeout: fields.optional("timeout"),
-            family: fields.optional("family"),
-            because: fields.optional("because"),
-            evidence: fields.optional("evidence"),
-            denial: fields.optional("denial"),
-            reached_by: fields.optional("reachedBy"),
-            ask: AskNodes::of(fields),
-            established: fields.optional("established"),
-            startup: fields.optional("startup"),
-        }
-    }
-
-    fn read(self, reader: &mut Reader, scope: &Scope, allows_only: bool) -> Options {
-        let families = [("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
-        let rules = [("controls", EvidenceRule::Controls), ("any", EvidenceRule::Any)];
-        let denials = [("drop", Denial::Drop), ("reject", Denial::Reject)];
-        for (field, node) in [("evidence", self.evidence), ("denial", self.denial)] {
-            if let Some(node) = node.filter(|_| allows_only) {
-                let message = format!("`{field}` is about denials, and this expects none");
-                reader.mistake(&node.span, message);
-            }
-        }
-        let asked = self.ask.read(reader);
-        let because = self.because.and_then(|node| reader.text(node, "a text"));
-        Options {
-            asked,
-            established: self.established.and_then(|node| read_established(reader, node)),
-            startup: self.startup.and_then(|node| read_startup(reader, scope, node)),
-            within: self.within.and_then(|node| reader.duration(node, "within")),
-            timeout: self.timeout.and_then(|node| read_timeout(reader, node)),
-            family: self.family.and_then(|node| reader.choice(node, "family", &families)),
-            because: because.map(|word| word.text.trim_end().to_owned()),
-            evidence: self
-                .evidence
-                .and_then(|node| reader.choice(node, "evidence", &rules))
-                .unwrap_or_default(),
-            denial: self.denial.and_then(|node| reader.choice(node, "denial", &denials)),
-            reached_by: self.reached_by.and_then(|node| {
-                let word = reader.text(node, "the name of a pod peer")?;
-                scope.check_source(reader, &word).then_some(word)
-            }),
-        }
-    }
 }
 
 /// Notes that a name is no peer.

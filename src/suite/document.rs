@@ -6,6 +6,7 @@ use super::{
     addresses::check_addresses,
     claims::{read_cases, read_tables},
     expand::expand,
+    lives::{check_removed_labels, lives},
     manifest::{Bundle, ManifestReader},
     nearest::nearest,
     node::{Entry, Node, NodeKind},
@@ -14,7 +15,7 @@ use super::{
     reader::{Reader, Word},
     scope::Scope,
     services::Services,
-    steps::{check_removed_labels, lives, manifest, read_steps},
+    steps::{manifest, read_steps},
     types::{Case, Peer, Setup, SetupNamespace, Step, Suite},
     words::{DNS_LABEL, PEER_NAME, is_dns_label, is_peer_name},
 };
@@ -101,7 +102,9 @@ pub(super) fn read_suite(
         _ => list.is_none_or(Node::is_null),
     };
     if empty(cases) && empty(tables) && drafts.is_empty() && !misspelt {
-        reader.mistake(&span, "this suite has no cases").help("it needs `cases` or `tables`");
+        reader
+            .mistake(&span, "this suite has no cases")
+            .help("it needs `cases` or `tables`, or `steps` that have some");
     }
     let suite = name.clone().map(|name| Suite {
         name: name.text,

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     change::{Change, Labelled, relabelled, same_fate},
     claims::{no_source, unknown_peer},
+    lives::Life,
     reader::{Reader, Word},
     services::Services,
     source::Span,
-    steps::Life,
     types::{Peer, PodPeer, SetupNamespace},
 };
 use crate::model::{Labels, Port};

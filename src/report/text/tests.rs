@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    event::{CaseInfo, Interruption},
+    event::{CanaryState, CaseInfo, Interruption},
     model::Connectivity::{Allowed, Blocked},
     report::{JsonWriter, QuietWriter, samples::*},
-    verdict::{AnsweredBy, ControlKind, Observation},
+    verdict::{AnsweredBy, ControlKind, Observation, Reason},
 };
 
 fn write(writer: &mut dyn Writer, events: Vec<Event>) {
