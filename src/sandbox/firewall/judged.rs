@@ -47,17 +47,22 @@ impl Engine {
                     return (!allowed).then(|| judged(false, isolating, None));
                 };
                 let name = words.next()?;
-                let (policies, read) = match name.split_once('/') {
-                    Some((namespace, policy)) => {
-                        (self.isolating(address, direction), (namespace, policy))
-                    }
-                    None => (self.judging(address, direction), ("", name)),
-                };
+                let read = name.split_once('/').unwrap_or(("", name));
                 // Long names were cut; the pod's own policies tell the rest.
-                let full = policies.into_iter().find(|(namespace, policy)| {
-                    namespace == read.0
-                        && (policy == read.1 || (text.len() >= CUT && policy.starts_with(read.1)))
-                });
+                let full = if text.len() < CUT {
+                    None
+                } else {
+                    let policies = match read.0 {
+                        "" => self.judging(address, direction),
+                        _ => self.isolating(address, direction),
+                    };
+                    let is_it = |(namespace, policy): &PolicyKey| {
+                        namespace == read.0 && policy.starts_with(read.1)
+                    };
+                    let exact = (read.0.to_owned(), read.1.to_owned());
+                    let is_exact = policies.contains(&exact);
+                    policies.into_iter().find(is_it).filter(|_| !is_exact)
+                };
                 let policy = full.unwrap_or_else(|| (read.0.to_owned(), read.1.to_owned()));
                 Some(judged(allowed, vec![policy], Some(rule.parse().ok()?)))
             }

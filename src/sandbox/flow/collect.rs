@@ -89,10 +89,10 @@ impl Log {
                 return;
             }
         };
+        let time = jiff::Timestamp::now();
         for Logged { sequence, text, packet } in logged {
             let lost = sequence.wrapping_sub(self.expected.unwrap_or(sequence));
             self.expected = Some(sequence.wrapping_add(1));
-            let time = jiff::Timestamp::now();
             let node = self.node.clone();
             if lost > 0 {
                 book.write(Entry::Lost { node: node.clone(), count: lost.into(), time });

@@ -22,6 +22,10 @@ const HEADER: usize = 16 + 4;
 const NLMSG_ERROR: u16 = 2;
 /// So many bytes of each packet are told: the headers of IPv6 and TCP with options.
 const COPIED: u32 = 128;
+/// So many packets are told at once, if they come that fast: each telling wakes the reader.
+const AT_ONCE: u32 = 64;
+/// Memory for as many.
+const ROOM: u32 = 16 * 1024;
 /// Memory for what is not read yet.
 const BUFFER: usize = 4 * 1024 * 1024;
 
@@ -62,8 +66,9 @@ impl Socket {
         for (kind, value) in [
             (1, vec![BIND]),
             (2, mode),
+            (3, ROOM.to_be_bytes().to_vec()),
             (4, 1_u32.to_be_bytes().to_vec()),
-            (5, 32_u32.to_be_bytes().to_vec()),
+            (5, AT_ONCE.to_be_bytes().to_vec()),
             (6, SEQUENCE.to_be_bytes().to_vec()),
         ] {
             socket.send(&config(kind, &value), 0)?;
