@@ -1,7 +1,11 @@
 //! Services, names and both families, by the API and on the wire.
 
 use kube::api::{DeleteParams, Patch, PatchParams};
-use netproof_probe::wire::Protocol::{Tcp, Udp};
+use netproof_probe::wire::{
+    Probe, Protocol,
+    Protocol::{Tcp, Udp},
+    Question, Script, Target, Timing, Tls,
+};
 use serde_json::{Value, json};
 
 use super::kit::{DEADLINE, Lab, agent, agent_on};
@@ -176,6 +180,63 @@ async fn the_api_is_found_by_its_service() {
     .await;
     let open = async { while lab.dial_foreign("a", "10.96.0.1", 443, Tcp).await != "handshake" {} };
     tokio::time::timeout(DEADLINE, open).await.expect("the address is allowed");
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn an_application_in_a_pod_speaks_tls_as_policies_let_it() {
+    let lab = Lab::start().await;
+    lab.ready([agent("a")]).await;
+    lab.create(json!({
+        "apiVersion": "sandbox.netproof.dev/v1alpha1", "kind": "ExternalHost",
+        "metadata": {"name": "plain"},
+        "spec": {"addresses": ["192.0.2.1"], "ports": ["443/http"]},
+    }))
+    .await;
+    let roots = get(&lab, "", "v1", "ConfigMap", "kube-root-ca.crt").await;
+    let ca = roots["data"]["ca.crt"].as_str().expect("the cluster's authority").to_owned();
+    let speak = async |to: &str, ca: Option<&String>| {
+        let target = match to.parse() {
+            Ok(address) => Target::Address(address),
+            Err(_) => Target::Name(to.to_owned()),
+        };
+        let tls = Tls { server_name: None, verify: true, ca: ca.cloned() };
+        let probe = Probe {
+            id: 1,
+            target,
+            family: None,
+            port: 443,
+            protocol: Protocol::Http,
+            question: Question::Bare,
+            script: Script { tls: Some(tls), ..Script::default() },
+            timing: Timing::default(),
+        };
+        lab.probe("a", probe).await
+    };
+    for (to, expected) in [
+        ("kubernetes.default", "application, application"),
+        ("kubernetes.default.svc.cluster.local", "application, application"),
+        ("10.96.0.1", "application"),
+        ("fd00:10:96::1", "application"),
+    ] {
+        assert_eq!(speak(to, Some(&ca)).await, expected, "{to}, whose authority is known");
+    }
+    let seen = speak("10.96.0.1", None).await;
+    assert!(seen.contains("TlsFailed"), "of no authority that the world knows: {seen}");
+    let plain = async { while !speak("192.0.2.1", Some(&ca)).await.contains("TlsFailed") {} };
+    tokio::time::timeout(DEADLINE, plain).await.expect("who speaks no TLS is told apart");
+    lab.create(json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "names-only", "namespace": "shop"},
+        "spec": {
+            "podSelector": {}, "policyTypes": ["Egress"],
+            "egress": [{"ports": [{"protocol": "UDP", "port": 53}]}],
+        },
+    }))
+    .await;
+    let closed =
+        async { while speak("kubernetes.default", Some(&ca)).await != "timed out, timed out" {} };
+    tokio::time::timeout(DEADLINE, closed).await.expect("a policy closes it");
     lab.stop().await;
 }
 

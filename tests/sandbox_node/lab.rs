@@ -157,6 +157,24 @@ impl Lab {
         self.networks[name].addresses()
     }
 
+    /// Takes a pod away and puts another in its place: the same node, the same addresses,
+    /// other labels.
+    pub async fn replace(&mut self, old: &str, new: &str) -> Result<(), String> {
+        let pod = self.networks.remove(old).expect("a pod of the lab");
+        let (node, addresses) = (pod.node().to_owned(), pod.addresses().to_vec());
+        self.network.remove_pod(&pod).await.map_err(chain)?;
+        let settings = PodSettings::default();
+        let pod = self.network.add_pod(&node, &addresses, &settings).await.map_err(chain)?;
+        answer(&pod, new).await?;
+        self.networks.insert(new.to_owned(), pod);
+        let entry = self.snapshot.pods.iter_mut().find(|entry| entry.name == old);
+        let entry = entry.expect("a pod of the lab");
+        self.engine.set_pod(&entry.namespace, old, None, false);
+        entry.name = new.to_owned();
+        entry.labels = [("app".to_owned(), new.to_owned())].into();
+        Ok(())
+    }
+
     /// Puts the policies of a YAML text, and the Services and faults, on all nodes.
     pub async fn apply(&mut self, policies: &str) -> Result<(), String> {
         // An empty document would be an empty policy, which isolates.
@@ -200,6 +218,7 @@ impl Lab {
         self.policies = policies;
         engine.set_ground(self.snapshot.nodes.clone(), self.snapshot.ranges.clone());
         engine.set_services(self.snapshot.services.clone());
+        engine.set_host_ports(self.snapshot.host_ports.clone());
         for (node, update) in engine.take() {
             match update {
                 Update::Whole(rules) => self.network.apply(&node, &rules).await,

@@ -4,6 +4,7 @@
 //! name; the scenario runs in there, beside its network, and sends its result back.
 
 mod broken;
+mod flows;
 mod lab;
 mod nft;
 mod policies;

@@ -39,6 +39,9 @@ scenarios! {
         established_connections_stay,
         loss_takes_its_share_each_way,
         faults_break_what_they_say;
+    flows:
+        a_flow_goes_on_until_it_has_been_quiet,
+        an_address_that_is_used_again_inherits_no_flow;
     broken:
         every_fault_breaks_what_it_says_and_no_more;
     services:
