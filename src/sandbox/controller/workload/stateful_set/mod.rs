@@ -1,13 +1,15 @@
 //! StatefulSets: pods with names that stay, one after another.
 
+mod claims;
 mod identity;
 mod status;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+pub(super) use self::claims::Claims;
 use self::identity::{ordinal, pod_of};
 use super::{
     claim::selector_of,
@@ -18,7 +20,6 @@ use super::{
 };
 use crate::sandbox::{
     api::{
-        conditions,
         delete::Propagation,
         failure::Failure,
         object::Object,
@@ -298,54 +299,5 @@ impl StatefulSets {
             }
         }
         Ok(())
-    }
-}
-
-/// Binds every claim as soon as it is there: the sandbox has no volumes, and nothing that
-/// waits for one should wait for ever.
-pub(super) struct Claims {
-    hands: Hands,
-}
-
-impl Claims {
-    pub(super) fn new(hands: &Hands) -> Self {
-        Self { hands: hands.clone() }
-    }
-}
-
-impl Controller for Claims {
-    fn kinds(&self) -> Vec<&'static Resource> {
-        vec![&PERSISTENT_VOLUME_CLAIMS]
-    }
-
-    fn concerns(&self, event: &Event, add: &mut dyn FnMut(Key)) {
-        if event.resource == &PERSISTENT_VOLUME_CLAIMS {
-            add(Key::of(&event.object));
-        }
-    }
-
-    fn sync(&self, key: &Key) -> Result<Again, Failure> {
-        let (Key::Object(namespace, name) | Key::Orphan(namespace, name)) = key;
-        self.hands.store.write(|writer| {
-            let kind = &PERSISTENT_VOLUME_CLAIMS;
-            let Some(claim) = writer.get(kind, namespace, name) else { return };
-            if claim["status"]["phase"] == "Bound" || claim.is_deleting() {
-                return;
-            }
-            let mut bound = Value::clone(&claim);
-            let volume = format!("pvc-{}", claim.uid());
-            bound.section_mut("spec").insert("volumeName".into(), volume.into());
-            bound["status"] = json!({
-                "phase": "Bound",
-                "accessModes": claim["spec"]["accessModes"],
-                "capacity": claim["spec"]["resources"]["requests"],
-            });
-            conditions::set(&mut bound, "sandbox.netproof.dev/NoVolume", true, "NoVolume", "");
-            if let Some(status) = bound["status"].as_object_mut() {
-                status.retain(|_, value| !value.is_null());
-            }
-            writer.put(kind, bound);
-        });
-        Ok(None)
     }
 }
