@@ -146,6 +146,9 @@ impl Container {
                 self.update(|report| report.over = true);
                 return false;
             }
+            if retry.is_none() {
+                self.update(|report| report.restarts += 1);
+            }
         }
     }
 
@@ -241,8 +244,8 @@ impl Container {
             self.event(EventType::Warning, "BackOff", text);
         }
         self.update(|report| {
-            report.restarts += 1;
-            report.previous_log = report.log.take();
+            // Until it is started again its log is the last one and the one before.
+            report.previous_log = report.log.clone();
             if let State::Terminated(ended) = &report.state {
                 report.last = Some(ended.clone());
                 if !delay.is_zero() {
