@@ -39,6 +39,12 @@ pub fn evict(
         if !spared {
             take_from_budget(writer, &pod, options.dry_run)?;
         }
+        if !options.dry_run {
+            let mut marked = Value::clone(&pod);
+            let (reason, text) = ("EvictionByEvictionAPI", "Eviction API: evicting");
+            conditions::set(&mut marked, "DisruptionTarget", true, reason, text);
+            writer.put(&PODS, marked);
+        }
         delete::delete_in(writer, place, options).map(|_| ())
     })
 }

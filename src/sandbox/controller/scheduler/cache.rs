@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     super::workload::{controller_of, has_ended},
+    preempt::priority,
     quantity::{self, Amounts},
     term::{Namespaces, PodTerm},
 };
@@ -26,6 +27,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Placed {
     pub namespace: String,
+    pub name: String,
+    pub priority: i64,
     pub labels: Labels,
     pub requests: Amounts,
     /// Whose it is, for spreading.
@@ -170,6 +173,8 @@ impl Cache {
     pub(super) fn place(&mut self, pod: &Value, name: &str) {
         let placed = Placed {
             namespace: pod.namespace().to_owned(),
+            name: pod.name().to_owned(),
+            priority: priority(pod),
             labels: pod.labels(),
             requests: quantity::requests(pod),
             controller: controller_of(pod).map_or("", |owner| owner.text("/uid")).to_owned(),
@@ -188,7 +193,8 @@ impl Cache {
         self.places.insert(pod.uid().to_owned(), name.to_owned());
     }
 
-    fn remove(&mut self, uid: &str) -> bool {
+    /// Forgets a pod. Says whether it was known.
+    pub(super) fn remove(&mut self, uid: &str) -> bool {
         let Some(name) = self.places.remove(uid) else { return false };
         let Some(node) = self.nodes.get_mut(&name) else { return false };
         let Some(placed) = node.pods.remove(uid) else { return false };

@@ -5,11 +5,13 @@
 //!                      └▶ pods without a node ─▶ filter ──┴▶ score ─▶ bind
 //! ```
 //!
-//! One pod after another, by priority and then by age. A pod that fits nowhere says so and
-//! is tried again when something has changed that may help. There is no preemption.
+//! One pod after another, by priority and then by age. A pod that fits nowhere may take the
+//! place of less important ones; or else it says so and is tried again when something has
+//! changed that may help.
 
 mod cache;
 mod filter;
+mod preempt;
 mod quantity;
 mod score;
 mod term;
@@ -110,6 +112,8 @@ struct Scheduler {
     queued: HashMap<Name, Turn>,
     /// Pods that fit nowhere.
     stuck: BTreeSet<Name>,
+    /// For whom which node is being cleared.
+    nominated: HashMap<Name, String>,
     /// Something has changed that may help them.
     retry: bool,
     count: u64,
@@ -124,6 +128,7 @@ impl Scheduler {
             turns: BTreeMap::new(),
             queued: HashMap::new(),
             stuck: BTreeSet::new(),
+            nominated: HashMap::new(),
             retry: false,
             count: 0,
         }
@@ -144,6 +149,9 @@ impl Scheduler {
         let name = (pod.namespace().to_owned(), pod.name().to_owned());
         if event.change == Change::Deleted || !needs_node(pod) {
             self.forget(&name);
+            if self.nominated.remove(&name).is_some() {
+                self.retry = !self.stuck.is_empty();
+            }
             return;
         }
         let news = event.previous.as_ref().is_none_or(|previous| {
@@ -161,8 +169,7 @@ impl Scheduler {
             return;
         }
         self.count += 1;
-        let priority = pod["spec"]["priority"].as_i64().unwrap_or_default();
-        let turn = (Reverse(priority), self.count);
+        let turn = (Reverse(preempt::priority(pod)), self.count);
         self.turns.insert(turn, name.clone());
         self.queued.insert(name, turn);
     }
@@ -201,19 +208,13 @@ impl Scheduler {
             self.refuse(pod, "SchedulingGated", text);
             return;
         }
-        let wish = Wish::of(pod);
-        let counted = wish.count(&self.cache);
-        let mut refusals = Vec::new();
-        let mut fitting = Vec::new();
-        for (name, node) in self.cache.nodes() {
-            let reasons = wish.refusals(node, &counted, &self.cache);
-            if reasons.is_empty() {
-                fitting.push((name, node));
-            } else {
-                refusals.push(reasons);
-            }
+        let expected = self.expect(pod);
+        let (best, refusals) = self.look(pod);
+        let chosen = if best.is_none() { self.preempt(pod, &refusals) } else { None };
+        for one in &expected {
+            self.cache.remove(one.uid());
         }
-        match score::best(&wish, &fitting, &self.cache).cloned() {
+        match best {
             Some(node) => {
                 if self.bind(pod, &node) {
                     self.cache.place(pod, &node);
@@ -226,12 +227,56 @@ impl Scheduler {
                 }
             }
             None => {
-                let text = filter::message(refusals.len(), &refusals);
+                let name = (pod.namespace().to_owned(), pod.name().to_owned());
+                let reasons: Vec<_> = refusals.into_iter().map(|(_, reasons)| reasons).collect();
+                let mut text = filter::message(reasons.len(), &reasons);
+                if let Some(node) = chosen {
+                    // Then nothing is said of what else would not have helped.
+                    text.truncate(text.find(" no new claims").unwrap_or(text.len()));
+                    self.nominated.insert(name.clone(), node);
+                } else if !self.waits_for_victims(pod) {
+                    self.nominated.remove(&name);
+                }
                 self.refuse(pod, "Unschedulable", &text);
                 self.events.warning(pod, "FailedScheduling", text);
-                self.stuck.insert((pod.namespace().to_owned(), pod.name().to_owned()));
+                self.stuck.insert(name);
             }
         }
+    }
+
+    /// The best node for a pod as the cache has them, or why each is none.
+    fn look(&self, pod: &Value) -> (Option<String>, Vec<(String, Vec<filter::Reason>)>) {
+        let wish = Wish::of(pod);
+        let counted = wish.count(&self.cache);
+        let mut refusals = Vec::new();
+        let mut fitting = Vec::new();
+        for (name, node) in self.cache.nodes() {
+            let reasons = wish.refusals(node, &counted, &self.cache);
+            if reasons.is_empty() {
+                fitting.push((name, node));
+            } else {
+                refusals.push((name.clone(), reasons));
+            }
+        }
+        (score::best(&wish, &fitting, &self.cache).cloned(), refusals)
+    }
+
+    /// Counts those that a node is being cleared for as if they were there already, where
+    /// they are no less important than a pod. Gives them, to be forgotten again.
+    fn expect(&mut self, pod: &Value) -> Vec<Arc<Value>> {
+        let own = preempt::priority(pod);
+        let mut expected = Vec::new();
+        for (name, node) in &self.nominated {
+            let there = self.store.get(&PODS, &name.0, &name.1);
+            let Some(there) = there.filter(|there| {
+                there.uid() != pod.uid() && preempt::priority(there) >= own && needs_node(there)
+            }) else {
+                continue;
+            };
+            self.cache.place(&there, node);
+            expected.push(there);
+        }
+        expected
     }
 
     /// Writes the node into the pod, if it is still the same pod and has none.
@@ -243,6 +288,7 @@ impl Scheduler {
             }
             let mut bound = Value::clone(&now);
             bound.section_mut("spec").insert("nodeName".into(), node.into());
+            bound.section_mut("status").remove("nominatedNodeName");
             conditions::set(&mut bound, "PodScheduled", true, "", "");
             writer.put(&PODS, bound);
             true
@@ -255,6 +301,14 @@ impl Scheduler {
             if now.uid() == pod.uid() && needs_node(&now) {
                 let mut refused = Value::clone(&now);
                 conditions::set(&mut refused, "PodScheduled", false, reason, text);
+                let name = (pod.namespace().to_owned(), pod.name().to_owned());
+                let status = refused.section_mut("status");
+                match self.nominated.get(&name) {
+                    Some(node) => {
+                        status.insert("nominatedNodeName".into(), node.as_str().into());
+                    }
+                    None => _ = status.remove("nominatedNodeName"),
+                }
                 writer.put(&PODS, refused);
             }
         });

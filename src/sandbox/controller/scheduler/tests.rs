@@ -252,3 +252,131 @@ fn gates_other_schedulers_and_chosen_nodes_are_respected() {
     let expected = ["Scheduling is blocked due to non-empty scheduling gates", "", "node-9"];
     assert_eq!(found, expected);
 }
+
+/// A pod of an importance that wants so much of a node.
+fn weighty(name: &str, app: &str, priority: i64, cpu: &str) -> Value {
+    let container = json!({"name": "a", "resources": {"requests": {"cpu": cpu}}});
+    pod(name, app, json!({"priority": priority, "containers": [container]}))
+}
+
+#[test]
+fn a_pod_takes_the_place_of_those_that_weigh_least() {
+    let budget = json!({
+        "metadata": {"name": "b", "namespace": "shop", "uid": "b"},
+        "spec": {"selector": {"matchLabels": {"app": "kept"}}, "minAvailable": 1},
+        "status": {"disruptionsAllowed": 0},
+    });
+    let on = |mut pod: Value, node: &str| {
+        pod["spec"]["nodeName"] = node.into();
+        pod
+    };
+    for (message, there, wanted, node, gone) in [
+        (
+            "the least important go",
+            vec![on(weighty("x", "a", 5, "3"), "node-1"), on(weighty("y", "a", 1, "3"), "node-2")],
+            weighty("vip", "v", 9, "2"),
+            Some("node-2"),
+            vec!["y"],
+        ),
+        (
+            "as few as possible",
+            vec![
+                on(weighty("x", "a", 1, "1"), "node-1"),
+                on(weighty("y", "a", 2, "3"), "node-1"),
+                on(weighty("z", "a", 9, "4"), "node-2"),
+            ],
+            weighty("vip", "v", 9, "1"),
+            Some("node-1"),
+            vec!["x"],
+        ),
+        (
+            "budgets are kept where they can be",
+            vec![
+                on(weighty("x", "kept", 1, "3"), "node-1"),
+                on(weighty("y", "a", 5, "3"), "node-2"),
+            ],
+            weighty("vip", "v", 9, "2"),
+            Some("node-2"),
+            vec!["y"],
+        ),
+        (
+            "nobody is less important",
+            vec![on(weighty("x", "a", 9, "3"), "node-1"), on(weighty("y", "a", 9, "3"), "node-2")],
+            weighty("vip", "v", 9, "2"),
+            None,
+            vec![],
+        ),
+        (
+            "not where it asks for none",
+            vec![on(weighty("x", "a", 1, "3"), "node-1"), on(weighty("y", "a", 1, "3"), "node-2")],
+            {
+                let mut polite = weighty("vip", "v", 9, "2");
+                polite["spec"]["preemptionPolicy"] = "Never".into();
+                polite
+            },
+            None,
+            vec![],
+        ),
+        (
+            "a taint doesn't go away",
+            vec![on(weighty("x", "a", 1, "3"), "node-1"), on(weighty("y", "a", 1, "3"), "node-2")],
+            {
+                let mut bound = weighty("vip", "v", 9, "2");
+                bound["spec"]["nodeSelector"] = json!({"zone": "nowhere"});
+                bound
+            },
+            None,
+            vec![],
+        ),
+    ] {
+        let store = Arc::new(Store::new());
+        let inbox = Arc::new(Inbox::default());
+        store.observe(&inbox, &[]);
+        let mut scheduler = Scheduler::new(Arc::clone(&store), Recorder::deaf());
+        let all: Vec<_> = there.iter().map(|pod| pod.name().to_owned()).collect();
+        store.write(|writer| {
+            writer.put(&crate::sandbox::api::resource::POD_DISRUPTION_BUDGETS, budget.clone());
+            for node in nodes().drain(..2) {
+                writer.put(&NODES, node);
+            }
+            for pod in there {
+                writer.put(&PODS, pod);
+            }
+            writer.put(&PODS, wanted);
+            // It comes while the other's victims end, and finds the place taken.
+            writer.put(&PODS, weighty("late", "l", 0, "2"));
+        });
+        let work = |scheduler: &mut Scheduler| {
+            loop {
+                for event in std::mem::take(&mut *inbox.events.lock().expect("no panic")) {
+                    scheduler.take(&event);
+                }
+                if !scheduler.has_work() {
+                    return;
+                }
+                scheduler.place_some();
+            }
+        };
+        work(&mut scheduler);
+        let vip = store.get(&PODS, "shop", "vip").expect("it is there");
+        assert_eq!(vip["status"]["nominatedNodeName"].as_str(), node, "{message}");
+        let is_marked = |name: &&String| {
+            let pod = store.get(&PODS, "shop", name);
+            pod.is_none_or(|pod| pod.is_deleting())
+        };
+        let marked: Vec<_> = all.iter().filter(is_marked).collect();
+        assert_eq!(marked, gone, "{message}");
+        let Some(node) = node else { continue };
+        store.write(|writer| {
+            for name in &gone {
+                writer.remove(&PODS, "shop", name);
+            }
+        });
+        work(&mut scheduler);
+        scheduler.give_another_chance();
+        work(&mut scheduler);
+        let vip = store.get(&PODS, "shop", "vip").expect("it is there");
+        assert_eq!(vip.text("/spec/nodeName"), node, "{message}");
+        assert!(vip["status"]["nominatedNodeName"].is_null(), "{message}");
+    }
+}
