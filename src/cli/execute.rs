@@ -74,7 +74,9 @@ impl Run<'_> {
         if *allow_system_changes {
             context.permit_system_changes();
         }
-        run::run(&context, plan, target.info(&plan.nodes), options, &events, stop).await;
+        // Too large a future to be part of each that waits for it.
+        let running = run::run(&context, plan, target.info(&plan.nodes), options, &events, stop);
+        Box::pin(running).await;
         drop(events);
         match reporting.finish().await {
             Ok(finished) => {

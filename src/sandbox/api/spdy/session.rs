@@ -153,7 +153,7 @@ impl Session {
         headers: Headers,
         accepts: &impl Fn(&Headers) -> bool,
     ) -> Result<Option<()>, Error> {
-        if id % 2 == 0 || id <= self.last {
+        if id.is_multiple_of(2) || id <= self.last {
             self.send(frame::reset(id, PROTOCOL_ERROR)).await;
             return Err(Error::Turn(id));
         }
