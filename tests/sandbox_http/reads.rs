@@ -122,7 +122,7 @@ async fn versions_are_asked_for_in_four_ways() {
         ("resourceVersion=999999".to_owned(), 504, "Timeout: Too large resource version: 999999"),
         ("resourceVersion=x".to_owned(), 400, "Invalid value: \"x\""),
         ("continue=x".to_owned(), 400, "continue key is not valid"),
-        ("limit=x".to_owned(), 400, "limit"),
+        ("limit=x".to_owned(), 400, "strconv.ParseInt: parsing \"x\": invalid syntax"),
         ("fieldSelector=data.key%3D1".to_owned(), 400, "is not a known field selector"),
     ] {
         let (status, answer) = list(query.clone()).await;

@@ -49,8 +49,28 @@ pub async fn read_object(
             summary(bytes)
         ))
     };
-    let content = read_or(headers, body, refuse).await?;
-    if content.value.is_null() { Err(refuse(END, &[])) } else { Ok(content) }
+    let bytes = all(body).await?;
+    let content = parse(headers, &bytes, refuse)?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(refuse(END, &[]));
+    }
+    if let Some(found) = no_map(&content.value) {
+        let head = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; "#;
+        let tail = r#"Kind string "json:\"kind,omitempty\"" }"#;
+        let text = format!("json: cannot unmarshal {found} into Go value of type {head}{tail}");
+        return Err(refuse(&text, &bytes));
+    }
+    // What has a Go type of its own is known by the path.
+    if resource.definition().is_some() && content.value["kind"].as_str().is_none_or(str::is_empty) {
+        return Err(Failure::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing \
+             in '{}' ({})",
+            resource.kind,
+            String::from_utf8_lossy(&bytes),
+            summary(&bytes)
+        )));
+    }
+    Ok(content)
 }
 
 /// Reads a body.
@@ -112,19 +132,42 @@ async fn read_or(
     body: Body,
     refuse: impl Fn(&str, &[u8]) -> Failure,
 ) -> Result<Content, Failure> {
-    let bytes: Bytes = to_bytes(body, LIMIT).await.map_err(|_| Failure {
+    let bytes = all(body).await?;
+    parse(headers, &bytes, refuse)
+}
+
+async fn all(body: Body) -> Result<Bytes, Failure> {
+    to_bytes(body, LIMIT).await.map_err(|_| Failure {
         code: StatusCode::PAYLOAD_TOO_LARGE,
         reason: "RequestEntityTooLarge",
         message: format!("Request entity too large: limit is {LIMIT}"),
         details: Value::Null,
-    })?;
+    })
+}
+
+/// What a value is instead of a map; null passes for one.
+pub fn no_map(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Object(_) | Value::Null => None,
+        Value::Bool(_) => Some("bool"),
+        Value::Number(_) => Some("number"),
+        Value::String(_) => Some("string"),
+        Value::Array(_) => Some("array"),
+    }
+}
+
+fn parse(
+    headers: &HeaderMap,
+    bytes: &Bytes,
+    refuse: impl Fn(&str, &[u8]) -> Failure,
+) -> Result<Content, Failure> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Content::default());
     }
     let kind = content_type(headers);
     if kind.contains("protobuf") {
         let value =
-            protobuf::read(&bytes).map_err(|error| Failure::bad_request(error.to_string()))?;
+            protobuf::read(bytes).map_err(|error| Failure::bad_request(error.to_string()))?;
         return Ok(Content { value, duplicates: Vec::new() });
     }
     let plain = kind.split(';').next().unwrap_or_default().trim();
@@ -133,14 +176,14 @@ async fn read_or(
     }
     if kind.contains("yaml") {
         // Apply's media type says YAML; what comes is nearly always JSON.
-        if let Ok(content) = json(&bytes) {
+        if let Ok(content) = json(bytes) {
             return Ok(content);
         }
-        let value = serde_yaml::from_slice(&bytes)
+        let value = serde_yaml::from_slice(bytes)
             .map_err(|error| Failure::bad_request(format!("error decoding YAML: {error}")))?;
         return Ok(Content { value, duplicates: Vec::new() });
     }
-    json(&bytes).map_err(|error| refuse(&fault(&error, &bytes), &bytes))
+    json(bytes).map_err(|error| refuse(&fault(&error, bytes), bytes))
 }
 
 fn json(bytes: &[u8]) -> Result<Content, serde_json::Error> {

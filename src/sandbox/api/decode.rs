@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    failure::Failure,
+    failure::{Cause, Failure},
     object::{Object, object_mut},
     resource::Resource,
     write::WriteOptions,
@@ -38,7 +38,16 @@ pub fn decode(
         [("apiVersion", expected.as_str(), "API version"), ("kind", resource.kind, "kind")]
     {
         let found = object.text(&format!("/{field}")).to_owned();
-        if found.is_empty() {
+        let custom = resource.definition().is_some();
+        if custom && options.is_patch && found != expected {
+            let cause = Cause::invalid(field, &found.into(), &format!("must be {expected}"));
+            return Err(Failure::invalid_kind(resource, &object, cause));
+        }
+        if custom && field == "kind" && !found.is_empty() && found != expected {
+            let cause = Cause::invalid(field, &found.into(), &format!("must be {expected}"));
+            return Err(Failure::invalid_kind(resource, &object, cause));
+        }
+        if found.is_empty() && !custom {
             object_mut(&mut object).insert(field.into(), expected.into());
         } else if found != expected {
             return Err(Failure::bad_request(format!(
@@ -57,6 +66,11 @@ pub fn decode(
     };
     let (canonical, unknown) =
         resource.canonical(object).map_err(|error| refuse(error.to_string()))?;
+    let mut unknown = unknown;
+    if resource.definition().is_some() {
+        // Its metadata is read first.
+        unknown.sort_by_key(|path| !path.starts_with("metadata."));
+    }
     let mut warnings = options.duplicates.clone();
     warnings.extend(unknown.into_iter().map(|path| format!("unknown field \"{path}\"")));
     match options.validation {

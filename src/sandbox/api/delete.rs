@@ -117,8 +117,9 @@ pub fn delete_in(
                 finalizers.push(CLEANUP.to_owned());
             }
         });
-        let message = "CustomResource deletion is in progress";
-        conditions::set(&mut object, "Terminating", true, "InstanceDeletionInProgress", message);
+        let message =
+            "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+        conditions::set(&mut object, "Terminating", true, "InstanceDeletionPending", message);
     }
     let grace = if resource == &PODS { pod_grace(&before, options) } else { 0 };
     mark(&mut object, grace, resource);
@@ -144,11 +145,16 @@ fn check_preconditions(
         if let Some(wanted) = wanted
             && wanted != found
         {
+            let meaning = if called == "UID" {
+                "The object might have been deleted and then recreated"
+            } else {
+                "The object might have been modified"
+            };
             let detail = format!(
-                "Precondition failed: {called} in precondition: {wanted}, {called} in object \
-                 meta: {found}"
+                "the {called} in the precondition ({wanted}) does not match the {called} in \
+                 record ({found}). {meaning}"
             );
-            return Err(Failure::conflict(place.resource, place.name, &detail));
+            return Err(Failure::conflict_of_kind(place.resource, place.name, &detail));
         }
     }
     Ok(())
@@ -180,11 +186,11 @@ fn mark(object: &mut Value, grace: i64, resource: &Resource) {
     let metadata = object.metadata_mut();
     let end = if deleting && resource != &PODS { now() } else { end };
     metadata.insert("deletionTimestamp".into(), end.into());
-    // Namespaces have a way of their own to end.
-    if resource != &NAMESPACES {
+    // Namespaces and definitions have ways of their own to end.
+    if resource != &NAMESPACES && resource != &CUSTOM_RESOURCE_DEFINITIONS {
         metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
     }
-    if let Some(generation) = generation {
+    if let Some(generation) = generation.filter(|_| resource != &CUSTOM_RESOURCE_DEFINITIONS) {
         metadata.insert("generation".into(), (generation + 1).into());
     }
     if resource == &NAMESPACES {

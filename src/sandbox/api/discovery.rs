@@ -6,11 +6,13 @@
 use std::{cmp::Reverse, collections::BTreeSet};
 
 use axum::response::{IntoResponse, Response};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
     HeaderMap,
     header::{ACCEPT, CONTENT_TYPE},
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{
     access::review::REVIEWS,
@@ -132,7 +134,7 @@ fn versions(rows: &[&'static Resource], group: &str) -> Vec<&'static str> {
 }
 
 /// Stable versions before betas before alphas, the higher number first.
-fn rank(version: &str) -> (u8, u32, u32) {
+pub(super) fn rank(version: &str) -> (u8, u32, u32) {
     let Some(rest) = version.strip_prefix('v') else { return (0, 0, 0) };
     let number = |text: &str| text.parse().unwrap_or_default();
     for (word, level) in [("alpha", 1), ("beta", 2)] {
@@ -192,13 +194,29 @@ fn resources(rows: &[&'static Resource], group: &str, version: &str) -> Option<V
     })
 }
 
+fn verbs(row: &Resource) -> [&'static str; 8] {
+    if row.definition().is_none() {
+        return VERBS;
+    }
+    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+}
+
+/// A short hash of the version in which objects are stored.
+fn storage_hash(row: &Resource) -> String {
+    let stored = row.stored_version();
+    let stored = if stored.contains('/') { stored } else { format!("/{stored}") };
+    let digest = Sha256::digest(format!("{stored}/{}", row.kind));
+    STANDARD.encode(&digest[..8])
+}
+
 fn describe(row: &'static Resource) -> Vec<Value> {
     let mut main = json!({
         "name": row.plural,
         "singularName": row.singular(),
         "namespaced": row.namespaced,
         "kind": row.kind,
-        "verbs": VERBS,
+        "verbs": verbs(row),
+        "storageVersionHash": storage_hash(row),
     });
     if !row.short_names.is_empty() {
         main["shortNames"] = row.short_names.into();
@@ -255,7 +273,7 @@ fn aggregate_row(row: &'static Resource) -> Value {
         })
     };
     let mut described = json!({
-        "resource": row.plural, "singularResource": row.singular(), "verbs": VERBS,
+        "resource": row.plural, "singularResource": row.singular(), "verbs": verbs(row),
         "responseKind": {"group": row.group, "version": row.version, "kind": row.kind},
         "scope": scope(row.namespaced),
     });

@@ -4,7 +4,10 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 pub use super::cause::Cause;
-use super::{object::object_mut, resource::Resource};
+use super::{
+    object::{Object, object_mut},
+    resource::Resource,
+};
 
 /// A refusal, ready to be sent as a `Status`.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -69,6 +72,20 @@ impl Failure {
         Self::about(StatusCode::CONFLICT, "Conflict", resource, name, message)
     }
 
+    /// A [`Self::conflict`] in which the kind stands for the resource, as deletions have it.
+    pub fn conflict_of_kind(resource: &Resource, name: &str, detail: &str) -> Self {
+        let group = if resource.group.is_empty() { "" } else { "." };
+        Self {
+            code: StatusCode::CONFLICT,
+            reason: "Conflict",
+            message: format!(
+                "Operation cannot be fulfilled on {}{group}{} \"{name}\": {detail}",
+                resource.kind, resource.group
+            ),
+            details: details(name, resource.group, resource.kind),
+        }
+    }
+
     /// The usual reason for a [`Self::conflict`].
     pub fn modified(resource: &Resource, name: &str) -> Self {
         Self::conflict(
@@ -108,6 +125,13 @@ impl Failure {
         failure
     }
 
+    /// An update of a kind that isn't updated without a version.
+    pub fn unversioned(resource: &Resource, name: &str) -> Self {
+        let detail = "must be specified for an update";
+        let cause = Cause::invalid("metadata.resourceVersion", &0.into(), detail);
+        Self::refused(resource.plural, resource.group, name, &[cause])
+    }
+
     /// The object breaks rules of its kind.
     pub fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
         Self::refused(resource.kind, resource.group, name, causes)
@@ -136,6 +160,12 @@ impl Failure {
             message: format!("{kind} \"{name}\" is invalid: {text}"),
             details,
         }
+    }
+
+    /// An object that says to be of another kind: it is named by what it says.
+    pub fn invalid_kind(resource: &Resource, object: &Value, cause: Cause) -> Self {
+        let kind = object.text("/kind");
+        Self::refused(kind, resource.group, object.name(), &[cause])
     }
 
     /// The request's own options break rules: `CreateOptions`, `ListOptions` …
@@ -233,6 +263,11 @@ impl Failure {
             "Expired",
             format!("too old resource version: {asked} ({oldest})"),
         )
+    }
+
+    /// The server itself failed, and says no more than a text.
+    pub fn unexplained(message: impl Into<String>) -> Self {
+        Self::plain(StatusCode::INTERNAL_SERVER_ERROR, "", message)
     }
 
     /// The server itself failed.

@@ -7,7 +7,7 @@ use axum::{
 };
 use http::{
     HeaderValue, Method, StatusCode,
-    header::{DATE, USER_AGENT},
+    header::{CACHE_CONTROL, DATE, RETRY_AFTER, USER_AGENT},
     request::Parts,
 };
 use serde_json::json;
@@ -19,10 +19,12 @@ use super::{
     failure::Failure,
     health,
     http::{Api, answer},
+    names,
     request::Parameters,
     resource::SERVICE_ACCOUNTS,
     weather::Meeting,
     write::Place,
+    yaml,
 };
 use crate::sandbox::clock;
 
@@ -36,6 +38,7 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
     let attributes = Attributes::of(&parts);
     let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     let agent = agent.unwrap_or_default().to_owned();
+    let wants_yaml = yaml::is_wanted(&parts);
     let mut record = Record::new(attributes.clone(), parts.uri.to_string(), agent);
     let mut response = match api.weather.meet(&api.store, &attributes) {
         Meeting::Answered(response) => response,
@@ -58,6 +61,14 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
     let date = clock::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     if let Ok(date) = HeaderValue::from_str(&date) {
         response.headers_mut().insert(DATE, date);
+    }
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+    if let Ok(id) = HeaderValue::from_str(&names::uid()) {
+        headers.insert("audit-id", id);
+    }
+    if wants_yaml {
+        response = yaml::answer(response).await;
     }
     record.code = response.status().as_u16();
     record.answered = clock::now();
@@ -145,6 +156,11 @@ fn plain(
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.code, axum::Json(self.status())).into_response()
+        let wait = self.details.get("retryAfterSeconds").and_then(serde_json::Value::as_u64);
+        let mut response = (self.code, axum::Json(self.status())).into_response();
+        if let Some(wait) = wait {
+            response.headers_mut().insert(RETRY_AFTER, wait.into());
+        }
+        response
     }
 }

@@ -91,10 +91,41 @@ pub(super) async fn answer(api: &Api, request: Request) -> Result<Response, Fail
             _ => {}
         }
     }
-    match (&target.name, &target.subresource) {
+    let mut answer = match (&target.name, &target.subresource) {
         (None, _) => collection(api, &target, &parameters, &parts, body).await,
         (Some(name), None) => one(api, &target, name, &parameters, &parts, body).await,
         (Some(name), Some(sub)) => part(api, &target, name, sub, &parameters, &parts, body).await,
+    }?;
+    if let Some(custom) = target.resource.definition()
+        && custom.version["deprecated"] == true
+    {
+        warn(&mut answer, &deprecation(api, target.resource, &custom.version));
+    }
+    Ok(answer)
+}
+
+/// What is said with every answer in a version that its definition calls deprecated.
+fn deprecation(api: &Api, resource: &Resource, version: &Value) -> String {
+    let stated = version.text("/deprecationWarning");
+    if !stated.is_empty() {
+        return stated.to_owned();
+    }
+    let rows = api.store.resources();
+    let others = rows.iter().filter(|row| *row == &resource && row.version != resource.version);
+    let newer = others
+        .filter(|row| row.definition().is_some_and(|custom| custom.version["deprecated"] != true));
+    let newer = newer.max_by_key(|row| discovery::rank(row.version));
+    let named = |row: &Resource| format!("{} {}", row.api_version(), row.kind);
+    match newer {
+        Some(newer) => format!("{} is deprecated; use {}", named(resource), named(newer)),
+        None => format!("{} is deprecated", named(resource)),
+    }
+}
+
+fn warn(response: &mut Response, text: &str) {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+        response.headers_mut().append(WARNING, value);
     }
 }
 
@@ -132,7 +163,11 @@ async fn collection(
         }
         Method::POST => {
             if resource.namespaced && target.namespace.is_none() {
-                return Err(not_allowed(resource, &parts.method));
+                return if resource.definition().is_some() {
+                    Ok(nowhere())
+                } else {
+                    Err(not_allowed(resource, &parts.method))
+                };
             }
             let namespace = target.namespace.as_deref().unwrap_or_default();
             let mut options = write_options(parameters, parts)?;
@@ -143,7 +178,11 @@ async fn collection(
         }
         Method::DELETE => {
             if resource.namespaced && target.namespace.is_none() {
-                return Err(not_allowed(resource, &parts.method));
+                return if resource.definition().is_some() {
+                    Ok(nowhere())
+                } else {
+                    Err(not_allowed(resource, &parts.method))
+                };
             }
             let options = body::read(&parts.headers, body).await?.value;
             let options = parameters.delete_options(&options)?;
@@ -295,6 +334,12 @@ pub(super) async fn change(
                     place.name
                 )));
             }
+            let version = after.text("/metadata/resourceVersion");
+            let here = after.name() == place.name
+                && (after.namespace().is_empty() || after.namespace() == place.namespace);
+            if here && matches!(version, "" | "0") && !place.resource.is_updated_unconditionally() {
+                return Err(Failure::unversioned(place.resource, place.name));
+            }
             Ok(after)
         })?;
         return Ok(respond(place.resource, StatusCode::OK, &written));
@@ -304,6 +349,7 @@ pub(super) async fn change(
         return Err(Failure::invalid_options("PatchOptions", &[cause]));
     }
     let force = parameters.flag("force");
+    options.is_patch = true;
     options.patch = (kind != PatchKind::Apply).then(|| given.clone());
     let (code, written) =
         write_patch::patch(&api.store, place, part, &options, kind, given, force)?;
@@ -314,10 +360,7 @@ fn respond(resource: &Resource, code: StatusCode, written: &Written) -> Response
     let object = resource.present(&written.object);
     let mut response = (code, axum::Json(&*object)).into_response();
     for warning in &written.warnings {
-        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
-            response.headers_mut().append(WARNING, value);
-        }
+        warn(&mut response, warning);
     }
     response
 }

@@ -39,7 +39,13 @@ impl ListOptions {
     /// that isn't there yet.
     pub fn of(parameters: &Parameters, store: &Store) -> Result<Self, Failure> {
         check(parameters, false)?;
-        let limit = parameters.number::<usize>("limit")?.unwrap_or_default();
+        let limit = parameters.number::<i64>("limit")?.unwrap_or_default();
+        let mut limit = usize::try_from(limit).unwrap_or_default();
+        parameters.number::<i64>("timeoutSeconds")?;
+        if parameters.text("resourceVersion") == "0" && parameters.text("continue").is_empty() {
+            // Such a list comes from the cache, which knows no pages.
+            limit = 0;
+        }
         let version = version(parameters)?;
         let matching = matching(parameters);
         let mut options = Self { limit, ..Self::default() };
@@ -184,9 +190,15 @@ pub fn version(parameters: &Parameters) -> Result<Option<u64>, Failure> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        Failure::bad_request(format!(
-            "Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-        ))
+        let fault = format!(
+            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: \
+             invalid syntax"
+        );
+        if parameters.flag("watch") {
+            Failure::unexplained(fault)
+        } else {
+            Failure::bad_request(format!("invalid resource version: {fault}"))
+        }
     })
 }
 
@@ -200,7 +212,8 @@ fn read_token(token: &str) -> Result<(Option<u64>, (String, String)), Failure> {
     let token: Value =
         serde_json::from_slice(&text).map_err(|error| invalid(&error.to_string()))?;
     if token["v"] != "meta.k8s.io/v1" {
-        return Err(invalid("server does not recognize this encoded version"));
+        let text = format!("server does not recognize this encoded version {}", token.text("/v"));
+        return Err(invalid(&text));
     }
     let start = token.text("/start").split_once('/');
     let (namespace, name) =

@@ -58,6 +58,7 @@ mod watch;
 mod weather;
 pub mod write;
 mod write_patch;
+mod yaml;
 
 pub use front::router;
 pub use http::Api;

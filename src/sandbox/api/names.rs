@@ -8,6 +8,9 @@ use super::{failure::Cause, object::Object, resource::Resource, rules::Names};
 /// word comes out.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
+/// How many bytes an object's annotations may have together.
+const MOST_ANNOTATIONS: usize = 256 * 1024;
+
 /// A name that begins with a prefix and ends in five random characters.
 pub fn generate(prefix: &str) -> String {
     let kept = prefix.char_indices().take_while(|(place, _)| *place < 248);
@@ -110,6 +113,18 @@ pub fn label_value_error(value: &str) -> Option<String> {
 /// What is wrong with an object's metadata.
 pub fn validate_metadata(object: &Value, resource: &Resource) -> Vec<Cause> {
     let mut causes = Vec::new();
+    let prefix = object.text("/metadata/generateName");
+    if !prefix.is_empty() {
+        let name = prefix.trim_end_matches('-');
+        let error = match resource.rules.names {
+            Names::Subdomain => subdomain_error(name),
+            Names::Label => label_error(name),
+            Names::Segment => None,
+        };
+        if let Some(error) = error {
+            causes.push(Cause::invalid("metadata.generateName", &prefix.into(), &error));
+        }
+    }
     let name = object.name();
     let error = match resource.rules.names {
         Names::Subdomain => subdomain_error(name),
@@ -134,7 +149,19 @@ pub fn validate_metadata(object: &Value, resource: &Resource) -> Vec<Cause> {
             causes.push(Cause::invalid("metadata.annotations", &key.as_str().into(), &error));
         }
     }
+    let size: usize = annotations
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+        .sum();
+    if size > MOST_ANNOTATIONS {
+        causes.push(Cause::too_long("metadata.annotations", MOST_ANNOTATIONS));
+    }
     for owner in object.owners() {
+        if owner.text("/kind") == "Event" && owner.text("/apiVersion") == "v1" {
+            let detail = "/v1, Kind=Event is disallowed from being an owner";
+            causes.push(Cause::invalid("metadata.ownerReferences", owner, detail));
+        }
         for (field, detail) in [
             ("apiVersion", "version must not be empty"),
             ("kind", "must not be empty"),

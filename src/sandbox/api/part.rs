@@ -101,6 +101,9 @@ pub(super) async fn part(
         ("status" | "finalize" | "binding" | "eviction" | "ephemeralcontainers" | "scale", _) => {
             Err(not_allowed(target.resource, &parts.method))
         }
+        _ if target.resource.definition().is_some() => {
+            Err(Failure::not_found(target.resource, place.name))
+        }
         _ => Err(Failure::no_such_path()),
     }
 }

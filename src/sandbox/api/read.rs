@@ -95,10 +95,15 @@ pub fn list(store: &Store, target: &Target, parameters: &Parameters) -> Result<V
 pub fn envelope(resource: &Resource, objects: &[Arc<Value>], version: u64) -> Value {
     let items: Vec<Value> =
         objects.iter().map(|object| resource.present(object).into_owned()).collect();
-    json!({
+    let mut list = json!({
         "apiVersion": resource.api_version(),
         "kind": resource.list_kind(),
         "metadata": {"resourceVersion": version.to_string()},
         "items": items,
-    })
+    });
+    if resource.definition().is_some() {
+        // Lists without a Go type of their own say also that there is no next page.
+        list["metadata"]["continue"] = "".into();
+    }
+    list
 }

@@ -1,7 +1,10 @@
 //! The refusal of paths and methods that aren't there.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+};
 
 use super::{failure::Failure, http::Api, resource::Resource};
 
@@ -22,7 +25,9 @@ pub(super) fn is_served(api: &Api, path: &str) -> bool {
 /// What the API server says of any other path.
 pub(super) fn nowhere() -> Response {
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    (StatusCode::NOT_FOUND, [(CONTENT_TYPE, kind)], "404 page not found\n").into_response()
+    let as_said = HeaderValue::from_static("nosniff");
+    let headers = [(CONTENT_TYPE, kind), (X_CONTENT_TYPE_OPTIONS, as_said)];
+    (StatusCode::NOT_FOUND, headers, "404 page not found\n").into_response()
 }
 
 /// The refusal of a method.
@@ -34,7 +39,10 @@ pub(super) fn not_allowed(resource: &Resource, method: &Method) -> Failure {
         Method::DELETE => "delete",
         _ => "get",
     };
-    if resource.definition().is_some() {
+    if resource.definition().is_some() && matches!(*method, Method::PUT | Method::PATCH) {
+        // Only a whole collection is refused so; what has a name takes both.
+        Failure::bad_request("name must be provided")
+    } else if resource.definition().is_some() {
         Failure::method_not_supported(resource, verb)
     } else {
         Failure::method_not_allowed()

@@ -125,9 +125,10 @@ impl Parameters {
         self.pairs.contains_key(key)
     }
 
-    /// Whether a key says yes.
+    /// Whether a key says yes: whatever it says but `0` and `false`.
     pub fn flag(&self, key: &str) -> bool {
-        matches!(self.text(key), "true" | "1" | "True" | "t")
+        let first = self.all(key).first();
+        first.is_some_and(|text| text != "0" && !text.eq_ignore_ascii_case("false"))
     }
 
     /// A number.
@@ -139,7 +140,10 @@ impl Parameters {
         if text.is_empty() {
             return Ok(None);
         }
-        let wrong = |_| Failure::bad_request(format!("invalid value {text:?} for {key}"));
+        let wrong = |_| {
+            let text = format!("strconv.ParseInt: parsing {text:?}: invalid syntax");
+            Failure::bad_request(text)
+        };
         text.parse().map(Some).map_err(wrong)
     }
 
@@ -152,6 +156,12 @@ impl Parameters {
         let manager = self.text("fieldManager");
         if manager.len() > LONGEST_MANAGER {
             return Err(refuse(Cause::too_long("fieldManager", LONGEST_MANAGER)));
+        }
+        let hidden = manager.chars().enumerate().find(|(_, letter)| letter.is_control());
+        if let Some((place, letter)) = hidden {
+            let code = u32::from(letter);
+            let detail = format!("invalid character U+{code:04X} (at position {place})");
+            return Err(refuse(Cause::invalid("fieldManager", &manager.into(), &detail)));
         }
         let validation = match self.text("fieldValidation") {
             "Ignore" => FieldValidation::Ignore,
@@ -205,7 +215,7 @@ impl Parameters {
             "Foreground" => Propagation::Foreground,
             "Orphan" => Propagation::Orphan,
             other => {
-                let known = ["Background", "Foreground", "Orphan", "nil"];
+                let known = ["Foreground", "Background", "Orphan", "nil"];
                 let cause = Cause::not_supported("propagationPolicy", &other.into(), &known);
                 return Err(refuse(cause));
             }

@@ -1,5 +1,7 @@
 //! Label and field selectors, as list and watch requests and objects state them.
 
+mod text;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -38,7 +40,7 @@ pub struct Selector(Vec<Requirement>);
 
 /// The text or object is no selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unable to parse requirement: {0}")]
+#[error("{0}")]
 pub struct SelectorError(String);
 
 impl Requirement {
@@ -121,66 +123,8 @@ impl Selector {
     /// # Errors
     /// What could not be read.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        let mut requirements = Vec::new();
-        for part in split_outside_parentheses(text) {
-            requirements.push(parse_requirement(part.trim())?);
-        }
-        Ok(Self(requirements))
+        text::parse(text).map(Self)
     }
-}
-
-/// The parts between commas; `in (a,b)` is one part. An empty text has none.
-fn split_outside_parentheses(text: &str) -> Vec<&str> {
-    if text.trim().is_empty() {
-        return Vec::new();
-    }
-    let mut inside = false;
-    text.split(|character| {
-        match character {
-            '(' => inside = true,
-            ')' => inside = false,
-            _ => {}
-        }
-        character == ',' && !inside
-    })
-    .collect()
-}
-
-fn parse_requirement(part: &str) -> Result<Requirement, SelectorError> {
-    let wrong = || SelectorError(format!("found '{part}', expected a label condition"));
-    let key = |key: &str| -> Result<String, SelectorError> {
-        let key = key.trim();
-        let fits =
-            |character: char| character.is_ascii_alphanumeric() || "-_./".contains(character);
-        if !key.is_empty() && key.chars().all(fits) { Ok(key.to_owned()) } else { Err(wrong()) }
-    };
-    if let Some(absent) = part.strip_prefix('!') {
-        return Ok(Requirement::new(&key(absent)?, Operator::DoesNotExist, []));
-    }
-    if let Some((left, right)) = part.split_once('(') {
-        let values = right.trim().strip_suffix(')').ok_or_else(wrong)?;
-        let values: Vec<_> = values.split(',').map(|value| value.trim().to_owned()).collect();
-        let mut words = left.split_whitespace();
-        let (name, operator) = (words.next().unwrap_or_default(), words.next());
-        let operator = match (operator, words.next()) {
-            (Some("in"), None) => Operator::In,
-            (Some("notin"), None) => Operator::NotIn,
-            _ => return Err(wrong()),
-        };
-        return Ok(Requirement::new(&key(name)?, operator, values));
-    }
-    for (sign, operator) in [
-        ("!=", Operator::NotIn),
-        ("==", Operator::In),
-        ("=", Operator::In),
-        (">", Operator::Gt),
-        ("<", Operator::Lt),
-    ] {
-        if let Some((left, right)) = part.split_once(sign) {
-            return Ok(Requirement::new(&key(left)?, operator, [right.trim().to_owned()]));
-        }
-    }
-    Ok(Requirement::new(&key(part)?, Operator::Exists, []))
 }
 
 /// Conditions on fields: `spec.nodeName=node-1,status.phase!=Succeeded`.
@@ -203,11 +147,12 @@ impl FieldSelector {
                 (field, true, value)
             } else {
                 return Err(Failure::bad_request(format!(
-                    "invalid field selector: '{part}'; can't understand it"
+                    "invalid selector: '{text}'; can't understand '{part}'"
                 )));
             };
             let known = matches!(field, "metadata.name" | "metadata.namespace")
-                || (resource.rules.selectable)(field);
+                || (resource.rules.selectable)(field)
+                || resource.definition().is_some_and(|custom| custom.selects(field));
             if !known {
                 return Err(Failure::bad_request(unsupported(field, resource)));
             }
@@ -248,7 +193,7 @@ const LISTED: [&str; 8] = [
 ];
 
 fn unsupported(field: &str, resource: &Resource) -> String {
-    if LISTED.contains(&resource.plural) {
+    if LISTED.contains(&resource.plural) || resource.definition().is_some() {
         return format!("field label not supported: {field}");
     }
     format!(

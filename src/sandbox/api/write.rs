@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 use super::{
     access::User,
     admission::{self, Attempt},
+    custom,
     decode::{FieldValidation, decode},
     delete,
     failure::{Cause, Failure},
     names,
     object::{Object, now, object_mut},
     patch::{self, Author},
-    resource::{NAMESPACES, Resource},
+    resource::{CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, Resource},
     store::{Store, Writer},
 };
 
@@ -39,8 +40,10 @@ pub struct WriteOptions {
     pub subresource: &'static str,
     /// What the body states twice: `duplicate field "spec.replicas"`.
     pub duplicates: Vec<String>,
-    /// The patch, if it is one.
+    /// The patch, if it is one that is laid over what is there.
     pub patch: Option<Value>,
+    /// Whether it is a patch of any kind.
+    pub is_patch: bool,
 }
 
 impl WriteOptions {
@@ -164,7 +167,9 @@ pub fn create_in(
     if !causes.is_empty() {
         return Err(Failure::invalid(resource, &name, &causes));
     }
-    let warnings = admission::check(writer, &object, &attempt).map_err(told)?;
+    let mut warnings = short_finalizers(resource, &object, None);
+    warnings.extend(unchecked_rules(resource, &object, None));
+    warnings.extend(admission::check(writer, &object, &attempt).map_err(told)?);
     if !generated && writer.get(resource, namespace, &name).is_some() {
         return Err(Failure::already_exists(resource, &name));
     }
@@ -253,7 +258,7 @@ pub fn update_in(
     let resource = place.resource;
     let (after, mut warnings) = decode(resource, after, options)?;
     let mut after = resource.store(after);
-    check_identity(&after, before, place)?;
+    check_identity(&after, before, place, options.is_patch)?;
     match part {
         Part::Main if resource.status => {
             copy_field(before, &mut after, "status");
@@ -262,12 +267,26 @@ pub fn update_in(
         Part::Status => {
             let mut merged = before.clone();
             copy_field(&after, &mut merged, "status");
+            if options.author().is_none()
+                && let Some(managers) = after.pointer("/metadata/managedFields")
+            {
+                // An apply has settled them already.
+                merged.metadata_mut().insert("managedFields".into(), managers.clone());
+            }
             after = merged;
         }
     }
     keep_system_metadata(&mut after, before);
     fill_in(resource, &mut after);
     track(resource, Some(before), &mut after, options, part);
+    if part == Part::Status
+        && let Some(custom) = resource.definition()
+    {
+        let causes = custom.causes(&after);
+        if !causes.is_empty() {
+            return Err(Failure::invalid(resource, place.name, &causes));
+        }
+    }
     if part == Part::Main {
         let mut causes = causes(resource, &after, Some(before));
         causes.extend(new_finalizers(&after, before));
@@ -276,6 +295,8 @@ pub fn update_in(
         }
         let (user, namespace) = (options.user.as_ref(), place.namespace);
         let attempt = Attempt { resource, namespace, before: Some(before), user };
+        warnings.extend(short_finalizers(resource, &after, Some(before)));
+        warnings.extend(unchecked_rules(resource, &after, Some(before)));
         warnings.extend(admission::check(writer, &after, &attempt)?);
         (resource.rules.allocate)(writer, &mut after, Some(before))?;
     }
@@ -291,7 +312,12 @@ pub fn update_in(
     Ok(Written { object, warnings })
 }
 
-fn check_identity(after: &Value, before: &Value, place: Place<'_>) -> Result<(), Failure> {
+fn check_identity(
+    after: &Value,
+    before: &Value,
+    place: Place<'_>,
+    is_patch: bool,
+) -> Result<(), Failure> {
     if !after.name().is_empty() && after.name() != place.name {
         return Err(Failure::bad_request(format!(
             "the name of the object ({}) does not match the name on the URL ({})",
@@ -304,6 +330,10 @@ fn check_identity(after: &Value, before: &Value, place: Place<'_>) -> Result<(),
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
+    if !after.uid().is_empty() && after.uid() != before.uid() && is_patch {
+        let cause = Cause::invalid("metadata.uid", &after.uid().into(), "field is immutable");
+        return Err(Failure::invalid(place.resource, place.name, &[cause]));
+    }
     if !after.uid().is_empty() && after.uid() != before.uid() {
         let detail = format!(
             "Precondition failed: UID in precondition: {}, UID in object meta: {}",
@@ -313,6 +343,10 @@ fn check_identity(after: &Value, before: &Value, place: Place<'_>) -> Result<(),
         return Err(Failure::conflict(place.resource, place.name, &detail));
     }
     let version = after.text("/metadata/resourceVersion");
+    if !version.is_empty() && version.parse::<u64>().is_err() {
+        let text = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+        return Err(Failure::unexplained(text));
+    }
     if !version.is_empty() && version != before.text("/metadata/resourceVersion") {
         return Err(Failure::modified(place.resource, place.name));
     }
@@ -352,6 +386,37 @@ fn causes(resource: &Resource, object: &Value, before: Option<&Value>) -> Vec<Ca
         causes.extend(custom.causes(object));
     }
     causes
+}
+
+/// What the writer of a definition should know of its rules, when they come or change.
+fn unchecked_rules(resource: &Resource, object: &Value, before: Option<&Value>) -> Vec<String> {
+    let is_new = before.is_none_or(|before| before["spec"] != object["spec"]);
+    if resource == &CUSTOM_RESOURCE_DEFINITIONS && is_new {
+        custom::unchecked(object)
+    } else {
+        Vec::new()
+    }
+}
+
+/// Warnings of new finalizers of a custom resource that don't say whose they are.
+fn short_finalizers(resource: &Resource, object: &Value, before: Option<&Value>) -> Vec<String> {
+    let known = before.map(Object::finalizers).unwrap_or_default();
+    let own = |name: &String| {
+        [delete::FOREGROUND, delete::ORPHAN].contains(&name.as_str())
+            || name.contains('/')
+            || known.contains(name)
+    };
+    if resource.definition().is_none() {
+        return Vec::new();
+    }
+    let new = object.finalizers().into_iter().filter(|name| !own(name));
+    new.map(|name| {
+        format!(
+            "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name to avoid \
+             accidental conflicts with other finalizer writers"
+        )
+    })
+    .collect()
 }
 
 /// Whether something else is wanted than before: what `metadata.generation` counts.

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
+    body,
     decode::{FieldValidation, decode},
     failure::{Cause, Failure},
     object::Object,
@@ -49,10 +50,23 @@ fn apply(
         let cause = Cause::required("fieldManager", "is required for apply patch");
         return Err(Failure::invalid_options("PatchOptions", &[cause]));
     }
-    if !body.is_object() {
-        return Err(Failure::bad_request("error decoding patch: it must be an object"));
+    if let Some(found) = body::no_map(&body) {
+        return Err(Failure::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot \
+             unmarshal {found} into Go value of type map[string]interface {{}}"
+        )));
     }
     let (stated, expected) = (body.text("/apiVersion"), resource.api_version());
+    let kind = body.text("/kind");
+    let is_other = resource.definition().is_some() && (stated != expected || kind != resource.kind);
+    if is_other {
+        let version = if stated.is_empty() { "/" } else { stated };
+        return Err(Failure::bad_request(format!("invalid object type: {version}, Kind={kind}")));
+    }
+    if !body.items("/metadata/managedFields").is_empty() {
+        return Err(Failure::bad_request("metadata.managedFields must be nil"));
+    }
+    let stated_place = (body.namespace().to_owned(), body.name().to_owned());
     if stated != expected {
         return Err(Failure::bad_request(format!(
             "Incorrect version specified in apply patch. Specified patch version: {stated}, \
@@ -75,12 +89,16 @@ fn apply(
         .map(|path| format!(".{path}: field not declared in schema"))
         .collect();
     if !unknown.is_empty() {
-        return Err(untyped(place, &unknown));
+        return Err(untyped(resource, &stated_place, &unknown));
     }
     if options.validation == FieldValidation::Strict
         && let Some(first) = warnings.first()
     {
         return Err(Failure::bad_request(format!("error strict decoding YAML: {first}")));
+    }
+    let wrong = patch::misfits(resource.schema(), &given);
+    if !wrong.is_empty() {
+        return Err(untyped(resource, &stated_place, &wrong));
     }
     keep_given(&mut wanted, &given);
     let before = writer.get(resource, namespace, name);
@@ -98,18 +116,30 @@ fn apply(
             written.warnings.splice(..0, warnings);
             Ok((StatusCode::OK, written))
         }
+        None if part == Part::Main && !wanted.uid().is_empty() => {
+            let detail = format!(
+                "uid mismatch: the provided object specified uid {}, and no existing object was \
+                 found",
+                wanted.uid()
+            );
+            Err(Failure::conflict(resource, name, &detail))
+        }
         None if part == Part::Main => {
             let mut written = write::create_in(writer, resource, namespace, after, options)?;
             written.warnings.splice(..0, warnings);
-            Ok((StatusCode::CREATED, written))
+            let code = if options.dry_run { StatusCode::OK } else { StatusCode::CREATED };
+            Ok((code, written))
         }
         None => Err(Failure::not_found(resource, name)),
     }
 }
 
 /// The refusal of fields that the kind doesn't have: without a type there is no owning them.
-fn untyped(place: Place<'_>, unknown: &[String]) -> Failure {
-    let Place { resource, namespace, name } = place;
+fn untyped(
+    resource: &Resource,
+    (namespace, name): &(String, String),
+    unknown: &[String],
+) -> Failure {
     let errors = match unknown {
         [one] => one.clone(),
         several => format!("errors:\n  {}", several.join("\n  ")),
@@ -119,14 +149,10 @@ fn untyped(place: Place<'_>, unknown: &[String]) -> Failure {
     } else {
         resource.api_version()
     };
-    let mut failure = Failure::internal("");
-    failure.reason = "";
-    failure.details = Value::Null;
-    failure.message = format!(
+    Failure::unexplained(format!(
         "failed to create typed patch object ({namespace}/{name}; {version}, Kind={}): {errors}",
         resource.kind
-    );
-    failure
+    ))
 }
 
 /// The 409 for an apply that is in conflict.

@@ -1,6 +1,7 @@
 //! Request by request: status codes, reasons, texts and filled-in fields as a Kubernetes API
 //! server gives them.
 
+mod custom;
 mod filled;
 mod refused;
 
@@ -23,6 +24,22 @@ pub struct Turn {
     code: u16,
     /// Pointers into the answer, and what stands there; null is nothing.
     holds: Vec<(&'static str, Value)>,
+    /// The text of the answer's warning.
+    warning: Option<&'static str>,
+}
+
+impl Turn {
+    /// What stands in the answer, instead of what was said before.
+    pub fn about(mut self, holds: &[(&'static str, Value)]) -> Self {
+        self.holds = holds.to_vec();
+        self
+    }
+
+    /// The answer comes with a warning.
+    pub fn warns(mut self, text: &'static str) -> Self {
+        self.warning = Some(text);
+        self
+    }
 }
 
 pub fn turn(
@@ -33,7 +50,7 @@ pub fn turn(
     code: u16,
     holds: &[(&'static str, Value)],
 ) -> Turn {
-    Turn { method, path, kind, body, code, holds: holds.to_vec() }
+    Turn { method, path, kind, body, code, holds: holds.to_vec(), warning: None }
 }
 
 /// A refusal: its reason and its whole message.
@@ -67,8 +84,13 @@ pub async fn hold(turns: Vec<Turn>) {
         }
         let response = request.send().await.expect("an answer");
         let code = response.status().as_u16();
+        let warning = response.headers().get("warning").and_then(|text| text.to_str().ok());
+        let warning = warning.map(str::to_owned);
         let answer: Value = response.json().await.expect("JSON");
         assert_eq!(code, turn.code, "{what}: {answer}");
+        if let Some(text) = turn.warning {
+            assert_eq!(warning, Some(format!("299 - \"{text}\"")), "{what}");
+        }
         for (pointer, expected) in turn.holds {
             let found = answer.pointer(pointer).cloned().unwrap_or_default();
             assert_eq!(found, expected, "{what}: {pointer} of {answer}");

@@ -122,7 +122,7 @@ async fn objects_that_are_refused_are_refused_in_its_words() {
         refused(
             "DELETE", MAP, JSON, json!({"propagationPolicy": "Never"}), invalid,
             "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \
-             \"Never\": supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\"",
+             \"Never\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
         ),
         turn(
             "DELETE", MAP, JSON, Value::Null, 200,

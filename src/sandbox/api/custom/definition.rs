@@ -89,6 +89,19 @@ pub(in super::super) fn validate(definition: &Value, before: Option<&Value>) -> 
     }
     check_names(definition, &mut causes);
     check_versions(definition, &mut causes);
+    for (index, stored) in definition.items("/status/storedVersions").iter().enumerate() {
+        let name = stored.as_str().unwrap_or_default();
+        if before.is_some()
+            && !definition.items("/spec/versions").iter().any(|known| known["name"] == *stored)
+        {
+            let detail = format!(
+                "missing from spec.versions; {name} was previously a storage version, and must \
+                 remain in spec.versions until a storage migration ensures no data remains \
+                 persisted in {name} and removes {name} from status.storedVersions"
+            );
+            causes.push(Cause::invalid(format!("status.storedVersions[{index}]"), stored, &detail));
+        }
+    }
     if let Some(before) = before {
         for field in ["group", "scope", "names/kind", "names/plural"] {
             let pointer = format!("/spec/{field}");
@@ -108,7 +121,7 @@ fn check_names(definition: &Value, causes: &mut Vec<Cause>) {
         let field = format!("spec.names.{name}");
         if value.is_empty() {
             causes.push(Cause::required(field, ""));
-        } else if let Some(error) = names::label_error(&value.to_lowercase()) {
+        } else if let Some(error) = dns1035_error(&value.to_lowercase()) {
             let detail = if name.to_lowercase().contains("kind") {
                 format!("may have mixed case, but should otherwise match: {error}")
             } else {
@@ -144,7 +157,7 @@ fn check_versions(definition: &Value, causes: &mut Vec<Cause>) {
         }
         let place = format!("{field}.schema.openAPIV3Schema");
         match version.pointer("/schema/openAPIV3Schema") {
-            None => causes.push(Cause::required(place, "schemas are required")),
+            None => causes.push(Cause::required(place, "")),
             Some(schema) => {
                 if schema["type"] != "object" {
                     let found = schema["type"].clone();

@@ -40,6 +40,19 @@ fn is_block(text: &str) -> bool {
     plain && !mapped && text.parse::<ipnet::IpNet>().is_ok()
 }
 
+/// How many rules of a schema are not known, and so never refuse anything.
+pub(super) fn unknown(schema: &Value) -> usize {
+    match schema {
+        Value::Object(map) => {
+            let own = schema.items("/x-kubernetes-validations").iter();
+            let own = own.filter(|rule| ![RANGE, BLOCK, NAMED_PORTS].contains(&rule.text("/rule")));
+            own.count() + map.values().map(unknown).sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(unknown).sum(),
+        _ => 0,
+    }
+}
+
 /// Whether a schema has any rule that is known.
 pub(super) fn any(schema: &Value) -> bool {
     match schema {

@@ -61,6 +61,12 @@ impl Custom {
         &self.version["schema"]["openAPIV3Schema"]
     }
 
+    /// Whether objects can be selected by a field: `spec.colour`.
+    pub fn selects(&self, field: &str) -> bool {
+        let known = self.version.items("/selectableFields").iter();
+        known.into_iter().any(|one| one.text("/jsonPath").strip_prefix('.') == Some(field))
+    }
+
     /// Fills in the schema's defaults.
     pub fn fill(&self, object: &mut Value) {
         structure::fill(self.schema(), object);
@@ -70,6 +76,24 @@ impl Custom {
     pub fn causes(&self, object: &Value) -> Vec<super::failure::Cause> {
         validate::causes(self.schema(), object, &self.patterns)
     }
+}
+
+/// Warnings of rules that a definition states and that are not checked here.
+pub fn unchecked(definition: &Value) -> Vec<String> {
+    let versions = definition.items("/spec/versions").iter().enumerate();
+    let counts = versions.map(|(index, version)| {
+        (index, expression::unknown(&version["schema"]["openAPIV3Schema"]))
+    });
+    let counts = counts.filter(|(_, count)| *count > 0);
+    counts
+        .map(|(index, count)| {
+            format!(
+                "spec.versions[{index}].schema.openAPIV3Schema: {count} x-kubernetes-validations \
+                 are kept, but this sandbox does not evaluate them: it takes objects that they \
+                 would refuse"
+            )
+        })
+        .collect()
 }
 
 /// The rows of the kinds that a definition has made: one for each version that is served.

@@ -115,6 +115,14 @@ pub(super) fn fill(schema: &Value, value: &mut Value) {
                     map.insert(name.clone(), default.clone());
                 }
             }
+            map.retain(|name, inner| {
+                let known = properties.and_then(|properties| properties.get(name));
+                let known = known.or_else(|| schema.get("additionalProperties"));
+                !inner.is_null()
+                    || known.is_none_or(|known| {
+                        known["nullable"] == true || *known == Value::Bool(true)
+                    })
+            });
             for (name, inner) in map {
                 let known = properties.and_then(|properties| properties.get(name));
                 if let Some(schema) = known.or_else(|| schema.get("additionalProperties")) {

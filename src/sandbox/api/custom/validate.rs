@@ -145,11 +145,9 @@ impl Check<'_> {
                 field: path.to_owned(),
                 message: format!("Too long: may not be more than {most} bytes"),
             });
-        }
-        if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
+        } else if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
             self.refuse(path, &value, &format!("should be at least {least} chars long"));
-        }
-        if let Some(pattern) = schema["pattern"].as_str() {
+        } else if let Some(pattern) = schema["pattern"].as_str() {
             let known = self.patterns.iter().find(|(known, _)| known == pattern);
             let fits = known.and_then(|(_, regex)| regex.as_ref());
             if fits.is_some_and(|regex| !regex.is_match(text)) {
@@ -273,7 +271,7 @@ impl Check<'_> {
         if schema["x-kubernetes-embedded-resource"] == true {
             for field in ["apiVersion", "kind"] {
                 if object.text(&format!("/{field}")).is_empty() {
-                    self.causes.push(Cause::required(join(path, field), "must not be empty"));
+                    self.causes.push(Cause::required(join(path, field), ""));
                 }
             }
             if let Some(error) =

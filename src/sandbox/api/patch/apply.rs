@@ -54,7 +54,7 @@ pub fn apply(
     for path in dropped.paths() {
         let held = managers.0.iter().any(|manager| manager.fields.reaches(&path));
         if !held {
-            remove(node, &mut object, &path);
+            remove(node, &mut object, &path, Some(&fields));
         }
     }
 
@@ -68,7 +68,7 @@ pub fn apply(
         other.fields.cut(&changes.removed);
     }
     if !conflicts.is_empty() && !force {
-        conflicts.sort();
+        conflicts.sort_by(|a, b| a.0.cmp(&b.0));
         return Err(ApplyConflict { fields: conflicts });
     }
     managers.write(&mut object);
@@ -127,6 +127,14 @@ fn tracked(mut fields: Fields, subresource: &str) -> Fields {
     fields
 }
 
+fn is_hollow(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
 fn merge(node: &Node, object: &mut Value, wanted: &Value) {
     match wanted {
         Value::Object(wanted) if !node.is_atomic() => {
@@ -147,28 +155,87 @@ fn merge(node: &Node, object: &mut Value, wanted: &Value) {
                 *object = Value::Array(Vec::new());
             }
             let Value::Array(list) = object else { return };
-            for value in wanted {
-                let step = item_step(value, kind);
-                let known = list.iter_mut().find(|known| item_step(known, kind) == step);
-                match known {
-                    Some(known) if value.is_object() => merge(item, known, value),
-                    Some(_) => {}
-                    None => list.push(value.clone()),
-                }
-            }
+            merge_lists(item, kind, list, wanted);
         }
         other => *object = other.clone(),
     }
 }
 
-fn remove(node: &Node, object: &mut Value, path: &[String]) {
+/// Merges lists by the steps to their items. Items that only one side has stay where they
+/// are beside their neighbours; those that both have take the order that is wanted.
+fn merge_lists(item: &Node, kind: &ListKind, list: &mut Vec<Value>, wanted: &[Value]) {
+    let steps = |items: &[Value]| -> Vec<Option<String>> {
+        items.iter().map(|value| item_step(value, kind)).collect()
+    };
+    let (old_steps, new_steps) = (steps(list), steps(wanted));
+    let old = std::mem::take(list);
+    let merged = |index: usize| {
+        let mut value = wanted[index].clone();
+        let known = old_steps.iter().position(|step| *step == new_steps[index]);
+        if let Some(known) = known.filter(|_| value.is_object()) {
+            value = old[known].clone();
+            merge(item, &mut value, &wanted[index]);
+        }
+        value
+    };
+    let mut shared = new_steps.iter().filter(|step| old_steps.contains(step)).peekable();
+    let (mut left, mut right) = (0, 0);
+    while left < old.len() || right < wanted.len() {
+        if let (Some(mine), Some(theirs)) = (old_steps.get(left), new_steps.get(right)) {
+            if mine == theirs {
+                list.push(merged(right));
+                (left, right) = (left + 1, right + 1);
+                shared.next();
+                continue;
+            }
+            // It comes where it is wanted.
+            if new_steps.contains(mine) && shared.peek().is_some_and(|next| *next != mine) {
+                left += 1;
+                continue;
+            }
+        }
+        if let Some(mine) = old_steps.get(left) {
+            match new_steps.iter().position(|step| step == mine) {
+                None => {
+                    list.push(old[left].clone());
+                    left += 1;
+                    continue;
+                }
+                Some(place) if place < right => left += 1,
+                Some(_) => {}
+            }
+        }
+        if right < wanted.len() {
+            list.push(merged(right));
+            if shared.peek() == Some(&&new_steps[right]) {
+                shared.next();
+            }
+            right += 1;
+        }
+    }
+}
+
+/// Takes out what a path leads to, and what holds nothing without it, unless that is wanted
+/// empty.
+fn remove(node: &Node, object: &mut Value, path: &[String], wanted: Option<&Fields>) {
+    let below = |step: &String| wanted.and_then(|wanted| wanted.below.get(step));
     let Some((first, rest)) = path.split_first() else { return };
     if let Some(field) = first.strip_prefix("f:") {
         let Value::Object(map) = object else { return };
         if rest.is_empty() {
             map.remove(field);
         } else if let (Some(inner), Some(child)) = (map.get_mut(field), node.child(field)) {
-            remove(child, inner, rest);
+            let was_empty = is_hollow(inner);
+            remove(child, inner, rest, below(first));
+            let stays = below(first).is_some_and(|wanted| wanted.own);
+            // What loses its last part goes; where nothing is known of it, null stays.
+            if !was_empty && !stays && is_hollow(inner) {
+                if *child.resolve() == Node::Any {
+                    *inner = Value::Null;
+                } else {
+                    map.remove(field);
+                }
+            }
         }
         return;
     }
@@ -188,6 +255,6 @@ fn remove(node: &Node, object: &mut Value, path: &[String]) {
     if rest.is_empty() {
         list.retain(|value| !is_at(value));
     } else if let Some(value) = list.iter_mut().find(|value| is_at(value)) {
-        remove(item, value, rest);
+        remove(item, value, rest, below(first));
     }
 }

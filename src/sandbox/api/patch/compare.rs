@@ -1,6 +1,6 @@
 //! What changed between two states of an object, field by field.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::schema::Node,
@@ -34,6 +34,10 @@ fn walk(node: &Node, before: &Value, after: &Value, set: &mut Fields, removed: &
                 let atomic = node.field(name).is_some_and(|field| field.atomic);
                 let child = node.child(name).filter(|_| !atomic);
                 match (old.get(name), child) {
+                    (None, Some(child)) if is_always_there(node, name) => {
+                        let empty = if value.is_array() { json!([]) } else { json!({}) };
+                        deeper(child, &empty, value, step, set, removed);
+                    }
                     (None, Some(child)) => {
                         set.below.insert(step, Fields::of_new(child, value));
                     }
@@ -55,7 +59,8 @@ fn walk(node: &Node, before: &Value, after: &Value, set: &mut Fields, removed: &
         }
         (Value::Array(old), Value::Array(new)) => {
             let (item, kind) = node.list();
-            let (Some(_), Some(steps)) = (item_steps(old, kind), item_steps(new, kind)) else {
+            let known = old.is_empty() || item_steps(old, kind).is_some();
+            let Some(steps) = item_steps(new, kind).filter(|_| known) else {
                 set.own = true;
                 return;
             };
@@ -82,6 +87,36 @@ fn walk(node: &Node, before: &Value, after: &Value, set: &mut Fields, removed: &
         }
         _ => set.own = true,
     }
+}
+
+/// Whether a type's objects have a field also where nobody states it: in Go these are parts
+/// of the struct and not pointers, so that whoever fills them first doesn't add them.
+fn is_always_there(node: &Node, name: &str) -> bool {
+    const PARTS: [&str; 20] = [
+        "acceptedNames",
+        "containers",
+        "daemonEndpoints",
+        "involvedObject",
+        "jobTemplate",
+        "kubeletEndpoint",
+        "loadBalancer",
+        "metadata",
+        "names",
+        "nodeInfo",
+        "podSelector",
+        "resources",
+        "scaleTargetRef",
+        "source",
+        "spec",
+        "status",
+        "strategy",
+        "template",
+        "updateStrategy",
+        "versions",
+    ];
+    let Node::Struct(found) = node.resolve() else { return false };
+    let is_pointer = name == "template" && found.name.ends_with(".ReplicationControllerSpec");
+    !found.name.is_empty() && PARTS.contains(&name) && !is_pointer
 }
 
 fn deeper(

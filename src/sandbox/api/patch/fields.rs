@@ -31,8 +31,13 @@ pub fn item_step(item: &Value, kind: &ListKind) -> Option<String> {
         ListKind::Keyed(keys) => {
             let mut known = Map::new();
             for Key { name, default } in keys {
-                let value = item.get(name).or(default.as_ref())?;
-                known.insert(name.clone(), value.clone());
+                // Some of the keys are enough.
+                if let Some(value) = item.get(name).or(default.as_ref()) {
+                    known.insert(name.clone(), value.clone());
+                }
+            }
+            if known.is_empty() {
+                return None;
             }
             Some(format!("k:{}", Value::Object(known)))
         }
@@ -60,10 +65,12 @@ impl Fields {
             Value::Object(map) if !map.is_empty() && !node.is_atomic() => {
                 for (name, value) in map {
                     let atomic = node.field(name).is_some_and(|field| field.atomic);
-                    let below = match node.child(name) {
+                    let mut below = match node.child(name) {
                         Some(child) if !atomic => Self::of(child, value),
                         _ => Self::place(),
                     };
+                    // A key is its writer's with what stands under it; a field is not.
+                    below.own |= node.field(name).is_none();
                     fields.below.insert(field_step(name), below);
                 }
             }
@@ -82,37 +89,17 @@ impl Fields {
         fields
     }
 
-    /// As [`Self::of`], and maps beside their entries: a map that is new is its writer's.
+    /// As [`Self::of`], and everything that holds something beside it: what is new is its
+    /// writer's altogether.
     pub fn of_new(node: &Node, value: &Value) -> Self {
         let mut fields = Self::of(node, value);
-        fields.add_maps(node, value);
+        fields.own_all();
         fields
     }
 
-    fn add_maps(&mut self, node: &Node, value: &Value) {
-        match value {
-            Value::Object(map) => {
-                if matches!(node.resolve(), Node::Map { .. }) {
-                    self.own = true;
-                }
-                for (name, value) in map {
-                    let below = self.below.get_mut(&field_step(name));
-                    if let (Some(below), Some(child)) = (below, node.child(name)) {
-                        below.add_maps(child, value);
-                    }
-                }
-            }
-            Value::Array(items) => {
-                let (item, kind) = node.list();
-                for value in items {
-                    let step = item_step(value, kind);
-                    if let Some(below) = step.and_then(|step| self.below.get_mut(&step)) {
-                        below.add_maps(item, value);
-                    }
-                }
-            }
-            _ => {}
-        }
+    fn own_all(&mut self) {
+        self.own = true;
+        self.below.values_mut().for_each(Self::own_all);
     }
 
     /// Whether nothing is in the set.
@@ -174,7 +161,8 @@ impl Fields {
         }
     }
 
-    /// The paths of all places in the set, those above before those below.
+    /// The paths of all places in the set, those above before those below, and what holds
+    /// nothing before what does.
     pub fn paths(&self) -> Vec<Vec<String>> {
         let mut paths = Vec::new();
         self.walk(&mut Vec::new(), &mut paths);
@@ -185,10 +173,13 @@ impl Fields {
         if self.own {
             paths.push(path.clone());
         }
-        for (step, below) in &self.below {
-            path.push(step.clone());
-            below.walk(path, paths);
-            path.pop();
+        let is_leaf = |below: &Self| below.below.is_empty();
+        for leaves in [true, false] {
+            for (step, below) in self.below.iter().filter(|(_, below)| is_leaf(below) == leaves) {
+                path.push(step.clone());
+                below.walk(path, paths);
+                path.pop();
+            }
         }
     }
 

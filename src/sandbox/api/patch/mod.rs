@@ -5,11 +5,14 @@ mod apply;
 mod compare;
 mod fields;
 mod managers;
+mod operations;
 mod plain;
 mod strategic;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 pub use apply::{ApplyConflict, apply, track};
 pub use managers::Author;
 pub use plain::{PatchKind, patched};
+pub use typed::misfits;

@@ -4,7 +4,8 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    super::{failure::Failure, resource::Resource, schema::Node},
+    super::{failure::Failure, object::Object, resource::Resource, schema::Node},
+    operations,
     strategic::merge as strategic_merge,
 };
 
@@ -65,16 +66,14 @@ pub fn patched(
     let mut object = before.clone();
     match kind {
         PatchKind::Json => {
-            if !patch.is_array() {
+            let Value::Array(list) = &patch else {
                 let wanted = "[]handlers.jsonPatchOp";
                 return Err(undecodable("error decoding patch: ", &patch, wanted));
+            };
+            if list.len() > MOST_OPERATIONS {
+                return Err(too_many(list.len()));
             }
-            let patch: json_patch::Patch = serde_json::from_value(patch)
-                .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
-            if patch.len() > MOST_OPERATIONS {
-                return Err(too_many(patch.len()));
-            }
-            json_patch::patch(&mut object, &patch).map_err(|_| Failure::rejected_patch())?;
+            operations::apply(&mut object, list)?;
         }
         PatchKind::Merge => {
             check_is_object("error decoding patch: ", &patch)?;
@@ -88,11 +87,19 @@ pub fn patched(
             return Err(Failure::internal("an apply needs a manager"));
         }
     }
-    if object.is_object() && object["metadata"].is_object() {
-        Ok(object)
-    } else {
-        Err(Failure::unprocessable("the patch leaves no object"))
+    let had_kind = !before.text("/kind").is_empty();
+    if !object.is_object() || (had_kind && object.text("/kind").is_empty()) {
+        let detail = format!("Object 'Kind' is missing in '{object}'");
+        return Err(Failure::invalid_patch(&object, &detail));
     }
+    // Whose name is gone is nobody.
+    if object.name().is_empty() && !before.name().is_empty() {
+        return Err(Failure::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            before.name()
+        )));
+    }
+    Ok(object)
 }
 
 fn check_is_object(prefix: &str, patch: &Value) -> Result<(), Failure> {

@@ -70,7 +70,12 @@ pub fn read(bytes: &[u8]) -> Result<Value, Malformed> {
             _ => {}
         }
     }
-    let name = builtin().kinds.get(&(version.clone(), kind.clone()));
+    let kinds = &builtin().kinds;
+    let name = kinds.get(&(version.clone(), kind.clone())).or_else(|| {
+        // Clients state the options of a deletion in the version of what they delete.
+        let options = kind == "DeleteOptions";
+        options.then(|| kinds.get(&("v1".to_owned(), kind.clone()))).flatten()
+    });
     let name = name.ok_or(Malformed("its kind is not read in this form"))?;
     let mut object = message(&Node::Named(name.clone()), name, raw, 0)?;
     object.insert("apiVersion".into(), version.into());

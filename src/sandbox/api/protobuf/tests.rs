@@ -27,6 +27,20 @@ fn an_object_is_read_by_its_numbers() {
 }
 
 #[test]
+fn options_of_a_deletion_come_in_the_version_of_what_is_deleted() {
+    for version in ["v1", "policy/v1", "apps/v1"] {
+        let options = read(&envelope(
+            version,
+            "DeleteOptions",
+            &[8, 5, 34, 10, b'F', b'o', b'r', b'e', b'g', b'r', b'o', b'u', b'n', b'd'],
+        ));
+        let options = options.expect("options");
+        assert_eq!(options["gracePeriodSeconds"], 5, "{version}");
+        assert_eq!(options["propagationPolicy"], "Foreground", "{version}");
+    }
+}
+
+#[test]
 fn parts_belong_to_the_type_that_they_stand_in() {
     // A probe: a handler with `tcpSocket: {port: 80}`, and a period of 5.
     let port = [8, 0, 16, 80];

@@ -29,6 +29,18 @@ impl Resource {
         MADE.contains(&self.storage())
     }
 
+    /// Whether an update that names no version takes whatever is there.
+    pub fn is_updated_unconditionally(&self) -> bool {
+        const NOT: [(&str, &str); 5] = [
+            ("apiextensions.k8s.io", "customresourcedefinitions"),
+            ("apps", "controllerrevisions"),
+            ("coordination.k8s.io", "leases"),
+            ("node.k8s.io", "runtimeclasses"),
+            ("policy", "poddisruptionbudgets"),
+        ];
+        self.definition().is_none() && !NOT.contains(&self.storage())
+    }
+
     /// Whether the API server answers a deletion with the object, and not with a `Status`.
     pub fn shows_deleted(&self) -> bool {
         const SHOWN: [(&str, &str); 12] = [

@@ -28,6 +28,8 @@ struct Walk {
     path: String,
     /// Names alone, for messages on types.
     names: Vec<String>,
+    /// How many names lead to the outermost struct: 0 but in custom resources.
+    base: usize,
     /// The innermost struct.
     within: String,
     unknown: Vec<String>,
@@ -38,8 +40,13 @@ struct Walk {
 /// # Errors
 /// The first value that is not of its type.
 pub fn decode(node: &Node, value: Value) -> Result<(Value, Vec<String>), TypeError> {
-    let mut walk =
-        Walk { path: String::new(), names: Vec::new(), within: String::new(), unknown: Vec::new() };
+    let mut walk = Walk {
+        path: String::new(),
+        names: Vec::new(),
+        base: 0,
+        within: String::new(),
+        unknown: Vec::new(),
+    };
     let value = walk.value(node, value)?;
     Ok((value, walk.unknown))
 }
@@ -74,6 +81,8 @@ impl Walk {
             // A null item of a list or map is the type's zero.
             (resolved, Value::Null) => Ok(zero(resolved)),
             (Node::Leaf(leaf), value) => self.leaf(*leaf, value),
+            // What a custom resource holds is for its schema to check.
+            (_, value) if self.within.is_empty() => Ok(value),
             (_, value) => Err(self.wrong(node, &value)),
         }
     }
@@ -83,6 +92,9 @@ impl Walk {
             None
         } else {
             let own = node.name.rsplit('.').next().unwrap_or_default().to_owned();
+            if self.within.is_empty() {
+                self.base = self.names.len();
+            }
             Some(std::mem::replace(&mut self.within, own))
         };
         let mut out = Map::new();
@@ -96,6 +108,10 @@ impl Walk {
                 continue;
             };
             if value.is_null() {
+                // Whether null is a value, only the schema of a custom resource says.
+                if node.name.is_empty() {
+                    out.insert(name, value);
+                }
                 continue;
             }
             let value = self.at(&name, |walk| walk.value(&field.node, value))?;
@@ -182,13 +198,13 @@ impl Walk {
         let wanted = go_type(node);
         // Types that read themselves don't know where they stand.
         let own = matches!(node, Node::Leaf(Leaf::IntOrString));
-        TypeError(if self.names.is_empty() || own {
+        TypeError(if self.names.len() <= self.base || own {
             format!("json: cannot unmarshal {found} into Go value of type {wanted}")
         } else {
             format!(
                 "json: cannot unmarshal {found} into Go struct field {}.{} of type {wanted}",
                 self.within,
-                self.names.join("."),
+                self.names[self.base..].join("."),
             )
         })
     }

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{super::object::Object, time};
+use super::{
+    super::{object::Object, schema::builtin},
+    time,
+};
 
 /// What stands in a column.
 #[derive(Clone, Debug)]
@@ -35,13 +38,26 @@ pub(super) struct Column {
     pub cell: Cell,
 }
 
+/// What the API says of a field of the metadata of every object.
+fn of_metadata(field: &str) -> String {
+    let metadata = builtin().definitions.get("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    let text = metadata.and_then(|metadata| {
+        metadata.pointer(&format!("/properties/{field}/description"))?.as_str()
+    });
+    text.unwrap_or_default().to_owned()
+}
+
 impl Column {
     pub(super) fn new(name: &str, kind: &str, cell: Cell) -> Self {
         Self {
             name: name.to_owned(),
             kind: kind.to_owned(),
             format: if name == "Name" { "name".to_owned() } else { String::new() },
-            description: String::new(),
+            description: match name {
+                "Name" => of_metadata("name"),
+                "Age" => of_metadata("creationTimestamp"),
+                _ => String::new(),
+            },
             priority: 0,
             cell,
         }

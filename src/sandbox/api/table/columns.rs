@@ -357,7 +357,13 @@ fn custom(version: &Value) -> Vec<Column> {
         let path = Path(Box::new(JsonPath::parse(column.text("/jsonPath"))));
         let mut made = Column::new(column.text("/name"), column.text("/type"), path);
         made.format = column.text("/format").to_owned();
-        made.description = column.text("/description").to_owned();
+        made.description = match column.text("/description") {
+            "" => format!(
+                "Custom resource definition column (in JSONPath format): {}",
+                column.text("/jsonPath")
+            ),
+            stated => stated.to_owned(),
+        };
         made.priority = number(column, "/priority");
         columns.push(made);
     }

@@ -10,7 +10,12 @@ mod workloads;
 use http::{HeaderMap, header::ACCEPT};
 use serde_json::{Value, json};
 
-use super::{failure::Failure, object::Object, request::Parameters, resource::Resource};
+use super::{
+    failure::Failure,
+    object::{Object, object_mut},
+    request::Parameters,
+    resource::Resource,
+};
 use cells::Column;
 
 pub use time::human;
@@ -71,7 +76,9 @@ impl Form {
                 Some(_) => {}
             }
         }
-        Err(Failure::not_acceptable("application/json, application/yaml"))
+        Err(Failure::not_acceptable(
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        ))
     }
 
     /// One object, as it is asked for.
@@ -93,12 +100,19 @@ impl Form {
                 {
                     *item = metadata(item);
                 }
+                if list["metadata"]["continue"] == "" {
+                    list.metadata_mut().remove("continue");
+                }
                 list["kind"] = "PartialObjectMetadataList".into();
                 list["apiVersion"] = "meta.k8s.io/v1".into();
                 list
             }
             Self::Table(rows) => {
-                rows.table(resource, list.items("/items"), list["metadata"].clone(), true)
+                let mut metadata = list["metadata"].clone();
+                if metadata["continue"] == "" {
+                    object_mut(&mut metadata).remove("continue");
+                }
+                rows.table(resource, list.items("/items"), metadata, true)
             }
         }
     }
@@ -133,8 +147,8 @@ fn include(parameters: &Parameters) -> Result<Include, Failure> {
         "None" => Ok(Include::Nothing),
         "" | "Metadata" => Ok(Include::Metadata),
         "Object" => Ok(Include::Everything),
-        other => Err(Failure::unprocessable(format!(
-            "TableOptions.meta.k8s.io \"\" is invalid: includeObject: Invalid value: \"{other}\": \
+        other => Err(Failure::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: \"{other}\": \
              must be 'Metadata', 'Object', 'None', or empty"
         ))),
     }
