@@ -38,7 +38,8 @@ pub async fn run(
     let runner = Runner { context, plan, options, events, stop, origin, said };
     match runner.preflight().await {
         Ok(Some(adopted)) => {
-            runner.guarded(adopted).await;
+            // Large, and carried through every caller otherwise.
+            Box::pin(runner.guarded(adopted)).await;
             runner.sweep().await;
         }
         Ok(None) => {}
