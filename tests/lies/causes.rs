@@ -9,6 +9,7 @@ use netproof::{
 use serde_json::json;
 
 use crate::{
+    sandboxed,
     stage::Stage,
     support::{Finished, run},
 };
@@ -41,7 +42,7 @@ fn without_id(text: &str) -> String {
 
 #[test]
 fn a_typo_in_a_policy_s_labels_is_named() {
-    let finished = run(&["run", "--sandbox", "--output", "json", CAUSES]);
+    let finished = sandboxed(&[CAUSES]);
     let outcome = finished.outcome("/typo/");
     assert_eq!(outcome.judgement.verdict, Verdict::Fail);
     assert!(matches!(outcome.judgement.reason, Reason::Connected { .. }), "{outcome:?}");

@@ -6,7 +6,7 @@ use netproof::{
 };
 use serde_json::json;
 
-use crate::{stage::Stage, support::run};
+use crate::{sandboxed, stage::Stage};
 
 const STAGE: &str = "tests/suites/stage.yaml";
 
@@ -69,8 +69,7 @@ async fn a_dead_interface_is_the_pods_and_no_policys() {
 /// L40.
 #[test]
 fn what_a_webhook_makes_of_a_pod_is_read_back() {
-    let finished =
-        run(&["run", "--sandbox", "--output", "json", "--fault", "label-pods=app:other", STAGE]);
+    let finished = sandboxed(&["--fault", "label-pods=app:other", STAGE]);
     let judgement = finished.outcome("/deny/").judgement;
     assert_eq!(judgement.verdict, Verdict::Inconclusive, "{}", judgement.reason);
     let told = judgement.reason.to_string();
@@ -80,8 +79,7 @@ fn what_a_webhook_makes_of_a_pod_is_read_back() {
 /// L38: a container that was put into the pod may take handshakes in the place of ours.
 #[test]
 fn a_sidecar_that_was_added_is_told_and_proves_nothing_by_a_handshake() {
-    let finished =
-        run(&["run", "--sandbox", "--output", "json", "--fault", "inject-sidecar", STAGE]);
+    let finished = sandboxed(&["--fault", "inject-sidecar", STAGE]);
     for case in ["/deny/", "/allow/"] {
         let judgement = finished.outcome(case).judgement;
         let by_handshake = matches!(judgement.reason, Reason::HandshakeOnly);
@@ -96,17 +94,7 @@ fn a_sidecar_that_was_added_is_told_and_proves_nothing_by_a_handshake() {
 /// L3: exec streams that never live long enough to bring an answer.
 #[test]
 fn a_stream_that_breaks_half_way_denies_nobody() {
-    let finished = run(&[
-        "run",
-        "--sandbox",
-        "--output",
-        "json",
-        "--fault",
-        "exec-cut=150ms",
-        "--deadline",
-        "25s",
-        STAGE,
-    ]);
+    let finished = sandboxed(&["--fault", "exec-cut=150ms", "--deadline", "25s", STAGE]);
     for record in finished.records() {
         let Event::CaseJudged { id, outcome } = record.event else { continue };
         let judgement = outcome.judgement;
@@ -122,32 +110,16 @@ fn a_stream_that_breaks_half_way_denies_nobody() {
 /// L31: who is selected by its namespace's labels is probed from such a namespace.
 #[test]
 fn an_identity_is_more_than_a_pods_labels() {
-    let finished = run(&["run", "--sandbox", "--output", "json", "suites/staging-tester.yaml"]);
+    let finished = sandboxed(&["suites/staging-tester.yaml"]);
     assert_eq!(finished.not_passed(), [], "{}", finished.stderr);
-    let broken = run(&[
-        "run",
-        "--sandbox",
-        "--output",
-        "json",
-        "--fault",
-        "ignore-namespace-selector",
-        "suites/staging-tester.yaml",
-    ]);
+    let broken = sandboxed(&["--fault", "ignore-namespace-selector", "suites/staging-tester.yaml"]);
     assert_eq!(broken.code(), Some(1), "the namespace's labels decide: {:?}", broken.not_passed());
 }
 
 /// L13: nothing comes back over UDP, and that is no sign of anything.
 #[test]
 fn silence_over_udp_allows_nobody() {
-    let finished = run(&[
-        "run",
-        "--sandbox",
-        "--output",
-        "json",
-        "--fault",
-        "drop-replies-udp",
-        "tests/suites/silence.yaml",
-    ]);
+    let finished = sandboxed(&["--fault", "drop-replies-udp", "tests/suites/silence.yaml"]);
     let judgement = finished.outcome("/allow/").judgement;
     let verdicts = [Verdict::Fail, Verdict::Inconclusive];
     assert!(verdicts.contains(&judgement.verdict), "{} {}", judgement.verdict, judgement.reason);

@@ -4,7 +4,10 @@ use std::{fs, process::Stdio};
 
 use netproof::verdict::{ControlKind, Reason, Verdict};
 
-use crate::support::{Finished, finish, netproof, run, tell};
+use crate::{
+    sandboxed,
+    support::{Finished, finish, netproof, run, tell},
+};
 
 const HEAD: &str = "\
 apiVersion: netproof.dev/v1alpha1
@@ -66,7 +69,7 @@ setup:
 ";
     fs::write(file.path(), format!("{head}{peers}{cases}")).expect("written");
     let path = file.path().to_str().expect("UTF-8");
-    let finished = run(&["run", "--sandbox", "--output", "json", path]);
+    let finished = sandboxed(&[path]);
     for (case, control) in
         [("/service/", ControlKind::ServicePath), ("/host/", ControlKind::ReachedBy)]
     {

@@ -14,3 +14,8 @@ mod peers;
 mod protocols;
 mod stage;
 mod time;
+
+/// Runs a suite in a sandbox of its own, with these arguments besides.
+fn sandboxed(more: &[&str]) -> support::Finished {
+    support::run(&[&["run", "--sandbox", "--output", "json"], more].concat())
+}

@@ -6,7 +6,10 @@ use netproof::{
     verdict::{CauseKind, Observation, Reason, Verdict},
 };
 
-use crate::support::{Finished, run};
+use crate::{
+    sandboxed,
+    support::{Finished, run},
+};
 
 const MASQUERADED: &str = "tests/suites/masqueraded.yaml";
 const LATE: &str = "tests/suites/late-allows.yaml";
@@ -80,8 +83,7 @@ fn a_peer_that_source_nat_hides_is_told_by_the_address_that_was_seen() {
 /// L44.
 #[test]
 fn what_opens_when_the_allows_arrive_was_never_denied() {
-    let finished =
-        run(&["run", "--sandbox", "--output", "json", "--fault", "late-allows=5s", LATE]);
+    let finished = sandboxed(&["--fault", "late-allows=5s", LATE]);
     let wrong = finished.outcome("closed/wrong/");
     assert_eq!(wrong.judgement.verdict, Verdict::Fail);
     let reached = matches!(wrong.judgement.reason, Reason::Connected { .. });
@@ -105,15 +107,7 @@ fn what_opens_when_the_allows_arrive_was_never_denied() {
 /// writes them, nor in one whose deny was so before.
 #[test]
 fn a_denial_alone_waits_for_allows_that_are_on_their_way() {
-    let finished = run(&[
-        "run",
-        "--sandbox",
-        "--output",
-        "json",
-        "--fault",
-        "late-allows=5s",
-        "tests/suites/deny-alone.yaml",
-    ]);
+    let finished = sandboxed(&["--fault", "late-allows=5s", "tests/suites/deny-alone.yaml"]);
     for case in ["base/from-the-start/", "opened/alone/"] {
         let outcome = finished.outcome(case);
         assert_eq!(outcome.judgement.verdict, Verdict::Fail, "{case} {}", outcome.judgement.reason);

@@ -2,10 +2,13 @@
 
 use netproof::verdict::{Reason, Verdict};
 
-use crate::support::{Finished, run};
+use crate::{
+    sandboxed,
+    support::{Finished, run},
+};
 
 fn sandbox(suite: &str) -> Finished {
-    run(&["run", "--sandbox", "--output", "json", suite])
+    sandboxed(&[suite])
 }
 
 fn verdict(finished: &Finished, case: &str) -> (Verdict, Reason) {

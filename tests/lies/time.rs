@@ -8,24 +8,15 @@ use netproof::{
 };
 use nix::sys::signal::Signal;
 
-use crate::{stage::Stage, support::run};
+use crate::{sandboxed, stage::Stage};
 
 const STAGE: &str = "tests/suites/stage.yaml";
 
 /// L16, L17: the same slow policy, with a budget that is long enough and one that isn't.
 #[test]
 fn a_policy_is_given_its_time_and_no_more() {
-    let finished = run(&[
-        "run",
-        "--sandbox",
-        "--output",
-        "json",
-        "--fault",
-        "delay=8s",
-        "--canary-within",
-        "20s",
-        "tests/suites/slow.yaml",
-    ]);
+    let finished =
+        sandboxed(&["--fault", "delay=8s", "--canary-within", "20s", "tests/suites/slow.yaml"]);
     let patient = finished.outcome("/patient/");
     assert_eq!(patient.judgement.reason, Reason::Dropped, "{}", patient.judgement.reason);
     let latency = patient.latency.expect("it was seen open before").as_secs_f64();
@@ -61,18 +52,12 @@ async fn enforcement_that_flaps_fails_with_its_history() {
 #[test]
 fn a_lost_packet_denies_nobody() {
     for _ in 0..3 {
-        let finished = run(&[
-            "run",
-            "--sandbox",
-            "--output",
-            "json",
-            "--fault",
-            "loss=30%",
-            "tests/suites/open.yaml",
-        ]);
+        let finished = sandboxed(&["--fault", "loss=30%", "tests/suites/open.yaml"]);
         let judgement = finished.outcome("/deny/").judgement;
-        assert_ne!(judgement.verdict, Verdict::Pass, "{}", judgement.reason);
-        assert!(matches!(judgement.reason, Reason::Connected { .. }), "{}", judgement.reason);
+        assert_eq!(judgement.verdict, Verdict::Fail, "{}", judgement.reason);
+        // Once in some hundred rounds all ten attempts are lost, and the next one tells.
+        let told = matches!(judgement.reason, Reason::Connected { .. } | Reason::Flapping { .. });
+        assert!(told, "{}", judgement.reason);
     }
 }
 
@@ -168,17 +153,8 @@ fn a_tenth_lost_each_way_makes_no_false_verdict() {
     let wanted: usize = rounds.unwrap_or(SAMPLE);
     let mut verdicts = 0;
     while verdicts < wanted {
-        let finished = run(&[
-            "run",
-            "--sandbox",
-            "--output",
-            "json",
-            "--fault",
-            "loss=10%",
-            "--repeat",
-            REPEATED,
-            "tests/suites/soak.yaml",
-        ]);
+        let finished =
+            sandboxed(&["--fault", "loss=10%", "--repeat", REPEATED, "tests/suites/soak.yaml"]);
         for record in finished.records() {
             let Event::CaseJudged { id, outcome } = record.event else { continue };
             let expected = if id.0.contains("/wrong-") { Verdict::Fail } else { Verdict::Pass };
@@ -204,7 +180,7 @@ const REPEATED: &str = "2";
 /// L14: no sniffer has to be ready, because the echo is asked for again.
 #[test]
 fn udp_is_proven_by_its_echo_also_when_packets_are_lost() {
-    let finished = run(&["run", "--sandbox", "--output", "json", "--fault", "loss=20%", STAGE]);
+    let finished = sandboxed(&["--fault", "loss=20%", STAGE]);
     let judgement = finished.outcome("/allow/").judgement;
     assert_eq!(judgement.verdict, Verdict::Pass, "{}", judgement.reason);
     assert!(matches!(judgement.reason, Reason::Answered { .. }), "{}", judgement.reason);
