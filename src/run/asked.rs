@@ -183,6 +183,10 @@ impl<'a> Asked<'a> {
         };
         self.described =
             format!("{}/{} ({address}, {})", planned.namespace, planned.name, planned.node).into();
+        if case.ask.is_foreign() {
+            self.dial = Err(not_for_agents(&self.described));
+            return;
+        }
         let script = match script(live, &case.ask) {
             Ok(script) => script,
             Err(nothing) => {
@@ -226,11 +230,7 @@ impl<'a> Asked<'a> {
     pub(super) fn ask_with_witnesses(&mut self, live: &Live<'_>, whom: Whom, keyed: bool) {
         let case = self.case;
         if keyed && case.ask.is_foreign() {
-            let message = format!(
-                "behind {} stand netproof's own probe pods, which answer its own questions only",
-                self.described
-            );
-            self.dial = Err(Observation::NoDestination { message });
+            self.dial = Err(not_for_agents(&self.described));
             return;
         }
         let script = match script(live, &case.ask) {
@@ -280,4 +280,13 @@ impl<'a> Asked<'a> {
             _ => false,
         }
     }
+}
+
+/// Where a probe pod is asked what only an application answers.
+fn not_for_agents(described: &str) -> Observation {
+    let message = format!(
+        "{described} is netproof's own or leads to its probe pods, which answer its own questions \
+         only, and show a certificate that nobody has signed (`tls: {{verify: false}}`)"
+    );
+    Observation::NoDestination { message }
 }

@@ -26,7 +26,9 @@ pub struct Ask {
 impl Ask {
     /// True where netproof's own agents have no answer to it.
     pub fn is_foreign(&self) -> bool {
-        self.tls.is_some() || self.dns.is_some() || self.udp.is_some()
+        // Their certificate is one that nobody has signed.
+        let believes = self.tls.as_ref().is_some_and(|tls| tls.verify);
+        believes || self.dns.is_some() || self.udp.is_some()
     }
 
     /// What a denial is asked with: no answer makes one pass.
