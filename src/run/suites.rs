@@ -133,7 +133,9 @@ impl Runner<'_> {
             Some(tried) => tried,
             None => canaries.insert(self.first_canaries(live).await),
         };
-        let at_rest = self.step(asking, &askable, &remembered, live, tried).await?;
+        // What a step holds is large, and not all of it need be the run's future.
+        let step = Box::pin(self.step(asking, &askable, &remembered, live, tried));
+        let at_rest = step.await?;
         self.startups(asking.suite, &first, live, &at_rest, adopted).await;
         Ok(())
     }
