@@ -16,7 +16,7 @@ pub struct ProbeResult {
     pub started: u64,
     /// Microseconds from begin to end.
     pub elapsed: u64,
-    /// How the name was resolved; only for [`Target::Name`].
+    /// How the name was resolved; only for [`Target::Name`](super::Target::Name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
     /// One entry for each address; empty only where a name had none of the family.
