@@ -99,7 +99,8 @@ impl Runner<'_> {
         }
         let isolation = &[ControlPolicy::Isolation];
         let written = self.context.create_control_policies(self.plan, isolation).await?;
-        let closed = arrival.closes(live, stop, written, within).await;
+        // The first time the canaries prove it.
+        let closed = arrival.closes(live, stop, written, within, *proven).await;
         if *proven && !closed.lost.is_empty() {
             for key in &closed.lost {
                 marker.no_longer(key, written.elapsed());

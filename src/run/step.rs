@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long the first round waits for the marker, so that it may count at once.
-const HEAD_START: Duration = Duration::from_millis(300);
+const HEAD_START: Duration = Duration::from_millis(600);
 
 /// What a step runs in.
 pub(super) struct Step<'a> {

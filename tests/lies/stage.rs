@@ -178,7 +178,10 @@ impl Stage {
     }
 
     /// Creates an object, in its namespace where it names one.
-    pub async fn create(&self, version: &str, kind: &str, object: Value) {
+    pub async fn create(&self, version: &str, kind: &str, mut object: Value) {
+        // The API server takes nothing of a defined kind that doesn't say so itself.
+        object["apiVersion"] = version.into();
+        object["kind"] = kind.into();
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
