@@ -205,8 +205,9 @@ fn a_late_policy_passes_with_its_latency() {
     shop.all_pass();
     // The shop's own pods may become ready only after its policies bite; the canaries'
     // policies come after their pods.
+    // Each policy's delay begins with its own write, the latency with the answer to the last.
     for latency in &shop.canaries {
-        assert!(*latency >= Duration::from_secs(3), "{latency:?}");
+        assert!(*latency >= Duration::from_millis(2_500), "{latency:?}");
     }
     assert!(!shop.canaries.is_empty(), "canaries were isolated");
 }
