@@ -151,13 +151,17 @@ fn without_enforcement_no_pass_proves_anything() {
 fn a_dead_path_is_never_taken_for_a_policy() {
     let shop = shop("dead-path", "2s", "3s");
     assert_eq!(shop.code, Some(1));
-    assert_eq!(shop.with(Verdict::Fail), ["metrics-api-worker/metrics", "sql-api-database/sql"]);
-    for id in shop.with(Verdict::Fail) {
+    // One of the DNS server's two pods is on the other node: which one is met is chance.
+    let with = |verdict| -> Vec<&str> {
+        shop.with(verdict).into_iter().filter(|id| !id.starts_with("dns-")).collect()
+    };
+    assert_eq!(with(Verdict::Fail), ["metrics-api-worker/metrics", "sql-api-database/sql"]);
+    for id in with(Verdict::Fail) {
         let reason = shop.reason(id);
         let path = matches!(reason, Reason::PathDown { control: ControlKind::NodePath, .. });
         assert!(path, "{id}: {reason}");
     }
-    let blind = shop.with(Verdict::Inconclusive);
+    let blind = with(Verdict::Inconclusive);
     let expected = [
         ("http-database-api/http", ControlKind::NodePath),
         ("http-database-frontend/http", ControlKind::NodePath),
