@@ -22,12 +22,12 @@ use super::{
     dial::{Dial, Seen},
     follow::{CONNECTED_WITHIN, HINT, LONGEST_PAUSE, SHORTEST_PAUSE, is_blocked},
     live::Live,
-    marker::{Key, answered_by, control_dial},
+    marker::{Key, answered_by, dials},
 };
 use crate::{
     event::Direction,
-    model::{Family, IpProtocol, Port},
-    plan::{CONTROL_PORT, PodIndex},
+    model::{Family, IpProtocol},
+    plan::PodIndex,
     verdict::Observation,
 };
 
@@ -64,23 +64,12 @@ impl Arrival {
         if transports.is_empty() {
             transports.insert(IpProtocol::Tcp);
         }
-        let mut dials = BTreeMap::new();
-        for (node, pods) in &live.plan.controls {
-            for (transport, family) in
-                transports.iter().flat_map(|t| families.iter().map(move |f| (*t, *f)))
-            {
-                for (direction, source, destination) in [
-                    (Direction::Ingress, pods.witness, pods.marker),
-                    (Direction::Egress, pods.marker, pods.witness),
-                ] {
-                    let key = Key { node: node.clone(), direction, transport, family };
-                    let port = Port::over(transport, CONTROL_PORT);
-                    if let Some(dial) = control_dial(live, source, destination, port, family) {
-                        dials.insert(key, (dial, destination));
-                    }
-                }
-            }
-        }
+        let dials = dials(live, &transports, families, |pods| {
+            [
+                (Direction::Ingress, pods.witness, pods.marker),
+                (Direction::Egress, pods.marker, pods.witness),
+            ]
+        });
         let usable = Mutex::new(dials.keys().cloned().collect());
         Self { dials, usable, armed: AtomicBool::new(false) }
     }

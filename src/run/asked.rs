@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cluster::ServiceView,
-    model::{Family, Port},
+    model::{Family, IpProtocol, Port},
     plan::{CONTROL_PORT, Destination, Moment, PlannedCase, PodIndex},
     verdict::{AnsweredBy, Claim, Intended, Observation},
 };
@@ -32,10 +32,11 @@ pub(super) struct NodePath {
 impl NodePath {
     /// Whether the other is the same but for the port's number.
     pub fn is_beside(&self, other: &Self) -> bool {
-        let of = |path: &Self| {
-            (path.from.clone(), path.to.clone(), path.port.protocol.transport(), path.family)
-        };
-        of(self) == of(other)
+        self.but_for_number() == other.but_for_number()
+    }
+
+    fn but_for_number(&self) -> (&str, &str, IpProtocol, Family) {
+        (&self.from, &self.to, self.port.protocol.transport(), self.family)
     }
 }
 

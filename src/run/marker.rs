@@ -19,7 +19,7 @@ use super::{
 use crate::{
     event::{Canary, CanaryState, Direction},
     model::{Family, IpProtocol, Port},
-    plan::{CONTROL_PORT, PodIndex},
+    plan::{CONTROL_PORT, ControlPods, PodIndex},
     verdict::{AnsweredBy, Observation},
 };
 
@@ -61,23 +61,12 @@ impl Marker {
         transports: &BTreeSet<IpProtocol>,
         families: &BTreeSet<Family>,
     ) -> Self {
-        let mut dials = BTreeMap::new();
-        for (node, pods) in &live.plan.controls {
-            for (transport, family) in
-                transports.iter().flat_map(|t| families.iter().map(move |f| (*t, *f)))
-            {
-                for (direction, source, destination) in [
-                    (Direction::Ingress, pods.witness, pods.canary_ingress),
-                    (Direction::Egress, pods.canary_egress, pods.witness),
-                ] {
-                    let key = Key { node: node.clone(), direction, transport, family };
-                    let port = Port::over(transport, CONTROL_PORT);
-                    if let Some(dial) = control_dial(live, source, destination, port, family) {
-                        dials.insert(key, (dial, destination));
-                    }
-                }
-            }
-        }
+        let dials = dials(live, transports, families, |pods| {
+            [
+                (Direction::Ingress, pods.witness, pods.canary_ingress),
+                (Direction::Egress, pods.canary_egress, pods.witness),
+            ]
+        });
         Self { states: Mutex::default(), dials }
     }
 
@@ -145,6 +134,31 @@ impl Marker {
         let (dial, destination) = &self.dials[key];
         Dial { source: *destination, ..dial.clone() }
     }
+}
+
+/// The questions between control pods on every node of the plan, over these transports and
+/// in these families: for each direction from whom to whom.
+pub(super) fn dials(
+    live: &Live<'_>,
+    transports: &BTreeSet<IpProtocol>,
+    families: &BTreeSet<Family>,
+    ways: impl Fn(&ControlPods) -> [(Direction, PodIndex, PodIndex); 2],
+) -> BTreeMap<Key, (Dial, PodIndex)> {
+    let mut dials = BTreeMap::new();
+    for (node, pods) in &live.plan.controls {
+        for (&transport, &family) in
+            transports.iter().flat_map(|t| families.iter().map(move |f| (t, f)))
+        {
+            for (direction, source, destination) in ways(pods) {
+                let key = Key { node: node.clone(), direction, transport, family };
+                let port = Port::over(transport, CONTROL_PORT);
+                if let Some(dial) = control_dial(live, source, destination, port, family) {
+                    dials.insert(key, (dial, destination));
+                }
+            }
+        }
+    }
+    dials
 }
 
 /// The question from one control pod to another.

@@ -1,16 +1,20 @@
 //! What is spoken on a port: the flags of `netproof probe` as fields of a case.
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use serde_json::{Map, Value, json};
 
 use super::ends::NoEnd;
+use crate::model::Protocol;
 
 /// What is spoken.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Spoken {
     /// What is spoken on the port, where it doesn't say so itself; ICMP has no port.
-    #[arg(long, value_enum, ignore_case = true, value_name = "PROTOCOL")]
-    protocol: Option<Spoke>,
+    #[arg(long, value_parser = protocols(), ignore_case = true, value_name = "PROTOCOL")]
+    protocol: Option<Protocol>,
     /// Ask for this path over HTTP, once the connection stands.
     #[arg(long, value_name = "PATH")]
     http: Option<String>,
@@ -28,31 +32,18 @@ pub(super) struct Spoken {
     insecure: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Spoke {
-    Tcp,
-    Udp,
-    Http,
-    Sctp,
-    Icmp,
-}
-
-impl Spoke {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Http => "http",
-            Self::Sctp => "sctp",
-            Self::Icmp => "icmp",
-        }
-    }
+/// The protocols that a case may speak, by their names in a suite.
+fn protocols() -> impl TypedValueParser<Value = Protocol> {
+    PossibleValuesParser::new(Protocol::ALL.map(Protocol::name)).try_map(|name| {
+        let named = |protocol: &Protocol| protocol.name().eq_ignore_ascii_case(&name);
+        Protocol::ALL.into_iter().find(named).ok_or("no protocol")
+    })
 }
 
 impl Spoken {
     /// True where there is no port to ask for.
     pub(super) fn has_no_port(&self) -> bool {
-        self.protocol == Some(Spoke::Icmp)
+        self.protocol == Some(Protocol::Icmp)
     }
 
     /// The port with what is spoken on it, as a case writes it.
@@ -61,7 +52,7 @@ impl Spoken {
             Some((number, word)) => (number, Some(word)),
             None => (port, None),
         };
-        let asked = self.protocol.map(Spoke::word).or(self.http.is_some().then_some("http"));
+        let asked = self.protocol.map(Protocol::name).or(self.http.is_some().then_some("http"));
         let Some(asked) = asked else { return Ok(port.to_owned()) };
         // HTTP is spoken over TCP, and so goes with a port that only says that.
         let is_narrower = |own: &str| own.eq_ignore_ascii_case("tcp") && asked == "http";
@@ -112,8 +103,8 @@ mod tests {
     fn a_port_is_what_is_spoken_on_it() {
         let plain = Spoken::default();
         let http = Spoken { http: Some("/".to_owned()), ..Spoken::default() };
-        let sctp = Spoken { protocol: Some(Spoke::Sctp), ..Spoken::default() };
-        let both = Spoken { protocol: Some(Spoke::Udp), ..http.clone() };
+        let sctp = Spoken { protocol: Some(Protocol::Sctp), ..Spoken::default() };
+        let both = Spoken { protocol: Some(Protocol::Udp), ..http.clone() };
         for (spoken, port, expected) in [
             (&plain, "5432", Some("5432")),
             (&plain, "53/udp", Some("53/udp")),

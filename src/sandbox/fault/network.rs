@@ -8,7 +8,7 @@ use super::{
     Family, Fault, FaultError, Percent, read,
     value::{bare, duration, pair, write_duration},
 };
-use crate::model::Transport;
+use crate::model::{Port, Protocol, Transport};
 
 /// One way in which policies are not what the wire does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,16 +189,17 @@ impl Family for NetworkFault {
 /// A port and its transport.
 fn port(value: Option<&str>) -> Result<NetworkFault, FaultError> {
     let (wanted, example) = ("a port and its protocol", "drop-port=5432/tcp");
-    let (number, transport) = pair(value, '/', wanted, example)?;
-    let wrong =
-        || FaultError::Value { given: value.unwrap_or_default().to_owned(), wanted, example };
-    let number = number.parse().ok().filter(|number| *number != 0).ok_or_else(wrong)?;
-    let transport = match transport.as_str() {
-        "tcp" => Transport::Tcp,
-        "udp" => Transport::Udp,
-        _ => return Err(wrong()),
+    // A bare number would be a port of TCP.
+    pair(value, '/', wanted, example)?;
+    let given = value.unwrap_or_default();
+    let transport = |protocol| match protocol {
+        Protocol::Tcp => Some(Transport::Tcp),
+        Protocol::Udp => Some(Transport::Udp),
+        _ => None,
     };
-    Ok(NetworkFault::DropPort(transport, number))
+    let port = given.parse::<Port>().ok();
+    port.and_then(|port| Some(NetworkFault::DropPort(transport(port.protocol)?, port.number)))
+        .ok_or_else(|| FaultError::Value { given: given.to_owned(), wanted, example })
 }
 
 /// Two nodes, which can't be the same.

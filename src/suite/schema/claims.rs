@@ -1,6 +1,7 @@
 //! Cases and tables.
 
 use schemars::JsonSchema;
+use serde_json::{Value, json};
 
 use super::{
     Duration, OneOrMany,
@@ -83,16 +84,21 @@ struct Startup {
     expect: Option<Expect>,
 }
 
+/// A claim has a port, or is about ICMP, which has none.
+fn a_port_or_icmp() -> Value {
+    json!([
+        {"required": ["port"]},
+        {
+            "required": ["protocol"],
+            "properties": {"protocol": {"description": "No port.", "enum": ["icmp", "ICMP"]}},
+        },
+    ])
+}
+
 /// A claim: who, to whom, on which port, and whether it is to succeed.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("anyOf" = [
-    {"required": ["port"]},
-    {
-        "required": ["protocol"],
-        "properties": {"protocol": {"description": "No port.", "enum": ["icmp", "ICMP"]}},
-    },
-]))]
+#[schemars(extend("anyOf" = a_port_or_icmp()))]
 pub(super) struct Case {
     /// The name; it stands in the case's id.
     #[schemars(length(min = 1, max = 120))]
@@ -111,13 +117,7 @@ pub(super) struct Case {
 /// Claims as a grid: rows dial columns; `.` is allow, `X` is deny, `-` is not claimed.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("anyOf" = [
-    {"required": ["port"]},
-    {
-        "required": ["protocol"],
-        "properties": {"protocol": {"description": "No port.", "enum": ["icmp", "ICMP"]}},
-    },
-]))]
+#[schemars(extend("anyOf" = a_port_or_icmp()))]
 pub(super) struct Table {
     /// The name; cases are called by it and by their ends.
     #[schemars(length(min = 1, max = 120))]
