@@ -4,22 +4,23 @@
 //! where the kind stands in URLs, how its objects are brought into canonical form, and
 //! which rules are its own. A new kind is one more row.
 
+mod below;
+mod build;
 mod habits;
 mod rows;
 
 use std::borrow::Cow;
 
-use schemars::{JsonSchema, SchemaGenerator};
-use serde::{Serialize, de::DeserializeOwned};
+use schemars::SchemaGenerator;
 use serde_json::Value;
 
 use super::{
     custom::{Custom, Names},
     rules::Rules,
-    sandbox,
     schema::{self, Node, TypeError},
 };
 
+pub use below::Subresource;
 pub use rows::*;
 
 /// A kind of object, and where it stands in the API.
@@ -65,48 +66,6 @@ pub struct Hub {
     /// From the stored version to this one.
     pub older: fn(&Value) -> Value,
 }
-
-/// What can be asked for below an object: `status`, `scale`, `exec` …
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subresource {
-    /// The last part of the path.
-    pub name: &'static str,
-    /// The kind of what is sent.
-    pub kind: &'static str,
-    /// What can be done.
-    pub verbs: &'static [&'static str],
-}
-
-impl Subresource {
-    /// Group and version of what is sent, where they are not those of the object.
-    pub fn foreign(&self) -> Option<(&'static str, &'static str)> {
-        match self.kind {
-            "Scale" => Some(("autoscaling", "v1")),
-            "Eviction" => Some(("policy", "v1")),
-            "TokenRequest" => Some(("authentication.k8s.io", "v1")),
-            _ => None,
-        }
-    }
-}
-
-/// What stands below pods.
-const BELOW_PODS: &[Subresource] = &[
-    Subresource { name: "attach", kind: "PodAttachOptions", verbs: &["create", "get"] },
-    Subresource { name: "binding", kind: "Binding", verbs: &["create"] },
-    Subresource { name: "ephemeralcontainers", kind: "Pod", verbs: &["get", "patch", "update"] },
-    Subresource { name: "eviction", kind: "Eviction", verbs: &["create"] },
-    Subresource { name: "exec", kind: "PodExecOptions", verbs: &["create", "get"] },
-    Subresource { name: "log", kind: "Pod", verbs: &["get"] },
-    Subresource { name: "portforward", kind: "PodPortForwardOptions", verbs: &["create", "get"] },
-];
-
-/// What stands below service accounts.
-const BELOW_ACCOUNTS: &[Subresource] =
-    &[Subresource { name: "token", kind: "TokenRequest", verbs: &["create"] }];
-
-/// What stands below namespaces.
-const BELOW_NAMESPACES: &[Subresource] =
-    &[Subresource { name: "finalize", kind: "Namespace", verbs: &["update"] }];
 
 /// Where the type of a kind comes from.
 #[derive(Debug)]
@@ -271,100 +230,6 @@ impl Resource {
             .copied()
             .find(|row| row.plural == plural && row.group == group && row.version == version)
     }
-
-    const fn of<T>(plural: &'static str) -> Self
-    where
-        T: k8s_openapi::Resource + JsonSchema,
-    {
-        Self {
-            group: T::GROUP,
-            version: T::VERSION,
-            kind: T::KIND,
-            plural,
-            short_names: &[],
-            categories: &[],
-            namespaced: true,
-            status: false,
-            scale: false,
-            extra: &[],
-            generation: false,
-            rules: Rules::NONE,
-            hub: None,
-            origin: Origin::Builtin(define::<T>),
-        }
-    }
-
-    const fn custom<Spec>(kind: &'static str, plural: &'static str) -> Self
-    where
-        Spec: Serialize + DeserializeOwned,
-    {
-        Self {
-            group: sandbox::GROUP,
-            version: sandbox::VERSION,
-            kind,
-            plural,
-            short_names: &[],
-            categories: &[],
-            namespaced: false,
-            status: false,
-            scale: false,
-            extra: &[],
-            generation: true,
-            rules: Rules::NONE,
-            hub: None,
-            origin: Origin::Sandbox(sandbox::canonical::<Spec>),
-        }
-    }
-
-    const fn cluster(mut self) -> Self {
-        self.namespaced = false;
-        self
-    }
-
-    const fn status(mut self) -> Self {
-        self.status = true;
-        self
-    }
-
-    const fn scale(mut self) -> Self {
-        self.scale = true;
-        self
-    }
-
-    const fn extra(mut self, subresources: &'static [Subresource]) -> Self {
-        self.extra = subresources;
-        self
-    }
-
-    const fn generation(mut self) -> Self {
-        self.generation = true;
-        self
-    }
-
-    const fn short(mut self, names: &'static [&'static str]) -> Self {
-        self.short_names = names;
-        self
-    }
-
-    const fn all(mut self) -> Self {
-        self.categories = &["all"];
-        self
-    }
-
-    const fn stored_as(mut self, hub: Hub) -> Self {
-        self.hub = Some(hub);
-        self
-    }
-
-    const fn categories(mut self, categories: &'static [&'static str]) -> Self {
-        self.categories = categories;
-        self
-    }
-
-    const fn rules(mut self, rules: Rules) -> Self {
-        self.rules = rules;
-        self
-    }
 }
 
 impl PartialEq for Resource {
@@ -374,11 +239,6 @@ impl PartialEq for Resource {
 }
 
 impl Eq for Resource {}
-
-fn define<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
-    generator.subschema_for::<T>();
-    T::schema_name().into_owned()
-}
 
 #[cfg(test)]
 mod tests {

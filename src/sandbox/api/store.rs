@@ -7,13 +7,17 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
-use self::index::Index;
+use self::{event::Watcher, index::Index};
+pub use self::{
+    event::{Change, Event, Events, Expired, Observer},
+    writer::Writer,
+};
 use super::{
     custom,
     object::Object,
@@ -24,52 +28,6 @@ use super::{
 const RING: usize = 16_384;
 /// How many events a watcher may lag behind before it is cut off.
 const BUFFER: usize = 16_384;
-
-/// What happened to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It is new.
-    Added,
-    /// It is different.
-    Modified,
-    /// It is gone.
-    Deleted,
-}
-
-/// One write.
-#[derive(Debug)]
-pub struct Event {
-    /// The write's version, which the object carries.
-    pub version: u64,
-    /// The kind of the object.
-    pub resource: &'static Resource,
-    /// What happened.
-    pub change: Change,
-    /// The object after the write; of a deleted one its last state.
-    pub object: Arc<Value>,
-    /// The object before the write.
-    pub previous: Option<Arc<Value>>,
-}
-
-/// Somebody who hears of every write at once, in order, while the writer holds the store.
-/// It must be quick and must not ask the store anything.
-pub trait Observer: Send + Sync {
-    /// A write has happened.
-    fn observe(&self, event: &Event);
-}
-
-/// What happens from now on. It ends for a reader that lags too far behind.
-pub type Events = mpsc::Receiver<Arc<Event>>;
-
-/// A watch asked for a version that is no longer remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("version {asked} is older than {oldest}, the oldest that is remembered")]
-pub struct Expired {
-    /// What was asked for.
-    pub asked: u64,
-    /// From where on watches can start.
-    pub oldest: u64,
-}
 
 /// All objects.
 #[derive(Debug, Default)]
@@ -92,22 +50,6 @@ struct State {
 
 /// Namespace, then name. Cluster-scoped objects are in the namespace "".
 type Collection = BTreeMap<String, BTreeMap<String, Arc<Value>>>;
-
-enum Watcher {
-    Events { resource: &'static Resource, sender: mpsc::Sender<Arc<Event>> },
-    Signal { wanted: fn(&Event) -> bool, notify: Weak<Notify> },
-    Observer(Weak<dyn Observer>),
-}
-
-impl std::fmt::Debug for Watcher {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Events { resource, .. } => resource.plural,
-            Self::Signal { .. } => "signal",
-            Self::Observer(_) => "observer",
-        })
-    }
-}
 
 impl Store {
     /// An empty store.
@@ -345,105 +287,9 @@ impl State {
     }
 }
 
-/// The store while one writer holds it.
-#[derive(Debug)]
-pub struct Writer<'a> {
-    state: MutexGuard<'a, State>,
-}
-
-impl Writer<'_> {
-    /// The version of the last write.
-    pub fn version(&self) -> u64 {
-        self.state.version
-    }
-
-    /// The rows that a definition has made.
-    pub fn custom(&self, definition: &str) -> Vec<&'static Resource> {
-        self.state.customs.get(definition).cloned().unwrap_or_default()
-    }
-
-    /// Every kind that there is.
-    pub fn resources(&self) -> Vec<&'static Resource> {
-        self.state.resources().collect()
-    }
-
-    /// One object.
-    pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        self.state.get(resource, namespace, name)
-    }
-
-    /// All objects of a kind, or those in one namespace.
-    pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Arc<Value>> {
-        self.state.list(resource, namespace)
-    }
-
-    /// The object with a uid, and its kind.
-    pub fn by_uid(&self, uid: &str) -> Option<(&'static Resource, Arc<Value>)> {
-        self.state.by_uid(uid)
-    }
-
-    /// The objects that name a uid as an owner's, of one kind or of all.
-    pub fn owned(
-        &self,
-        uid: &str,
-        only: Option<&'static Resource>,
-    ) -> Vec<(&'static Resource, Arc<Value>)> {
-        self.state.owned(uid, only)
-    }
-
-    /// Puts an object in its place, gives it its version and tells the watchers. An object
-    /// that says nothing new is no write.
-    pub fn put(&mut self, resource: &'static Resource, mut object: Value) -> Arc<Value> {
-        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
-        let previous = self.get(resource, &namespace, &name);
-        if let Some(previous) = &previous {
-            let version = previous.resource_version().to_string();
-            object.metadata_mut().insert("resourceVersion".into(), version.into());
-            if **previous == object {
-                return Arc::clone(previous);
-            }
-        }
-        let state = &mut *self.state;
-        state.version += 1;
-        object.metadata_mut().insert("resourceVersion".into(), state.version.to_string().into());
-        let object = Arc::new(object);
-        state
-            .objects
-            .entry(resource.storage())
-            .or_default()
-            .entry(namespace)
-            .or_default()
-            .insert(name, Arc::clone(&object));
-        let change = if previous.is_some() { Change::Modified } else { Change::Added };
-        state.publish(resource, change, Arc::clone(&object), previous);
-        object
-    }
-
-    /// Takes an object away and tells the watchers. Its last state carries the version of
-    /// its removal.
-    pub fn remove(
-        &mut self,
-        resource: &'static Resource,
-        namespace: &str,
-        name: &str,
-    ) -> Option<Arc<Value>> {
-        let state = &mut *self.state;
-        let collection = state.objects.get_mut(&resource.storage())?;
-        let space = collection.get_mut(namespace)?;
-        let previous = space.remove(name)?;
-        if space.is_empty() {
-            collection.remove(namespace);
-        }
-        state.version += 1;
-        let mut last = Value::clone(&previous);
-        last.metadata_mut().insert("resourceVersion".into(), state.version.to_string().into());
-        let last = Arc::new(last);
-        state.publish(resource, Change::Deleted, Arc::clone(&last), Some(previous));
-        Some(last)
-    }
-}
-
+mod event;
 mod index;
 mod past;
 #[cfg(test)]
 mod tests;
+mod writer;

@@ -5,15 +5,26 @@
 //!                                           └ allocation, the write itself
 //! ```
 
+mod naming;
+mod options;
+mod upkeep;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+pub use self::options::{Part, Place, WriteOptions};
+use self::{
+    naming::{name_new, place_in_namespace},
+    upkeep::{
+        check_identity, copy_field, is_other, keep_system_metadata, new_finalizers,
+        short_finalizers,
+    },
+};
 use super::{
-    access::User,
     admission::{self, Attempt},
     custom,
-    decode::{FieldValidation, decode},
+    decode::decode,
     delete,
     failure::{Cause, Failure},
     names,
@@ -22,57 +33,6 @@ use super::{
     resource::{CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, Resource},
     store::{Store, Writer},
 };
-
-/// What a request says about its write, beside the object.
-#[derive(Clone, Debug, Default)]
-pub struct WriteOptions {
-    /// Do everything but the write.
-    pub dry_run: bool,
-    /// Who writes (`fieldManager`).
-    pub manager: String,
-    /// What happens to fields that the kind doesn't have.
-    pub validation: FieldValidation,
-    /// Who asks; `None` for the cluster's own parts.
-    pub user: Option<User>,
-    /// Who writes without saying so, by the user agent.
-    pub agent: String,
-    /// Which part is written: `status`, `scale`; empty for the object itself.
-    pub subresource: &'static str,
-    /// What the body states twice: `duplicate field "spec.replicas"`.
-    pub duplicates: Vec<String>,
-    /// The patch, if it is one that is laid over what is there.
-    pub patch: Option<Value>,
-    /// Whether it is a patch of any kind.
-    pub is_patch: bool,
-}
-
-impl WriteOptions {
-    /// Who is noted as the manager of what is written; nobody for the server's own writes.
-    fn author(&self) -> Option<&str> {
-        let names = [self.manager.as_str(), self.agent.as_str()];
-        names.into_iter().find(|name| !name.is_empty())
-    }
-}
-
-/// Where an object stands.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// The kind.
-    pub resource: &'static Resource,
-    /// The namespace; empty for cluster-scoped kinds.
-    pub namespace: &'a str,
-    /// The name.
-    pub name: &'a str,
-}
-
-/// Which part of the object an update is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Everything but `status`, where the kind has that subresource.
-    Main,
-    /// `status` alone.
-    Status,
-}
 
 /// An object as it was written, and what its writer should hear about it.
 #[derive(Clone, Debug)]
@@ -178,51 +138,6 @@ pub fn create_in(
     Ok(Written { object, warnings })
 }
 
-fn place_in_namespace(
-    object: &mut Value,
-    resource: &Resource,
-    namespace: &str,
-) -> Result<(), Failure> {
-    let stated = object.namespace();
-    if resource.namespaced {
-        if !stated.is_empty() && stated != namespace {
-            return Err(Failure::bad_request(
-                "the namespace of the provided object does not match the namespace sent on the \
-                 request",
-            ));
-        }
-        object.metadata_mut().insert("namespace".into(), namespace.into());
-    } else {
-        object.metadata_mut().remove("namespace");
-    }
-    Ok(())
-}
-
-/// Makes a name where only its beginning is given. Says whether it did.
-fn name_new(
-    writer: &Writer<'_>,
-    resource: &'static Resource,
-    object: &mut Value,
-) -> Result<bool, Failure> {
-    if !object.name().is_empty() {
-        return Ok(false);
-    }
-    let prefix = object.text("/metadata/generateName").to_owned();
-    if prefix.is_empty() {
-        let cause = Cause::required("metadata.name", "name or generateName is required");
-        return Err(Failure::invalid(resource, "", &[cause]));
-    }
-    let namespace = object.namespace().to_owned();
-    for _ in 0..8 {
-        let name = names::generate(&prefix);
-        if writer.get(resource, &namespace, &name).is_none() {
-            object.metadata_mut().insert("name".into(), name.into());
-            return Ok(true);
-        }
-    }
-    Err(Failure::already_exists(resource, &prefix))
-}
-
 /// Changes an object by a function of its present state.
 ///
 /// # Errors
@@ -312,48 +227,6 @@ pub fn update_in(
     Ok(Written { object, warnings })
 }
 
-fn check_identity(
-    after: &Value,
-    before: &Value,
-    place: Place<'_>,
-    is_patch: bool,
-) -> Result<(), Failure> {
-    if !after.name().is_empty() && after.name() != place.name {
-        return Err(Failure::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            after.name(),
-            place.name
-        )));
-    }
-    if !after.namespace().is_empty() && after.namespace() != place.namespace {
-        return Err(Failure::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    if !after.uid().is_empty() && after.uid() != before.uid() && is_patch {
-        let cause = Cause::invalid("metadata.uid", &after.uid().into(), "field is immutable");
-        return Err(Failure::invalid(place.resource, place.name, &[cause]));
-    }
-    if !after.uid().is_empty() && after.uid() != before.uid() {
-        let detail = format!(
-            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-            after.uid(),
-            before.uid()
-        );
-        return Err(Failure::conflict(place.resource, place.name, &detail));
-    }
-    let version = after.text("/metadata/resourceVersion");
-    if !version.is_empty() && version.parse::<u64>().is_err() {
-        let text = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
-        return Err(Failure::unexplained(text));
-    }
-    if !version.is_empty() && version != before.text("/metadata/resourceVersion") {
-        return Err(Failure::modified(place.resource, place.name));
-    }
-    Ok(())
-}
-
-/// Notes who has written what, where the writer has a name.
 fn track(
     resource: &Resource,
     before: Option<&Value>,
@@ -396,83 +269,4 @@ fn unchecked_rules(resource: &Resource, object: &Value, before: Option<&Value>) 
     } else {
         Vec::new()
     }
-}
-
-/// Warnings of new finalizers of a custom resource that don't say whose they are.
-fn short_finalizers(resource: &Resource, object: &Value, before: Option<&Value>) -> Vec<String> {
-    let known = before.map(Object::finalizers).unwrap_or_default();
-    let own = |name: &String| {
-        [delete::FOREGROUND, delete::ORPHAN].contains(&name.as_str())
-            || name.contains('/')
-            || known.contains(name)
-    };
-    if resource.definition().is_none() {
-        return Vec::new();
-    }
-    let new = object.finalizers().into_iter().filter(|name| !own(name));
-    new.map(|name| {
-        format!(
-            "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name to avoid \
-             accidental conflicts with other finalizer writers"
-        )
-    })
-    .collect()
-}
-
-/// Whether something else is wanted than before: what `metadata.generation` counts.
-fn is_other(resource: &Resource, after: &Value, before: &Value) -> bool {
-    if resource.definition().is_none() {
-        return after.get("spec") != before.get("spec");
-    }
-    let wanted = |object: &Value| {
-        let mut object = object.clone();
-        let map = object_mut(&mut object);
-        map.remove("metadata");
-        if resource.status {
-            map.remove("status");
-        }
-        object
-    };
-    wanted(after) != wanted(before)
-}
-
-/// Metadata that only the server writes stays as it was.
-fn keep_system_metadata(after: &mut Value, before: &Value) {
-    let metadata = after.metadata_mut();
-    for field in [
-        "name",
-        "namespace",
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "resourceVersion",
-        "selfLink",
-    ] {
-        match before.pointer(&format!("/metadata/{field}")) {
-            Some(value) => metadata.insert(field.into(), value.clone()),
-            None => metadata.remove(field),
-        };
-    }
-}
-
-fn copy_field(from: &Value, to: &mut Value, field: &str) {
-    match from.get(field) {
-        Some(value) => object_mut(to).insert(field.into(), value.clone()),
-        None => object_mut(to).remove(field),
-    };
-}
-
-fn new_finalizers(after: &Value, before: &Value) -> Option<Cause> {
-    let known = before.finalizers();
-    let new: Vec<_> =
-        after.finalizers().into_iter().filter(|finalizer| !known.contains(finalizer)).collect();
-    (before.is_deleting() && !new.is_empty()).then(|| {
-        let detail = format!(
-            "no new finalizers can be added if the object is being deleted, found new finalizers \
-             {new:?}"
-        );
-        Cause::forbidden("metadata.finalizers", &detail)
-    })
 }

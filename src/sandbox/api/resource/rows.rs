@@ -17,7 +17,8 @@ use super::{
         rules::{self, Rules},
         sandbox,
     },
-    BELOW_ACCOUNTS, BELOW_NAMESPACES, BELOW_PODS, Hub, Resource,
+    Hub, Resource,
+    below::{BELOW_ACCOUNTS, BELOW_NAMESPACES, BELOW_PODS},
 };
 
 /// Rows that controllers ask for by name.

@@ -1,21 +1,20 @@
 //! The columns of each kind.
 
-use serde_json::Value;
+mod custom;
+mod storage;
 
 use super::{
     super::{object::Object, resource::Resource},
     cells::{
-        Cell::{self, Age, Flag, Number, Of, Path, Text, TextOr},
-        Column, balancer, joined, labels, name_of_class, number, or, plain, selector, some,
+        Cell::{self, Age, Flag, Number, Of, Text, TextOr},
+        Column, balancer, labels, name_of_class, or, plain, selector, some,
     },
     parts::{
-        address, amounts, available, capital, claim, controller, endpoints, entries, events,
-        external, hosts, kernel, modes, node_roles, node_status, parameters, phase, service_ports,
-        slice_ports, subjects,
+        address, amounts, available, capital, controller, endpoints, entries, events, external,
+        hosts, kernel, node_roles, node_status, parameters, service_ports, slice_ports, subjects,
     },
     pod, workloads,
 };
-use crate::sandbox::api::custom::JsonPath;
 
 pub(super) fn text(name: &str, cell: Cell) -> Column {
     Column::new(name, "string", cell)
@@ -37,7 +36,7 @@ pub(super) fn of(resource: &Resource) -> Vec<Column> {
     let images = || text("Images", Of(workloads::images)).wide();
     let pods = || text("Selector", Of(workloads::pods)).wide();
     if let Some(definition) = resource.definition() {
-        return custom(&definition.version);
+        return custom::of(&definition.version);
     }
     let middle = match (resource.group, resource.kind) {
         ("", "Pod") => {
@@ -98,31 +97,6 @@ pub(super) fn of(resource: &Resource) -> Vec<Column> {
             text("Request", Of(|quota| amounts(quota, false))),
             text("Limit", Of(|quota| amounts(quota, true))),
             age(),
-        ],
-        ("", "PersistentVolume") => vec![
-            text("Capacity", Text("/spec/capacity/storage")),
-            text("Access Modes", Of(|volume| modes(volume.items("/spec/accessModes")))),
-            text("Reclaim Policy", Text("/spec/persistentVolumeReclaimPolicy")),
-            text("Status", Of(phase)),
-            text("Claim", Of(claim)),
-            text("StorageClass", Text("/spec/storageClassName")),
-            text("VolumeAttributesClass", TextOr("/spec/volumeAttributesClassName", "<unset>")),
-            text("Reason", Text("/status/reason")),
-            age(),
-            text("VolumeMode", TextOr("/spec/volumeMode", "<unset>")).wide(),
-        ],
-        ("", "PersistentVolumeClaim") => vec![
-            text("Status", Of(phase)),
-            text("Volume", Text("/spec/volumeName")),
-            text("Capacity", Text("/status/capacity/storage")),
-            text("Access Modes", Of(|claim| modes(claim.items("/status/accessModes")))),
-            text("StorageClass", Text("/spec/storageClassName")),
-            text(
-                "VolumeAttributesClass",
-                TextOr("/status/currentVolumeAttributesClassName", "<unset>"),
-            ),
-            age(),
-            text("VolumeMode", TextOr("/spec/volumeMode", "<unset>")).wide(),
         ],
         ("", "PodTemplate") => vec![
             text("Containers", Of(workloads::names)),
@@ -276,39 +250,10 @@ pub(super) fn of(resource: &Resource) -> Vec<Column> {
             text("Groups", Of(|binding| subjects(binding, "Group"))).wide(),
             text("ServiceAccounts", Of(|binding| subjects(binding, "ServiceAccount"))).wide(),
         ],
-        ("storage.k8s.io", "StorageClass") => {
-            return vec![
-                text(
-                    "Name",
-                    Of(|class| name_of_class(class, "storageclass.kubernetes.io/is-default-class")),
-                ),
-                text("Provisioner", Text("/provisioner")),
-                text("ReclaimPolicy", TextOr("/reclaimPolicy", "Delete")),
-                text("VolumeBindingMode", TextOr("/volumeBindingMode", "Immediate")),
-                text("AllowVolumeExpansion", Flag("/allowVolumeExpansion")),
-                age(),
-            ];
+        ("storage.k8s.io", "StorageClass") => return storage::class(),
+        ("storage.k8s.io", _) | ("", "PersistentVolume" | "PersistentVolumeClaim") => {
+            storage::of(resource.kind)
         }
-        ("storage.k8s.io", "CSINode") => {
-            vec![count("Drivers", Of(|node| node.items("/spec/drivers").len().into())), age()]
-        }
-        ("storage.k8s.io", "CSIDriver") => vec![
-            flag("AttachRequired", Of(|driver| (driver["spec"]["attachRequired"] != false).into())),
-            flag("PodInfoOnMount", Flag("/spec/podInfoOnMount")),
-            flag("StorageCapacity", Flag("/spec/storageCapacity")),
-            text(
-                "TokenRequests",
-                Of(|driver| {
-                    or(joined(driver.items("/spec/tokenRequests"), "/audience"), "<unset>").into()
-                }),
-            ),
-            flag("RequiresRepublish", Flag("/spec/requiresRepublish")),
-            text(
-                "Modes",
-                Of(|driver| joined(driver.items("/spec/volumeLifecycleModes"), "").into()),
-            ),
-            age(),
-        ],
         ("scheduling.k8s.io", "PriorityClass") => vec![
             count("Value", Number("/value")),
             flag("Global-Default", Flag("/globalDefault")),
@@ -343,29 +288,5 @@ pub(super) fn of(resource: &Resource) -> Vec<Column> {
     };
     let mut columns = vec![name()];
     columns.extend(middle);
-    columns
-}
-
-/// The columns that a definition asks for; the age alone if it asks for none.
-fn custom(version: &Value) -> Vec<Column> {
-    let mut columns = vec![text("Name", Text("/metadata/name"))];
-    let wanted = version.items("/additionalPrinterColumns");
-    if wanted.is_empty() {
-        columns.push(text("Age", Age));
-    }
-    for column in wanted {
-        let path = Path(Box::new(JsonPath::parse(column.text("/jsonPath"))));
-        let mut made = Column::new(column.text("/name"), column.text("/type"), path);
-        made.format = column.text("/format").to_owned();
-        made.description = match column.text("/description") {
-            "" => format!(
-                "Custom resource definition column (in JSONPath format): {}",
-                column.text("/jsonPath")
-            ),
-            stated => stated.to_owned(),
-        };
-        made.priority = number(column, "/priority");
-        columns.push(made);
-    }
     columns
 }
