@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     cluster::Cluster,
     model::Family,
-    sandbox::{fault::Fault, layout::IpFamily},
+    sandbox::{fault::Fault, layout::IpFamily, node},
     suite::{Change, Peer, Suite},
 };
 
@@ -19,6 +19,12 @@ pub(super) fn of_sandbox(asked: Option<IpFamily>, suites: &[Suite], faults: &[Fa
             || suites.iter().any(is_about_v6)
     };
     asked.unwrap_or_else(|| if about_v6() { IpFamily::Dual } else { IpFamily::Ipv4 })
+}
+
+/// That a sandbox which should have both families can have IPv4 alone, and why.
+pub(super) fn left_out(wanted: IpFamily) -> Option<String> {
+    let reason = node::has_ipv6().err().filter(|_| wanted == IpFamily::Dual)?;
+    Some(format!("the sandbox has IPv4 alone: {reason}; for both, {}", reason.remedy()))
 }
 
 fn is_about_v6(suite: &Suite) -> bool {

@@ -183,15 +183,20 @@ impl TargetArgs {
         application: &Application,
         stop: &Stop,
     ) -> Result<Target, Exit> {
+        let mut left_out = None;
         let sandbox = if self.sandbox {
             let family = self.sandbox_family(suites);
+            left_out = families::left_out(family);
             let started = sandbox::start(self.sandbox_nodes, self.faults.clone(), family).await;
             Some(started.ok_or(Exit::Undecided)?)
         } else {
             None
         };
         match self.reach(sandbox.as_ref(), application, stop).await {
-            Ok((cluster, version, notes)) => Ok(Target { cluster, version, notes, sandbox }),
+            Ok((cluster, version, mut notes)) => {
+                notes.extend(left_out);
+                Ok(Target { cluster, version, notes, sandbox })
+            }
             Err(exit) => {
                 if let Some(sandbox) = sandbox {
                     sandbox.stop().await;

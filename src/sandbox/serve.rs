@@ -43,12 +43,9 @@ pub enum Error {
     /// Namespaces, links or rules.
     #[error(transparent)]
     Network(#[from] node::Error),
-    /// The kernel has no IPv6, and nothing else was asked for.
-    #[error(
-        "the kernel has no IPv6; boot it without `ipv6.disable=1`, or start the sandbox with \
-         `--ip-family ipv4`"
-    )]
-    NoIpv6,
+    /// There is no IPv6, and nothing else was asked for.
+    #[error("{}; {}, or start the sandbox with `--ip-family ipv4`", .0, .0.remedy())]
+    NoIpv6(node::NoIpv6),
     /// A fault that is none.
     #[error("switch on the fault `{fault}`")]
     Fault {
@@ -158,14 +155,12 @@ async fn listen_inside(
 
 /// The families that the cluster can have, of those that it should.
 fn family(wanted: IpFamily) -> Result<IpFamily, Error> {
-    if node::has_ipv6() {
-        return Ok(wanted);
-    }
+    let Err(reason) = node::has_ipv6() else { return Ok(wanted) };
     match wanted {
         IpFamily::Ipv4 => Ok(wanted),
-        IpFamily::Ipv6 => Err(Error::NoIpv6),
+        IpFamily::Ipv6 => Err(Error::NoIpv6(reason)),
         IpFamily::Dual => {
-            tracing::warn!("the kernel has no IPv6: the sandbox has IPv4 alone");
+            tracing::warn!("{reason}: the sandbox has IPv4 alone");
             Ok(IpFamily::Ipv4)
         }
     }

@@ -14,7 +14,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
-use support::{Finished, finish, netproof};
+use support::{Finished, finish, netproof, unshared};
 use tempfile::TempDir;
 
 /// If set, a missing kubectl is a failure.
@@ -183,25 +183,12 @@ impl Account {
     /// API server in the environment. `None` where nobody may make a mount namespace.
     fn in_cluster(&self, words: &[&str]) -> Option<Command> {
         let namespaces = if nix::unistd::geteuid().is_root() { "-m" } else { "-Urm" };
-        let probed = Command::new("unshare").args([namespaces, "true"]).output();
-        if !probed.is_ok_and(|output| output.status.success()) {
-            eprintln!("skipped: --in-cluster, as `unshare {namespaces}` is not permitted here");
-            return None;
-        }
-        let plain = netproof(words);
-        let mut command = Command::new("unshare");
-        command
-            .args([namespaces, "sh", "-euc", PLACED, "sh", &self.folder])
-            .arg(plain.get_program())
-            .args(plain.get_args())
-            .current_dir(plain.get_current_dir().expect("a folder"))
-            .env_remove("KUBECONFIG")
-            .env("HOME", "/nonexistent")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut command = unshared(namespaces, PLACED, &[&self.folder], words)?;
         let (host, port) = self.server.rsplit_once(':').expect("a port");
-        command.env("KUBERNETES_SERVICE_HOST", host).env("KUBERNETES_SERVICE_PORT", port);
+        command
+            .env("HOME", "/nonexistent")
+            .env("KUBERNETES_SERVICE_HOST", host)
+            .env("KUBERNETES_SERVICE_PORT", port);
         Some(command)
     }
 }

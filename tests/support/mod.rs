@@ -73,6 +73,31 @@ pub fn netproof(arguments: &[&str]) -> Command {
     command
 }
 
+/// The binary in namespaces of its own, as `unshare` makes them, after a script of `sh` that
+/// prepares them: it takes its own arguments off (`shift`) and ends with `exec "$@"`. `None`,
+/// and a word of it, where nobody may make such namespaces.
+pub fn unshared(namespaces: &str, script: &str, own: &[&str], words: &[&str]) -> Option<Command> {
+    let probed = Command::new("unshare").args([namespaces, "true"]).output();
+    if !probed.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: `unshare {namespaces}` is not permitted here");
+        return None;
+    }
+    let plain = netproof(words);
+    let mut command = Command::new("unshare");
+    command
+        .args([namespaces, "sh", "-euc", script, "sh"])
+        .args(own)
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(plain.get_current_dir().expect("a folder"))
+        .env_remove("KUBECONFIG")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    Some(command)
+}
+
 /// Runs the binary to its end.
 pub fn run(arguments: &[&str]) -> Finished {
     let finished = finish(netproof(arguments).spawn().expect("start netproof"));

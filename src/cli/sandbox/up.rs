@@ -21,7 +21,7 @@ use super::{
     state::{self, DEFAULT_NAME, Held, Home, Process, Record},
 };
 use crate::{
-    cli::{Exit, signals},
+    cli::{Exit, families, signals},
     run::Stop,
     sandbox::{
         fault::Fault,
@@ -133,8 +133,9 @@ impl UpCommand {
         let plural = if nodes == 1 { "node" } else { "nodes" };
         let named = if name == DEFAULT_NAME { String::new() } else { format!(" {name}") };
         let kubeconfig = kubeconfig.display();
+        let note = self.note();
         format!(
-            "The sandbox `{name}` is up, with {nodes} {plural}.\n  \
+            "The sandbox `{name}` is up, with {nodes} {plural}.{note}\n  \
              netproof sandbox shell{named}\n  \
              kubectl --kubeconfig {kubeconfig} get nodes\n  \
              netproof run --kubeconfig {kubeconfig} SUITE\n  \
@@ -142,12 +143,19 @@ impl UpCommand {
         )
     }
 
+    /// What it goes without, as a line of its own.
+    fn note(&self) -> String {
+        let family = self.ip_family.unwrap_or_default();
+        families::left_out(family).map(|note| format!("\nnote: {note}")).unwrap_or_default()
+    }
+
     async fn in_foreground(self) -> Result<Exit, Trouble> {
         let stop = watch()?;
         let upheld = self.start(&stop).await?;
         let own = upheld.held.kubeconfig();
-        let message = "The sandbox is up; it ends with this process (Ctrl-C).";
-        tell(self.kubeconfig.as_deref().unwrap_or(&own), message);
+        let message =
+            format!("The sandbox is up; it ends with this process (Ctrl-C).{}", self.note());
+        tell(self.kubeconfig.as_deref().unwrap_or(&own), &message);
         Ok(upheld.hold(&stop).await)
     }
 

@@ -56,7 +56,8 @@ const NO_NF_TABLES: &str = "the kernel has no nf_tables; load the modules (`modp
 const TOO_LONG: &str = "the change is longer than this system lets an ordinary user send at once; \
                         raise the limit (`sysctl -w net.core.wmem_max=4194304`), or run as root";
 const NO_SYSCTLS: &str = "the container hides the network's settings under /proc/sys; start it \
-                          with `--security-opt systempaths=unconfined`, or with `--privileged`";
+                          with `--security-opt systempaths=unconfined` (in a pod: \
+                          `procMount: Unmasked`)";
 const NOT_PERMITTED: &str = "the kernel lets this user make a namespace but not use it; on Ubuntu \
                              `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0` allows it, \
                              or run as root";

@@ -19,11 +19,12 @@ mod network;
 mod pod;
 pub(in crate::sandbox) mod raw;
 mod registry;
+mod settings;
 mod tables;
 mod weather;
 mod wiring;
 
-pub(in crate::sandbox) use ends::has_ipv6;
 pub use error::Error;
 pub use network::{Network, NodeSpec};
 pub use pod::{PodNetwork, PodSettings, Process, Stream};
+pub use settings::{NoIpv6, has_ipv6};

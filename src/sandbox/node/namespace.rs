@@ -5,10 +5,9 @@
 //! with it. Sockets that were opened there stay there.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
     sync::Arc,
     thread,
 };
@@ -66,16 +65,4 @@ async fn on_a_thread<T: Send + 'static>(
         let _ = sender.send(work());
     })?;
     receiver.await.map_err(|_| io::Error::other("the thread inside the namespace panicked"))?
-}
-
-/// Sets a sysctl of the calling thread's network namespace, named as by `sysctl`.
-pub(super) fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
-    let path = Path::new("/proc/sys").join(name.replace('.', "/"));
-    // Not every file system lets one open with truncation what is already right.
-    if fs::read_to_string(&path)
-        .is_ok_and(|now| now.split_whitespace().eq(value.split_whitespace()))
-    {
-        return Ok(());
-    }
-    fs::write(path, value)
 }

@@ -22,11 +22,12 @@ use tokio::{
 
 use super::{
     Error, PodNetwork, PodSettings,
-    ends::{Ends, entering, forward, ipv6, netlink},
+    ends::{Ends, entering, netlink},
     error::Need,
     namespace::Namespace,
     pod::Wired,
     registry::Registry,
+    settings::{forward, ipv6},
     tables::Tables,
     wiring::{self, FABRIC_GATEWAYS, FABRIC_V6, LOOPBACK, POD_GATEWAYS, UPLINK, of_family},
 };
@@ -337,8 +338,8 @@ impl Inner {
             .run(move || {
                 forward(inside.has_ipv6())?;
                 let unreachable = inside.pod_cidrs.iter().copied().map(wiring::unreachable);
-                let requests: Vec<_> =
-                    [wiring::gateway(POD_GATEWAYS.v4)].into_iter().chain(unreachable).collect();
+                let own = [wiring::forward(UPLINK), wiring::gateway(POD_GATEWAYS.v4)];
+                let requests: Vec<_> = own.into_iter().chain(unreachable).collect();
                 netlink(&format!("wire node {}", inside.name), &requests)
             })
             .await

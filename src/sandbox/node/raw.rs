@@ -23,6 +23,8 @@ use nix::{
     unistd::{self, ForkResult, Pid},
 };
 
+use super::settings;
+
 /// The two sides of a fork.
 pub(in crate::sandbox) enum Side {
     /// The process that forked, with its child.
@@ -61,6 +63,8 @@ struct Confinement {
     texts: [CString; 2],
     /// The host has not all of them to mount over.
     hide_etc: bool,
+    /// The capabilities that stay.
+    keep: u32,
 }
 
 /// The files of its own that a program has: where it reads each, and where it is made.
@@ -68,7 +72,8 @@ const ETC: [(&CStr, &CStr); 2] =
     [(c"/etc/resolv.conf", c"/proc/resolv.conf"), (c"/etc/hosts", c"/proc/hosts")];
 
 /// Makes a command start inside a network namespace, with its own `/etc/resolv.conf` and
-/// `/etc/hosts`, without any capability, and unable to get one back.
+/// `/etc/hosts`, without any capability, and unable to get one back. Only where low ports
+/// can't be opened to everybody it keeps the one to listen there.
 pub(super) fn confine(
     command: &mut Command,
     network: impl AsFd + Send + Sync + 'static,
@@ -77,7 +82,8 @@ pub(super) fn confine(
     let texts = [CString::new(resolv_conf)?, CString::new(hosts)?];
     let hide_etc =
         ["/etc/resolv.conf", "/etc/hosts"].iter().any(|file| fs::metadata(file).is_err());
-    let confinement = Confinement { texts, hide_etc };
+    let keep = if settings::are_closed() { 1 << CAP_NET_BIND_SERVICE } else { 0 };
+    let confinement = Confinement { texts, hide_etc, keep };
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls
     // are allowed. It makes system calls alone: every string in it is a C string, so that
     // nix's wrappers need not allocate, and errors are plain numbers.
@@ -87,7 +93,7 @@ pub(super) fn confine(
             confinement.mount_etc()?;
             let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
             setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
-            drop_capabilities()?;
+            keep_capabilities(confinement.keep)?;
             prctl::set_no_new_privs()?;
             Ok(())
         });
@@ -144,13 +150,17 @@ struct CapabilityData {
     inheritable: u32,
 }
 
-/// Drops every capability from every set, the bounding set first: without it, executing a
-/// file as user 0 would give all of them back.
-fn drop_capabilities() -> Result<(), Errno> {
+/// The capability to listen on ports below 1024; see capabilities(7).
+const CAP_NET_BIND_SERVICE: u32 = 10;
+
+/// Drops every capability but those of a mask from every set, the bounding set first: without
+/// it, executing a file as user 0 would give all of them back.
+fn keep_capabilities(keep: u32) -> Result<(), Errno> {
     const VERSION_3: u32 = 0x2008_0522;
-    for capability in 0_u64..64 {
+    let kept = |capability: u32| keep.checked_shr(capability).is_some_and(|bits| bits & 1 == 1);
+    for capability in (0..64).filter(|capability| !kept(*capability)) {
         // SAFETY: takes a number and no pointer.
-        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, u64::from(capability), 0, 0, 0) };
         match Errno::result(dropped) {
             Ok(_) => {}
             // The kernel knows no capability from here on.
@@ -163,8 +173,16 @@ fn drop_capabilities() -> Result<(), Errno> {
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     })?;
     let header = CapabilityHeader { version: VERSION_3, pid: 0 };
-    let none = [CapabilityData { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    let low = CapabilityData { effective: keep, permitted: keep, inheritable: keep };
+    let high = CapabilityData { effective: 0, permitted: 0, inheritable: 0 };
+    let sets = [low, high];
     // SAFETY: version 3 reads one header and two data blocks, which both outlive the call.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) })?;
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()) })?;
+    // What is ambient passes through the execution of a file by another user than 0, too.
+    for capability in (0..u32::BITS).filter(|capability| kept(*capability)) {
+        let (raise, capability) = (libc::PR_CAP_AMBIENT_RAISE, u64::from(capability));
+        // SAFETY: takes numbers and no pointer.
+        Errno::result(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, raise, capability, 0, 0) })?;
+    }
     Ok(())
 }

@@ -13,10 +13,11 @@ use ipnet::IpNet;
 use rtnetlink::{
     AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
     packet_core::{
-        NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+        DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+        NetlinkMessage,
     },
     packet_route::{
-        RouteNetlinkMessage,
+        AddressFamily, RouteNetlinkMessage,
         address::{AddressAttribute, AddressFlags, AddressScope},
         link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkHeader},
         route::{RouteAttribute, RouteFlags, RouteMessage, RouteScope, RouteType},
@@ -101,6 +102,39 @@ pub(super) fn up(index: u32) -> Request {
     let mut link = LinkMessageBuilder::<LinkUnspec>::default().build();
     link.header = up_header(index);
     request(format!("bring link {index} up"), RouteNetlinkMessage::SetLink(link), 0)
+}
+
+/// Lets IPv4 packets that come by a link be forwarded, whatever way leads back to where they
+/// come from. The same as the link's `forwarding` and `rp_filter` under `/proc/sys`, which a
+/// container may not let one write.
+pub(super) fn forward(index: u32) -> Request {
+    /// What each address family has of its own (`IFLA_AF_SPEC`).
+    const OF_FAMILIES: u16 = 26;
+    /// Of IPv4, its settings (`IFLA_INET_CONF`).
+    const OF_LINK: u16 = 1;
+    /// `IPV4_DEVCONF_FORWARDING`.
+    const FORWARDING: u16 = 1;
+    /// `IPV4_DEVCONF_RP_FILTER`. A reply may come by another way than the route back, as with
+    /// translated addresses.
+    const REVERSE_PATH_FILTER: u16 = 8;
+    let settings: Vec<_> = [(FORWARDING, 1_u32), (REVERSE_PATH_FILTER, 0)]
+        .into_iter()
+        .flat_map(|(setting, value)| nested(setting, &value.to_ne_bytes()))
+        .collect();
+    let of_ipv4 = nested(u8::from(AddressFamily::Inet).into(), &nested(OF_LINK, &settings));
+    let mut link = LinkMessageBuilder::<LinkUnspec>::default().index(index).build();
+    link.attributes.push(LinkAttribute::Other(DefaultNla::new(OF_FAMILIES, of_ipv4)));
+    request(format!("let link {index} forward"), RouteNetlinkMessage::SetLink(link), 0)
+}
+
+/// An attribute of netlink, which may hold others: length, type, content.
+fn nested(kind: u16, content: &[u8]) -> Vec<u8> {
+    let length = content.len() + 4;
+    let mut bytes = vec![0; length.next_multiple_of(4)];
+    bytes[..2].copy_from_slice(&(length as u16).to_ne_bytes());
+    bytes[2..4].copy_from_slice(&kind.to_ne_bytes());
+    bytes[4..length].copy_from_slice(content);
+    bytes
 }
 
 /// Takes a link down, and with it the routes by it.
