@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod clock;
+mod control_plane;
 pub mod controller;
 pub mod dns;
 pub mod fault;

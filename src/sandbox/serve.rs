@@ -1,10 +1,6 @@
 //! A whole cluster in this process: network, API, controllers and DNS, in that order.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::sync::watch;
@@ -21,6 +17,7 @@ use super::{
         write::{self, WriteOptions},
     },
     clock,
+    control_plane::ControlPlane,
     controller::{self, Cni, Kubelet, Zone},
     fault::{Fault, NodeFault},
     layout::{self, IpFamily},
@@ -95,7 +92,8 @@ async fn run(
     let credentials = Credentials::generate()?;
     let network = Network::create(&nodes).await?;
 
-    let inside = listen_inside(&network, family).await?;
+    let control_plane = ControlPlane::stand(&network, family).await?;
+    let inside = control_plane.listen(family).await.map_err(Error::Runtime)?;
 
     let store = Arc::new(Store::new());
     controller::set_up(&store, family);
@@ -114,6 +112,7 @@ async fn run(
     let kubelet = kubelet as Arc<dyn Runtime>;
     let mut api = api::Api::new(Arc::clone(&store), credentials.access(), Some(kubelet));
     api.cni = Some(cni);
+    api.control_plane = Some(Arc::new(control_plane));
     let router = api::router(api);
     tokio::spawn(controller::fill_token_secrets(
         Arc::clone(&store),
@@ -132,25 +131,6 @@ async fn run(
     // It ends only with the process.
     let _ = serving.await;
     Ok(())
-}
-
-/// A listener for the API inside the nodes' network, where the cluster's workloads find it.
-async fn listen_inside(
-    network: &Network,
-    family: IpFamily,
-) -> Result<tokio::net::TcpListener, Error> {
-    let host = network.add_host("control-plane", &layout::control_plane(family)).await?;
-    let any: IpAddr = match family {
-        IpFamily::Ipv4 => Ipv4Addr::UNSPECIFIED.into(),
-        IpFamily::Ipv6 | IpFamily::Dual => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let listen = move || -> std::io::Result<TcpListener> {
-        let listener = TcpListener::bind((any, layout::API_PORT))?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    let listener = host.run(listen).await.and_then(|listener| listener).map_err(Error::Runtime)?;
-    tokio::net::TcpListener::from_std(listener).map_err(Error::Runtime)
 }
 
 /// The families that the cluster can have, of those that it should.

@@ -265,6 +265,11 @@ impl Failure {
         )
     }
 
+    /// What the request leads to isn't there now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::plain(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+    }
+
     /// The server itself failed, and says no more than a text.
     pub fn unexplained(message: impl Into<String>) -> Self {
         Self::plain(StatusCode::INTERNAL_SERVER_ERROR, "", message)

@@ -31,11 +31,11 @@ use super::{
     object::{Object, object_mut},
     openapi,
     part::part,
-    port_forward, read,
+    port_forward, proxy, read,
     refuse::{is_served, not_allowed, nowhere},
     request::{Parameters, Target},
     resource::{PODS, Resource},
-    runtime::Runtime,
+    runtime::{ControlPlane, Runtime},
     store::Store,
     table::Form,
     watch,
@@ -52,6 +52,8 @@ pub struct Api {
     pub access: Access,
     /// Who runs the containers; `None` where nothing runs.
     pub runtime: Option<Arc<dyn Runtime>>,
+    /// From where the API server dials; `None` where there is no network.
+    pub(in crate::sandbox) control_plane: Option<Arc<dyn ControlPlane>>,
     /// Who enforces policies; `None` where nobody does.
     pub(in crate::sandbox) cni: Option<Arc<dyn Cni>>,
     pub(super) audit: Arc<Audit>,
@@ -61,7 +63,15 @@ pub struct Api {
 impl Api {
     /// An API over a store.
     pub fn new(store: Arc<Store>, access: Access, runtime: Option<Arc<dyn Runtime>>) -> Self {
-        Self { store, access, runtime, cni: None, audit: Arc::default(), weather: Arc::default() }
+        Self {
+            store,
+            access,
+            runtime,
+            control_plane: None,
+            cni: None,
+            audit: Arc::default(),
+            weather: Arc::default(),
+        }
     }
 }
 
@@ -73,6 +83,9 @@ pub(super) async fn answer(api: &Api, request: Request) -> Result<Response, Fail
         && let Some(answer) = describe_itself(api, &path, &parts.headers)
     {
         return answer;
+    }
+    if let Some(way) = proxy::Way::parse(&path) {
+        return proxy::answer(api, &way, parts, body).await;
     }
     let Some(target) = Target::parse(&path, &api.store) else {
         return if is_served(api, &path) { Err(Failure::no_such_path()) } else { Ok(nowhere()) };

@@ -3,7 +3,7 @@
 //! ```text
 //! listener ─▶ front ─▶ http ─▶ request ─▶ read, watch            ┐
 //!              │                       ─▶ write, patch, delete   ├─▶ store
-//!              │                       ─▶ exec, attach, log, port_forward ─▶ runtime
+//!              │                       ─▶ exec, attach, log, port_forward, proxy ─▶ runtime
 //!              └─▶ weather, access, audit
 //! ```
 //!
@@ -38,6 +38,7 @@ mod part;
 pub mod patch;
 mod port_forward;
 mod protobuf;
+mod proxy;
 mod read;
 mod refuse;
 mod request;

@@ -1,6 +1,9 @@
 //! What the API needs of whoever runs the containers.
 
-use std::{io, net::IpAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
@@ -34,6 +37,15 @@ pub trait Runtime: Send + Sync {
     /// What a container has written so far, of this or the previous start, line by line
     /// with its time; `None` if there is no such container.
     fn log(&self, pod: &Value, container: &str, previous: bool) -> Option<Vec<LogLine>>;
+}
+
+/// Where the API server stands in the network.
+pub trait ControlPlane: Send + Sync {
+    /// Connects from there.
+    ///
+    /// # Errors
+    /// As connecting does.
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<TcpStream>>;
 }
 
 /// A line that a container wrote.

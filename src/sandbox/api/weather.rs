@@ -117,13 +117,8 @@ fn too_many_requests() -> Response {
 }
 
 fn unavailable() -> Response {
-    let failure = Failure {
-        code: StatusCode::SERVICE_UNAVAILABLE,
-        reason: "ServiceUnavailable",
-        message: "the server is currently unable to handle the request".to_owned(),
-        details: Value::Null,
-    };
-    failure.into_response()
+    let text = "the server is currently unable to handle the request";
+    Failure::unavailable(text).into_response()
 }
 
 fn cut() -> Response {

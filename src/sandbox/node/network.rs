@@ -14,11 +14,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    sync::Semaphore,
-};
+use tokio::{net::TcpStream, sync::Semaphore};
 
 use super::{
     Error, PodNetwork, PodSettings,
@@ -279,11 +275,7 @@ impl Network {
         let node = self
             .host_network(node)
             .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
-        let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let socket = node.run(move || socket(family, SockType::Stream, flags, None)).await??;
-        let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
-        tokio::time::timeout(timeout, socket.connect(to)).await?
+        node.connect(to, timeout).await
     }
 
     fn tables(&self, node: &str) -> Result<&Tables, Error> {

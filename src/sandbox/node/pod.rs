@@ -3,13 +3,18 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::sync::Semaphore;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::Semaphore,
+};
 
 use super::{Error, namespace::Namespace, raw};
 
@@ -154,6 +159,18 @@ impl PodNetwork {
         let network = self.clone();
         let spawned = tokio::task::spawn_blocking(move || network.spawn(&process)).await;
         spawned.map_err(io::Error::other)?
+    }
+
+    /// Connects from inside.
+    ///
+    /// # Errors
+    /// As connecting does; also after the time given.
+    pub async fn connect(&self, to: SocketAddr, within: Duration) -> io::Result<TcpStream> {
+        let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket = self.run(move || socket(family, SockType::Stream, flags, None)).await??;
+        let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
+        tokio::time::timeout(within, socket.connect(to)).await?
     }
 
     /// Does some work on a thread inside, which may block; a socket that it opens belongs

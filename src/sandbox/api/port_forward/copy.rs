@@ -97,7 +97,7 @@ async fn both_ways(pod: TcpStream, client: &mut impl Client) -> io::Result<()> {
 }
 
 /// What Go says of an error of the system: its text, without the number.
-pub(super) fn said(error: &io::Error) -> String {
+pub(in crate::sandbox::api) fn said(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => Errno::from_raw(code).desc().to_lowercase(),
         None => error.to_string(),

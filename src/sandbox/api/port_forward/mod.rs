@@ -9,6 +9,8 @@ mod copy;
 mod pairs;
 mod tunnel;
 
+pub(super) use copy::said;
+
 use std::sync::Arc;
 
 use axum::{body::Body, response::Response};

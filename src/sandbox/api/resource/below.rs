@@ -32,7 +32,19 @@ pub(super) const BELOW_PODS: &[Subresource] = &[
     Subresource { name: "exec", kind: "PodExecOptions", verbs: &["create", "get"] },
     Subresource { name: "log", kind: "Pod", verbs: &["get"] },
     Subresource { name: "portforward", kind: "PodPortForwardOptions", verbs: &["create", "get"] },
+    Subresource { name: "proxy", kind: "PodProxyOptions", verbs: PROXIED },
 ];
+
+/// What stands below Services.
+pub(super) const BELOW_SERVICES: &[Subresource] =
+    &[Subresource { name: "proxy", kind: "ServiceProxyOptions", verbs: PROXIED }];
+
+/// What stands below nodes.
+pub(super) const BELOW_NODES: &[Subresource] =
+    &[Subresource { name: "proxy", kind: "NodeProxyOptions", verbs: PROXIED }];
+
+/// One for each method of HTTP that has a verb.
+const PROXIED: &[&str] = &["create", "delete", "get", "patch", "update"];
 
 /// What stands below service accounts.
 pub(super) const BELOW_ACCOUNTS: &[Subresource] =

@@ -18,7 +18,7 @@ use super::{
         sandbox,
     },
     Hub, Resource,
-    below::{BELOW_ACCOUNTS, BELOW_NAMESPACES, BELOW_PODS},
+    below::{BELOW_ACCOUNTS, BELOW_NAMESPACES, BELOW_NODES, BELOW_PODS, BELOW_SERVICES},
 };
 
 /// Rows that controllers ask for by name.
@@ -35,12 +35,14 @@ rows! {
     NAMESPACES = Resource::of::<core::Namespace>("namespaces").cluster().status()
         .short(&["ns"]).extra(BELOW_NAMESPACES).rules(Rules::NAMESPACE);
     /// The two or more nodes.
-    NODES = Resource::of::<core::Node>("nodes").cluster().status().short(&["no"]);
+    NODES = Resource::of::<core::Node>("nodes").cluster().status().short(&["no"])
+        .extra(BELOW_NODES);
     /// Pods, run by the kubelet controller.
     PODS = Resource::of::<core::Pod>("pods").status().generation().short(&["po"]).all()
         .extra(BELOW_PODS).rules(Rules::POD);
     /// Services, put on the nodes by the firewall.
     SERVICES = Resource::of::<core::Service>("services").status().short(&["svc"]).all()
+        .extra(BELOW_SERVICES)
         .rules(Rules::SERVICE);
     /// Configuration; the runner's owner object.
     CONFIG_MAPS = Resource::of::<core::ConfigMap>("configmaps").short(&["cm"])

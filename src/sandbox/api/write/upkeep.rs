@@ -53,8 +53,6 @@ pub(super) fn check_identity(
     Ok(())
 }
 
-/// Notes who has written what, where the writer has a name.
-
 /// Warnings of new finalizers of a custom resource that don't say whose they are.
 pub(super) fn short_finalizers(
     resource: &Resource,
