@@ -102,11 +102,17 @@ mod tests {
         let datagram = |bytes: &[u8]| AnsweredBy::Datagram {
             payload: netproof_probe::wire::hex::encode(bytes),
         };
+        let agent = || AnsweredBy::Agent {
+            identity: "api".to_owned(),
+            saw: "10.0.0.1:20000".parse().expect("an address"),
+        };
         let holds = |bytes: &[u8]| WantedAnswer::Holds(bytes.to_vec());
         for (wanted, by, expected) in [
             (WantedAnswer::Status([401, 403].into()), status(Some(403)), true),
             (WantedAnswer::Status([401, 403].into()), status(Some(200)), false),
             (WantedAnswer::Status([200].into()), status(None), false),
+            (WantedAnswer::Status([200].into()), agent(), true),
+            (WantedAnswer::Status([404].into()), agent(), false),
             (WantedAnswer::Dns(None), dns("SERVFAIL", &[]), true),
             (WantedAnswer::Dns(None), status(None), false),
             (code("NXDOMAIN"), dns("NXDOMAIN", &[]), true),

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::judgement::Reason;
+
 /// What a control proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -94,6 +96,16 @@ impl Controls {
     /// The first control of any kind that isn't up.
     pub fn not_up(&self) -> Option<(ControlKind, &str)> {
         self.first(|_, state| *state != ControlState::Up)
+    }
+
+    /// Why these don't tell by what something was blocked; nothing where all are up.
+    pub(super) fn unproven(&self) -> Option<Reason> {
+        match self.not_up() {
+            Some((control, detail)) => {
+                Some(Reason::ControlNotUp { control, detail: detail.to_owned() })
+            }
+            None => self.is_empty().then_some(Reason::NoControls),
+        }
     }
 
     fn first(

@@ -153,13 +153,7 @@ fn blocked(claim: &Claim, seen: &Observation, controls: &Controls) -> Judgement 
         };
     }
     // 5. Nothing says by what it was blocked.
-    let unproven = match controls.not_up() {
-        Some((control, detail)) => {
-            Some(Reason::ControlNotUp { control, detail: detail.to_owned() })
-        }
-        None => controls.is_empty().then_some(Reason::NoControls),
-    };
-    if let Some(reason) = unproven {
+    if let Some(reason) = controls.unproven() {
         return if claim.expect == Blocked && claim.evidence == EvidenceRule::Any {
             let because = reason.to_string();
             Judgement::new(Verdict::Pass, Reason::CauseUnproven { because })

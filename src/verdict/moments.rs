@@ -35,25 +35,13 @@ pub(super) fn judge_established(
         | Observation::Refused
         | Observation::Prohibited { .. }
         | Observation::Reset => {
-            if let Some((control, detail)) = controls.path_down() {
-                let detail = detail.to_owned();
-                return Some(match survival {
-                    Survival::Survives => {
-                        Judgement::new(Verdict::Fail, Reason::PathDown { control, detail })
-                    }
-                    Survival::Cut | Survival::Report => {
-                        let reason = Reason::ControlNotUp { control, detail };
-                        Judgement::new(Verdict::Inconclusive, reason)
-                    }
-                });
+            if survival == Survival::Survives
+                && let Some((control, detail)) = controls.path_down()
+            {
+                let reason = Reason::PathDown { control, detail: detail.to_owned() };
+                return Some(Judgement::new(Verdict::Fail, reason));
             }
-            let unproven = match controls.not_up() {
-                Some((control, detail)) => {
-                    Some(Reason::ControlNotUp { control, detail: detail.to_owned() })
-                }
-                None => controls.is_empty().then_some(Reason::NoControls),
-            };
-            if let Some(reason) = unproven {
+            if let Some(reason) = controls.unproven() {
                 return Some(Judgement::new(Verdict::Inconclusive, reason));
             }
             let verdict = match survival {
@@ -161,10 +149,14 @@ mod tests {
         let path = super::super::ControlKind::NodePath;
         let path = Controls::from_iter([(path, ControlState::Down { detail: "x".into() })]);
         let answered = Observation::Connected { by: agent("b") };
+        let other = Observation::Connected { by: agent("c") };
         for (survival, seen, controls, expected, why) in [
             (Survives, &answered, &down, Some(Verdict::Pass), "an answer needs no control"),
             (Cut, &answered, &up, Some(Verdict::Fail), "it still answers"),
             (Report, &answered, &up, Some(Verdict::Pass), "either is told"),
+            (Report, &Observation::TimedOut, &up, Some(Verdict::Pass), "either is told"),
+            (Survives, &other, &up, None, "somebody else's answer: the rule"),
+            (Cut, &other, &up, None, "somebody else's answer: the rule"),
             (Survives, &Observation::TimedOut, &up, Some(Verdict::Fail), "it is cut"),
             (Cut, &Observation::TimedOut, &up, Some(Verdict::Pass), "as claimed"),
             (Cut, &Observation::Reset, &up, Some(Verdict::Pass), "a reset cuts too"),
@@ -221,7 +213,19 @@ mod tests {
             let found = judge_startup(expect, &meant(), seen, at_rest);
             assert_eq!(found.verdict, expected, "{why}: {}", found.reason);
         }
-        let other = FirstInstants { by: Some(agent("c")), ..open };
-        assert_eq!(judge_startup(Blocked, &meant(), &other, None).verdict, Verdict::Inconclusive);
+        let told = judge_startup(Blocked, &meant(), &open, None).reason;
+        assert_eq!(told, Reason::OpenAtFirst { from: at(3), to: at(1_900) });
+        let by = |by| FirstInstants { by: Some(by), ..open.clone() };
+        let (ours, foreign) = (meant(), Intended::Foreign);
+        for (expect, intended, by, expected, why) in [
+            (Blocked, &ours, by(agent("c")), Verdict::Inconclusive, "another agent"),
+            (Allowed, &ours, by(agent("c")), Verdict::Fail, "another agent"),
+            (Allowed, &ours, by(AnsweredBy::Nobody), Verdict::Fail, "an agent speaks"),
+            (Blocked, &foreign, by(agent("b")), Verdict::Inconclusive, "an agent for a foreigner"),
+            (Blocked, &foreign, by(AnsweredBy::Nobody), Verdict::Fail, "a handshake"),
+        ] {
+            let found = judge_startup(expect, intended, &by, None);
+            assert_eq!(found.verdict, expected, "{expect}, {why}: {}", found.reason);
+        }
     }
 }

@@ -11,8 +11,11 @@ use crate::{
     verdict::{AnsweredBy, Controls, Intended, Verdict::*, judge},
 };
 
+mod quick;
+
 /// A case: what is claimed, its budget in seconds, and what each round saw: `c`onnected,
-/// `t`imed out, `r`efused, or `?` for an agent that failed. The last one goes on for ever.
+/// `t`imed out, `r`efused, `p`rohibited, `n`ot there, or `?` for an agent that failed. The last
+/// one goes on for ever.
 type Told<'a> = (Connectivity, u64, &'a str);
 
 const RULES: SettlingRules = SettlingRules {
@@ -48,6 +51,8 @@ fn seen(letter: char) -> Observation {
         },
         't' => Observation::TimedOut,
         'r' => Observation::Refused,
+        'p' => Observation::Prohibited { code: "3/13".to_owned() },
+        'n' => Observation::NotThere { message: "no SCTP".to_owned() },
         _ => Observation::AgentFailed { message: "gone".to_owned() },
     }
 }
@@ -144,6 +149,10 @@ fn a_step_settles_together() {
             vec![dropped.to_owned(), shut.to_owned()]),
         ("an agent that fails now and then", 1, vec![(Blocked, 3, &doubts)], 9,
             vec![gone.to_owned()]),
+        ("nothing is there", 1, vec![(Blocked, 30, "n"), (Allowed, 30, "n")], 1,
+            vec!["not run: no SCTP".to_owned(); 2]),
+        ("one isn't there, and the other has its time", 1, vec![(Blocked, 30, "n"), (Allowed, 30, "c")], 3,
+            vec!["not run: no SCTP".to_owned(), ok.clone()]),
         ("no case", 1, vec![], 3, vec![]),
     ];
     for (what, counted, told, ends, expected) in rows {
@@ -228,6 +237,8 @@ fn a_kind_of_denial_is_held_against_all_rounds_since_nothing_got_through() {
         ("drop, one answer", Denial::Drop, "trt", Fail),
         ("drop, answered before it bit is not counted", Denial::Drop, "rct", Pass),
         ("reject, one answer", Denial::Reject, "trt", Pass),
+        ("reject, prohibited once", Denial::Reject, "tpt", Pass),
+        ("drop, prohibited once", Denial::Drop, "tpt", Fail),
         ("reject, silent", Denial::Reject, "t", Fail),
     ];
     for (what, denial, told, expected) in rows {
