@@ -169,6 +169,7 @@ mod tests {
         }
         let all = u128::MAX;
         assert_eq!(ranges(&block("::/0", &[])), [(0, all)], "all of IPv6");
+        assert_eq!(ranges(&block("::/0", &["10.0.0.0/8"])), [(0, all)], "of the other family");
         assert_eq!(ranges(&block("::/0", &["8000::/1"])), [(0, all >> 1)], "the lower half");
         assert_eq!(ranges(&block("::/0", &["::/1", "8000::/1"])), [], "both halves taken out");
     }

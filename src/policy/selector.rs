@@ -203,3 +203,28 @@ fn read_expression(findings: &mut Findings, path: &str, value: &Value) -> Option
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requirement_is_met_as_kubernetes_says() {
+        use Requirement::{DoesNotExist, Exists, In, NotIn};
+        let key = || "tier".to_owned();
+        let back = || BTreeSet::from(["back".to_owned()]);
+        for (requirement, expected) in [
+            (In(key(), back()), [false, true, false]),
+            (NotIn(key(), back()), [true, false, true]),
+            (Exists(key()), [false, true, true]),
+            (DoesNotExist(key()), [true, false, false]),
+        ] {
+            let values = [None, Some("back"), Some("front")];
+            let found = values.map(|value| {
+                let labels = value.map(|value| (key(), value.to_owned()));
+                requirement.matches(&labels.into_iter().collect())
+            });
+            assert_eq!(found, expected, "{requirement} of no tier, back, front");
+        }
+    }
+}

@@ -115,6 +115,11 @@ fn egress_has_networks_nodes_and_names() {
         ("x/a", "198.51.100.1", "80", '.'),
         ("y/h", "192.0.2.9", "80", '.'),
     ]);
+    egress("{action: Deny, to: [{networks: ['::/0']}]}").expect(&[
+        ("x/a", "www.example.com", "443", '.'),
+        ("x/a", "2001:db8::1", "443", 'X'),
+        ("x/a", "192.0.2.1", "443", '.'),
+    ]);
     egress("{action: Deny, to: [{nodes: {matchLabels: {zone: z1}}}]}").expect(&[
         ("x/a", "10.9.0.1", "80", 'X'),
         ("x/a", "y/h", "80", 'X'),
@@ -191,4 +196,18 @@ fn the_older_kinds_are_read_with_their_own_words() {
         ("y/c", "x/a", "81", 'X'),
         ("192.0.2.1", "x/a", "81", '.'),
     ]);
+}
+
+#[test]
+fn the_older_baseline_is_judged_after_any_other() {
+    let other = format!(
+        "tier: Baseline, priority: 999, {ON_X}, ingress: [{{action: Accept, from: [{{namespaces: {{}}}}], \
+         protocols: [{{tcp: {{destinationPort: {{number: 80}}}}}}]}}]"
+    );
+    let lab = Lab::new(&format!("{PODS}{}
+{{apiVersion: policy.networking.k8s.io/v1alpha1, kind: BaselineAdminNetworkPolicy, metadata: {{name: default}}, spec: {{{ON_X}, ingress: [
+  {{action: Deny, from: [{{namespaces: {{}}}}]}}]}}}}
+---
+", cnp("other", &other)));
+    lab.expect(&[("y/c", "x/a", "80", '.'), ("y/c", "x/a", "81", 'X')]);
 }

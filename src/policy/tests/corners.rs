@@ -262,6 +262,36 @@ fn itself_and_its_node_and_pods_on_it() {
 }
 
 #[test]
+fn a_block_beside_a_service_is_not_defined_whichever_address_it_holds() {
+    let lab = lab(&["
+{podSelector: {}, policyTypes: [Egress],
+ egress: [{to: [{ipBlock: {cidr: 10.96.0.0/16}}, {ipBlock: {cidr: 192.0.2.0/24}}]}]}"]);
+    for (what, to, service, expected) in [
+        ("the Service's own", "x/b", "10.96.0.7", '?'),
+        ("the endpoint's", "192.0.2.1", "10.97.0.7", '?'),
+        ("neither", "198.51.100.1", "10.97.0.7", 'X'),
+    ] {
+        let address = service.parse().expect("an address");
+        let decision = lab.all.decide(&lab.traffic("x/a", to, "80").through(vec![address]));
+        assert_eq!(super::letter(decision.outcome), expected, "{what}: {decision:#?}");
+    }
+    lab.expect(&[("x/a", "192.0.2.1", "80", '.')]);
+}
+
+#[test]
+fn whose_an_address_is_matters_only_where_no_service_is_known() {
+    let mut lab = lab(&[]);
+    lab.all.unread = [Unread::Services].into();
+    let direct = lab.traffic("x/a", "192.0.2.1", "80");
+    let through = direct.clone().through(vec!["10.96.0.7".parse().expect("an address")]);
+    for (what, traffic, expected) in
+        [("it may be a Service's", direct, '?'), ("the Service is known", through, '.')]
+    {
+        assert_eq!(super::letter(lab.all.decide(&traffic).outcome), expected, "{what}");
+    }
+}
+
+#[test]
 fn several_policies_add_up_and_both_ends_agree() {
     let lab = lab(&[
         "{podSelector: {matchLabels: {app: a}}, ingress: [{ports: [{port: 80}]}]}",

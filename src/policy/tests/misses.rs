@@ -1,7 +1,7 @@
 //! What a report says of a case: the clause, the nearest misses, and what can't be told.
 
 use super::{super::Unread, Lab, letter, objects};
-use crate::policy::{Compiled, Origin, PolicySet};
+use crate::policy::{Compiled, Origin, Outcome, PolicySet, Spec};
 
 const LAB: &str = "
 {kind: Namespace, metadata: {name: lab, labels: {team: lab}}}
@@ -31,6 +31,32 @@ fn cluster(spec: &str) -> String {
 fn nearest(policy: &str) -> Vec<String> {
     let lab = Lab::new(&format!("{LAB}{policy}"));
     lab.all.nearest(&lab.traffic("lab/web", "lab/db", "80"))
+}
+
+#[test]
+fn endpoints_that_differ_leave_it_open_which_is_met() {
+    let lab =
+        Lab::new(&format!("{LAB}{}", network("lab", "{podSelector: {matchLabels: {app: db}}}")));
+    let spec = |to: &str| lab.all.spec(&lab.traffic("lab/web", to, "80"));
+    let outcome = |ends: &[&str]| Spec::of_any(ends.iter().map(|to| spec(to))).map(|it| it.outcome);
+    for (ends, expected) in [
+        (&[][..], None),
+        (&["lab/db", "lab/db"], Some(Outcome::Denied)),
+        (&["lab/web", "lab/web"], Some(Outcome::Allowed)),
+        (&["lab/db", "lab/web"], Some(Outcome::Undetermined)),
+        (&["lab/web", "lab/web", "lab/db"], Some(Outcome::Undetermined)),
+    ] {
+        assert_eq!(outcome(ends), expected, "{ends:?}");
+    }
+}
+
+#[test]
+fn where_a_rule_denies_no_policy_is_missed() {
+    let deny =
+        cluster("subject: {namespaces: {}}, egress: [{action: Deny, to: [{namespaces: {}}]}]");
+    let typo = network("lab", "{podSelector: {matchLabels: {app: wub}}, policyTypes: [Egress]}");
+    assert_eq!(nearest(&(deny + &typo)), Vec::<String>::new(), "the rule says it all");
+    assert_eq!(nearest(&typo).len(), 1, "nobody denies, and one nearly does");
 }
 
 #[test]
