@@ -177,8 +177,11 @@ mod tests {
         let name = told.queries[0].name().clone();
         told.add_answer(Record::from_rdata(name, 5, RData::A(A::new(10, 0, 0, 1))));
         assert_eq!(asked.answer(&told.to_vec().unwrap()), answer("NOERROR", &["10.0.0.1"]));
+        let mut other = told.clone();
+        other.queries = Asked::root().0.queries;
+        assert_eq!(asked.answer(&other.to_vec().unwrap()), None, "another question's");
         told.metadata.id = told.metadata.id.wrapping_add(1);
-        assert_eq!(asked.answer(&told.to_vec().unwrap()), None, "another question's");
+        assert_eq!(asked.answer(&told.to_vec().unwrap()), None, "another question's number");
         assert_eq!(asked.answer(b"hello"), None);
     }
 

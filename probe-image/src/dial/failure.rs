@@ -186,6 +186,21 @@ mod tests {
     }
 
     #[test]
+    fn of_several_attempts_the_most_telling_counts() {
+        let (route, failed) = (Failure::NoRoute(String::new()), Failure::Failed(String::new()));
+        for (more, less, why) in [
+            (&Failure::Reset, &Failure::Prohibited(3, 13), "somebody took the connection"),
+            (&Failure::Reset, &Failure::Refused, "somebody took the connection"),
+            (&Failure::Prohibited(3, 13), &Failure::Refused, "it says who refuses"),
+            (&Failure::Refused, &route, "it was there"),
+            (&route, &failed, "it left the pod"),
+            (&failed, &Failure::TimedOut, "it was never sent"),
+        ] {
+            assert!(more.rank() > less.rank(), "{more:?} over {less:?}: {why}");
+        }
+    }
+
+    #[test]
     fn a_failure_names_the_errno() {
         let failure = Failure::from_errno(&io::Error::from_raw_os_error(libc::EPERM));
         assert_eq!(failure, Failure::Failed("EPERM: Operation not permitted".into()));
