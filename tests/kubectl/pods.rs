@@ -1,11 +1,19 @@
 //! run, exec, logs, describe, wait and delete, of pods.
 
+use std::{io::Write, process::Stdio};
+
 use crate::{
     Claim,
     lab::{Lab, line},
 };
 
-pub const CLAIMS: &[Claim] = &[("a_pod_runs_is_looked_into_and_ends", pod)];
+pub const CLAIMS: &[Claim] = &[
+    ("a_pod_runs_is_looked_into_and_ends", pod),
+    ("a_session_in_a_pod_needs_no_websocket", sessions),
+];
+
+/// kubectl's own switch: off means plain SPDY.
+const WEBSOCKETS: &str = "KUBECTL_REMOTE_COMMAND_WEBSOCKETS";
 
 fn pod(lab: &Lab, namespace: &str) {
     lab.ok(namespace, &["run", "web", "--image=nginx:1.29", "--port=80", "--labels=app=web"]);
@@ -24,4 +32,41 @@ fn pod(lab: &Lab, namespace: &str) {
     lab.ok(namespace, &["wait", "pod/web", "--for=delete", "--timeout=30s"]);
     let said = lab.fails(namespace, &["get", "pod", "web"], "");
     assert!(said.contains("pods \"web\" not found"), "{said}");
+}
+
+fn sessions(lab: &Lab, namespace: &str) {
+    lab.ok(namespace, &["run", "web", "--image=nginx:1.29", "--port=80"]);
+    lab.ok(namespace, &["wait", "pod/web", "--for=condition=Ready", "--timeout=60s"]);
+    for websockets in ["true", "false"] {
+        let kubectl = |arguments: &[&str], input: &str| {
+            let mut command = lab.command(namespace, arguments);
+            let command = command.env(WEBSOCKETS, websockets).stdin(Stdio::piped());
+            let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = command.spawn().expect("start kubectl");
+            let mut stdin = child.stdin.take().expect("a pipe");
+            stdin.write_all(input.as_bytes()).expect("written");
+            drop(stdin);
+            let output = child.wait_with_output().expect("wait for kubectl");
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            (output.status.code(), text(&output.stdout), text(&output.stderr))
+        };
+        let agent = |arguments: &[&'static str]| {
+            [&["exec", "-i", "web", "--", "netproof-probe"], arguments].concat()
+        };
+        let (code, said, _) = kubectl(&agent(&["--version"]), "");
+        assert_eq!((code, said.starts_with("netproof-probe ")), (Some(0), true), "{said}");
+        // What is typed arrives, and its end, and the code comes back.
+        let (code, said, complaint) = kubectl(&agent(&["dial"]), "no request\n");
+        assert_eq!(code, Some(2), "{said}{complaint}");
+        assert!(said.contains("not understood"), "{said}");
+        assert!(complaint.contains("command terminated with exit code 2"), "{complaint}");
+        // Two outputs are two streams.
+        let (code, said, complaint) = kubectl(&agent(&["--none"]), "");
+        assert_eq!((code, said.as_str()), (Some(2), ""), "{complaint}");
+        assert!(complaint.contains("unexpected argument '--none'"), "{complaint}");
+        let (code, said, complaint) = kubectl(&["exec", "web", "--", "bash"], "");
+        assert_eq!((code, said.as_str()), (Some(1), ""), "{complaint}");
+        let expected = "exec: \"bash\": executable file not found in $PATH";
+        assert!(complaint.contains(expected), "{complaint}");
+    }
 }

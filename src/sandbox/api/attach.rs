@@ -1,16 +1,15 @@
-//! `pods/attach` over websockets: what a container writes from now on, until it ends. What
-//! the client sends is read and goes nowhere: no program here reads its standard input.
+//! `pods/attach`: what a container writes from now on, until it ends. What the client sends
+//! is read and goes nowhere: no program here reads its standard input.
 
 use axum::response::Response;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use http::request::Parts;
-use serde_json::json;
 
 use super::{
     container::named,
-    exec::{PROTOCOLS, STDOUT, finish, input, send},
     failure::Failure,
     http::Api,
+    remote::{self, Streams, To},
     request::Parameters,
     runtime::ExecError,
     session,
@@ -28,28 +27,28 @@ pub(super) async fn upgrade(
     parts: &mut Parts,
 ) -> Result<Response, Failure> {
     let (pod, container) = named(api, place, parameters)?;
+    let streams = Streams::of(parameters)?;
     session::not_completed(&pod, "attach a container in")?;
     let runtime = session::runtime(api, &pod)?;
-    let upgrade = session::websocket(parts).await?;
     let (_, mut lines) = runtime.follow(&pod, &container).ok_or_else(|| {
         let error = ExecError::NotRunning(container);
         Failure::internal(format!("unable to upgrade connection: {error}"))
     })?;
-    let wanted = parameters.flag("stdout");
-    Ok(upgrade.protocols(PROTOCOLS).on_upgrade(move |socket| async move {
-        let (mut sink, mut stream) = socket.split();
-        let output = async {
-            while let Some(line) = lines.next().await {
-                if wanted {
-                    send(&mut sink, STDOUT, format!("{}\n", line.text).as_bytes()).await?;
+    let work = move |(mut input, mut output): remote::Client| {
+        async move {
+            let output = async {
+                while let Some(line) = lines.next().await {
+                    output.send(To::Stdout, format!("{}\n", line.text).as_bytes()).await?;
                 }
+                output.finish(&remote::success()).await;
+                Some(())
+            };
+            tokio::select! {
+                () = input.pass_on(None) => {}
+                _ = output => {}
             }
-            finish(&mut sink, &json!({"metadata": {}, "status": "Success"})).await;
-            Some(())
-        };
-        tokio::select! {
-            () = input(&mut stream, None) => {}
-            _ = output => {}
         }
-    }))
+        .boxed()
+    };
+    remote::upgrade(parts, streams, Box::new(work)).await
 }

@@ -1,40 +1,27 @@
-//! `pods/exec` over websockets.
-//!
-//! Each binary message begins with its channel: 0 standard input, 1 output, 2 errors,
-//! 3 the final `Status`, 4 terminal sizes (ignored), and in v5 255, which closes the
-//! channel named by the next byte.
+//! `pods/exec`: a program in a container, whose streams are a client's.
 
 use std::{process::ExitStatus, sync::Arc, time::Duration};
 
-use axum::{
-    extract::ws::{CloseFrame, Message, WebSocket},
-    response::Response,
-};
-use futures::{
-    SinkExt, StreamExt,
-    stream::{SplitSink, SplitStream},
-};
+use axum::response::Response;
+use futures::FutureExt;
 use http::request::Parts;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    process::{Child, ChildStdin},
+    io::{AsyncRead, AsyncReadExt},
+    process::Child,
     sync::Semaphore,
 };
 
 use super::{
-    container::named, failure::Failure, http::Api, request::Parameters, runtime::ExecError,
-    session, weather, write::Place,
+    container::named,
+    failure::Failure,
+    http::Api,
+    remote::{self, Client, Output, Streams, To},
+    request::Parameters,
+    runtime::ExecError,
+    session, weather,
+    write::Place,
 };
-
-/// What is spoken over a websocket, best first.
-pub(super) const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
-
-const STDIN: u8 = 0;
-pub(super) const STDOUT: u8 = 1;
-const STDERR: u8 = 2;
-const ERROR: u8 = 3;
-const CLOSE: u8 = 255;
 
 /// Programs that are being started at once.
 static SPAWNS: Semaphore = Semaphore::const_new(8);
@@ -59,15 +46,10 @@ pub async fn upgrade(
             "you must specify at least one command for the container",
         ));
     }
+    let streams = Streams::of(parameters)?;
     session::assigned(&pod)?;
     session::not_completed(&pod, "exec into a container in")?;
     let runtime = session::runtime(api, &pod)?;
-    let upgrade = session::websocket(parts).await?.protocols(PROTOCOLS);
-    if upgrade.selected_protocol().is_none() {
-        let text = "unable to upgrade: the subprotocols v5.channel.k8s.io and v4.channel.k8s.io \
-                    are spoken here";
-        return Err(Failure::bad_request(text));
-    }
     // Never closed. A fork may hold its thread up.
     let turn = SPAWNS.acquire().await;
     let command = Arc::new(command);
@@ -80,46 +62,34 @@ pub async fn upgrade(
     if let Err(error @ ExecError::NotRunning(_)) = &started {
         return Err(Failure::internal(format!("unable to upgrade connection: {error}")));
     }
-    let streams = Streams {
-        stdin: parameters.flag("stdin"),
-        stdout: parameters.flag("stdout"),
-        stderr: parameters.flag("stderr") && !parameters.flag("tty"),
-    };
     let (store, began) = (Arc::clone(&api.store), tokio::time::Instant::now());
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        match started {
-            Ok(child) => {
-                tokio::select! {
-                    // The child dies with its handle.
-                    () = weather::over(store, began, weather::exec_cut) => {}
-                    () = run(socket, child, streams, &command) => {}
+    let work = move |client: Client| {
+        async move {
+            match started {
+                Ok(child) => {
+                    tokio::select! {
+                        // The child dies with its handle.
+                        () = weather::over(store, began, weather::exec_cut) => {}
+                        () = run(client, child, &command) => {}
+                    }
                 }
-            }
-            Err(error) => {
-                let (mut sink, _) = socket.split();
-                finish(&mut sink, &failed(&error)).await;
+                Err(error) => client.1.finish(&failed(&error)).await,
             }
         }
-    }))
+        .boxed()
+    };
+    remote::upgrade(parts, streams, Box::new(work)).await
 }
 
-#[derive(Clone, Copy)]
-struct Streams {
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
-}
-
-/// Carries the streams between a websocket and a program until one of the two ends.
-async fn run(socket: WebSocket, mut child: Child, streams: Streams, command: &[String]) {
-    let (mut sink, mut stream) = socket.split();
-    let stdin = child.stdin.take().filter(|_| streams.stdin);
+/// Carries the streams between a client and a program until one of the two ends.
+async fn run((mut input, mut output): Client, mut child: Child, command: &[String]) {
+    let stdin = child.stdin.take();
     let status = tokio::select! {
-        () = input(&mut stream, stdin) => None,
-        status = output(&mut sink, &mut child, streams) => status,
+        () = input.pass_on(stdin) => None,
+        status = pass_on(&mut output, &mut child) => status,
     };
     match status {
-        Some(status) => finish(&mut sink, &ended(status, command)).await,
+        Some(status) => output.finish(&ended(status, command)).await,
         None => {
             // The client is gone. The program may be gone already, which is no error.
             let _ = child.start_kill();
@@ -128,35 +98,8 @@ async fn run(socket: WebSocket, mut child: Child, streams: Streams, command: &[S
     }
 }
 
-/// Takes what the client sends, until it closes the connection.
-pub(super) async fn input(stream: &mut SplitStream<WebSocket>, mut stdin: Option<ChildStdin>) {
-    while let Some(Ok(message)) = stream.next().await {
-        let data = match message {
-            Message::Binary(data) => data,
-            Message::Close(_) => return,
-            _ => continue,
-        };
-        match data.split_first() {
-            Some((&STDIN, data)) if !data.is_empty() => {
-                if let Some(pipe) = &mut stdin
-                    && pipe.write_all(data).await.is_err()
-                {
-                    // The program doesn't read any more; what it says is still wanted.
-                    stdin = None;
-                }
-            }
-            Some((&CLOSE, [STDIN])) => stdin = None,
-            _ => {}
-        }
-    }
-}
-
 /// Sends what the program writes, and says how it ended. `None` if the client is gone.
-async fn output(
-    sink: &mut SplitSink<WebSocket, Message>,
-    child: &mut Child,
-    streams: Streams,
-) -> Option<ExitStatus> {
+async fn pass_on(output: &mut Output, child: &mut Child) -> Option<ExitStatus> {
     let mut stdout = child.stdout.take();
     let mut stderr = child.stderr.take();
     let mut status = None;
@@ -172,13 +115,11 @@ async fn output(
         tokio::select! {
             length = read(&mut stdout, &mut first) => match length {
                 0 => stdout = None,
-                length if streams.stdout => send(sink, STDOUT, &first[..length]).await?,
-                _ => {}
+                length => output.send(To::Stdout, &first[..length]).await?,
             },
             length = read(&mut stderr, &mut second) => match length {
                 0 => stderr = None,
-                length if streams.stderr => send(sink, STDERR, &second[..length]).await?,
-                _ => {}
+                length => output.send(To::Stderr, &second[..length]).await?,
             },
             ended = child.wait(), if status.is_none() => {
                 status = Some(ended.ok()?);
@@ -198,30 +139,11 @@ async fn read(pipe: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> u
     }
 }
 
-pub(super) async fn send(
-    sink: &mut SplitSink<WebSocket, Message>,
-    channel: u8,
-    data: &[u8],
-) -> Option<()> {
-    let mut message = Vec::with_capacity(data.len() + 1);
-    message.push(channel);
-    message.extend_from_slice(data);
-    sink.send(Message::Binary(message.into())).await.ok()
-}
-
-/// Sends the status and closes the connection. A client that is gone doesn't mind.
-pub(super) async fn finish(sink: &mut SplitSink<WebSocket, Message>, status: &Value) {
-    let close = Message::Close(Some(CloseFrame { code: 1000, reason: "".into() }));
-    if send(sink, ERROR, status.to_string().as_bytes()).await.is_some() {
-        let _ = tokio::time::timeout(DRAIN, sink.send(close)).await;
-    }
-}
-
 fn ended(status: ExitStatus, command: &[String]) -> Value {
     use std::os::unix::process::ExitStatusExt;
     let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255);
     if code == 0 {
-        return json!({"metadata": {}, "status": "Success"});
+        return remote::success();
     }
     json!({
         "metadata": {},

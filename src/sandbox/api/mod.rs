@@ -41,6 +41,7 @@ mod protobuf;
 mod proxy;
 mod read;
 mod refuse;
+mod remote;
 mod request;
 pub mod resource;
 mod rules;

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::{
-    conditions,
-    failure::Cause,
-    names,
-    object::{Object, object_mut},
+use super::{
+    super::{
+        conditions,
+        failure::Cause,
+        names,
+        object::{Object, object_mut},
+    },
+    pattern,
 };
 
 pub(in super::super) fn selectable(_: &str) -> bool {
@@ -220,7 +223,7 @@ fn structural(schema: &Value, place: &str, root: bool, causes: &mut Vec<Cause>) 
         causes.push(Cause::forbidden(format!("{place}.uniqueItems"), detail));
     }
     if let Some(pattern) = schema["pattern"].as_str()
-        && let Err(error) = regex::Regex::new(pattern)
+        && let Err(error) = pattern::read(pattern)
     {
         let detail = format!("must be a valid regular expression, but isn't: {error}");
         causes.push(Cause::invalid(format!("{place}.pattern"), &pattern.into(), &detail));

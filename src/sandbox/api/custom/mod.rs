@@ -9,6 +9,7 @@ mod cluster_network_policy;
 mod definition;
 mod expression;
 mod path;
+mod pattern;
 mod structure;
 mod validate;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{failure::Cause, names, object::Object},
-    expression,
+    expression, pattern,
 };
 
 /// Reads every pattern of a schema. One that can't be read fits everything.
@@ -17,7 +17,7 @@ pub(super) fn patterns(schema: &Value, into: &mut Vec<(String, Option<Regex>)>) 
             if let Some(Value::String(pattern)) = map.get("pattern")
                 && !into.iter().any(|(known, _)| known == pattern)
             {
-                into.push((pattern.clone(), Regex::new(pattern).ok()));
+                into.push((pattern.clone(), pattern::read(pattern).ok()));
             }
             map.values().for_each(|inner| patterns(inner, into));
         }

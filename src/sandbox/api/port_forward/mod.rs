@@ -7,19 +7,13 @@
 mod channels;
 mod copy;
 mod pairs;
-mod tunnel;
 
 pub(super) use copy::said;
 
 use std::sync::Arc;
 
-use axum::{body::Body, response::Response};
-use http::{
-    HeaderName, HeaderValue, StatusCode,
-    header::{CONNECTION, UPGRADE},
-    request::Parts,
-};
-use hyper::upgrade::OnUpgrade;
+use axum::response::Response;
+use http::request::Parts;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -41,8 +35,6 @@ const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 /// What is spoken where each message begins with its channel.
 const CHANNELS: [&str; 1] = ["v4.channel.k8s.io"];
 
-const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
-
 /// Answers a request for forwarded ports.
 ///
 /// # Errors
@@ -59,44 +51,21 @@ pub(super) async fn upgrade(
     session::assigned(&pod)?;
     let runtime = session::runtime(api, &pod)?;
     let forwarder = Forwarder { runtime, pod };
-    let wanted = parts.headers.get(UPGRADE).and_then(|value| value.to_str().ok());
-    match wanted.unwrap_or_default() {
-        wanted if wanted.eq_ignore_ascii_case(spdy::PROTOCOL) => by_spdy(forwarder, parts),
-        wanted if wanted.eq_ignore_ascii_case("websocket") => {
-            by_websocket(forwarder, parameters, parts).await
-        }
-        _ => Err(Failure::bad_request("Upgrade request required")),
+    if spdy::wanted(&parts.headers) {
+        by_spdy(forwarder, parts)
+    } else {
+        by_websocket(forwarder, parameters, parts).await
     }
 }
 
 fn by_spdy(forwarder: Forwarder, parts: &mut Parts) -> Result<Response, Failure> {
     forwarder.is_there()?;
-    let offered: Vec<_> = parts.headers.get_all(&STREAM_PROTOCOL).iter().collect();
-    let offered: Vec<_> = offered.iter().filter_map(|value| value.to_str().ok()).collect();
-    let mut response = Response::new(Body::empty());
-    let headers = response.headers_mut();
-    if !offered.iter().any(|one| one.split(',').any(|one| one.trim() == STREAMS)) {
-        let mut response = Response::new(Body::from(format!(
-            "unable to upgrade: unable to negotiate protocol: client supports [{}], server \
-             accepts [{STREAMS}]",
-            offered.join(" ")
-        )));
-        *response.status_mut() = StatusCode::FORBIDDEN;
-        return Ok(response);
-    }
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static(spdy::PROTOCOL));
-    headers.insert(STREAM_PROTOCOL, HeaderValue::from_static(STREAMS));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let upgrade = upgrade.ok_or_else(|| Failure::bad_request("Upgrade request required"))?;
-    tokio::spawn(async move {
-        match upgrade.await {
-            Ok(connection) => tunnel::plain(connection, forwarder).await,
-            Err(error) => tracing::debug!(%error, "upgrade to SPDY"),
+    match spdy::agree(&parts.headers, &[STREAMS]) {
+        Ok(protocol) => {
+            spdy::upgrade(parts, protocol, pairs::accepts, |streams| pairs::run(forwarder, streams))
         }
-    });
-    Ok(response)
+        Err(refusal) => Ok(*refusal),
+    }
 }
 
 async fn by_websocket(
@@ -108,7 +77,9 @@ async fn by_websocket(
     let tunnelled = upgrade.protocols([TUNNEL]);
     if tunnelled.selected_protocol().is_some() {
         forwarder.is_there()?;
-        return Ok(tunnelled.on_upgrade(move |socket| tunnel::websocket(socket, forwarder)));
+        return Ok(tunnelled.on_upgrade(move |socket| {
+            spdy::websocket(socket, pairs::accepts, |streams| pairs::run(forwarder, streams))
+        }));
     }
     // The old way names its ports in the query.
     let ports = channels::ports(parameters).map_err(|text| Failure::bad_request(&text))?;

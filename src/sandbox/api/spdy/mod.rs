@@ -1,24 +1,27 @@
-//! The part of SPDY/3.1 that `kubectl port-forward` speaks: many streams over one
-//! connection, each opened with headers and ended by each side alone.
+//! The part of SPDY/3.1 that kubectl speaks to pods: many streams over one connection,
+//! each opened with headers and ended by each side alone.
 //!
 //! ```text
-//! bytes ─▶ frame ─▶ session ─▶ streams      headers: the zlib state of a connection
+//! carrier: bytes ─▶ frame ─▶ session ─▶ streams   headers: the zlib state of a connection
 //! ```
 //!
 //! Go's implementation, which all that speak it use, neither obeys nor sends windows;
 //! nor does this one: a stream that isn't read holds its connection up.
 
+mod carrier;
 mod frame;
 mod headers;
 mod session;
 #[cfg(test)]
 mod tests;
 
+pub(super) use carrier::{agree, upgrade, wanted, websocket};
 pub(super) use headers::Headers;
-pub(super) use session::{Stream, StreamWriter, serve};
+use session::serve;
+pub(super) use session::{Stream, StreamWriter};
 
 /// What is negotiated by this name in `Upgrade`.
-pub(super) const PROTOCOL: &str = "SPDY/3.1";
+const PROTOCOL: &str = "SPDY/3.1";
 
 /// Why a connection can't go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -39,10 +39,15 @@ pub(super) struct StandIn {
 impl StandIn {
     /// What stands in for a container of a pod, whose namespace has these Services.
     pub(super) fn of(pod: &Value, container: &Value, services: &[Arc<Value>]) -> Self {
-        let declared = declared(container);
+        let ports = declared(container);
+        let sidecars = pod.items("/spec/initContainers").iter();
+        let sidecars = sidecars.filter(|one| one.text("/restartPolicy") == "Always");
+        let others = pod.items("/spec/containers").iter().chain(sidecars);
+        let others = others.filter(|one| one.text("/name") != container.text("/name"));
+        let of_others: Vec<_> = others.flat_map(declared).collect();
         let mut inferred = BTreeMap::new();
         let mut infer = |port: Port, why: String| {
-            if !declared.contains(&port) {
+            if !ports.contains(&port) && !of_others.contains(&port) {
                 inferred.entry(port).or_insert(why);
             }
         };
@@ -50,8 +55,9 @@ impl StandIn {
         for (kind, probe) in probes() {
             for action in ["httpGet", "tcpSocket", "grpc"] {
                 let action = probe.get(action);
-                // Where it names a host, it isn't this pod that is asked.
-                let own = action.filter(|action| action.text("/host").is_empty());
+                // Where it names a host, it isn't this pod that is asked, but for the node's
+                // own addresses.
+                let own = action.filter(|action| is_own(pod, action.text("/host")));
                 if let Some(port) = own.and_then(|action| number(action.get("port")?)) {
                     infer(port, format!("its {kind}"));
                 }
@@ -74,7 +80,7 @@ impl StandIn {
         if container.get("lifecycle").is_some() {
             assumed.push("its lifecycle hooks are not run");
         }
-        Self { declared, inferred, ends: ends(pod), assumed }
+        Self { declared: ports, inferred, ends: ends(pod), assumed }
     }
 
     /// Its program's arguments.
@@ -115,6 +121,12 @@ impl StandIn {
         parts.extend(self.assumed.iter().map(|text| (*text).to_owned()));
         format!("{} ({}) {}", container.text("/name"), container.text("/image"), parts.join(", "))
     }
+}
+
+/// Whether a probe that names this host asks the pod itself.
+fn is_own(pod: &Value, host: &str) -> bool {
+    let of_node = pod.pointer("/spec/hostNetwork") == Some(&Value::Bool(true));
+    host.is_empty() || of_node && ["127.0.0.1", "::1", "localhost"].contains(&host)
 }
 
 /// Of what a pod's stand-in ends by itself; see the module.
@@ -236,6 +248,32 @@ mod tests {
         let before = StandIn::of(&pod, &pod.items("/spec/containers")[0], &[]);
         let new: Vec<_> = plan.beyond(&before).iter().map(Port::to_string).collect();
         assert_eq!(new, ["7000/tcp"]);
+    }
+
+    #[test]
+    fn a_probe_asks_the_container_that_has_the_port() {
+        let probe = |host: &str| json!({"httpGet": {"port": 9000, "host": host}});
+        let spec = |host: &str, of_node: bool| {
+            json!({"restartPolicy": "Always", "hostNetwork": of_node,
+                "initContainers": [{"name": "s", "restartPolicy": "Always",
+                    "ports": [{"containerPort": 9003}]},
+                    {"name": "i", "ports": [{"containerPort": 9004}]}],
+                "containers": [
+                    {"name": "a", "readinessProbe": probe(host), "livenessProbe":
+                        {"tcpSocket": {"port": 9002}}, "startupProbe": {"grpc": {"port": 9003}}},
+                    {"name": "b", "ports": [{"containerPort": 9002}],
+                        "livenessProbe": {"tcpSocket": {"port": 9004}}}]})
+        };
+        for (message, host, of_node, expected) in [
+            ("its own", "", false, &["?9000/tcp"][..]),
+            ("the node's, which is the pod", "127.0.0.1", true, &["?9000/tcp"]),
+            ("the node's, which is not", "127.0.0.1", false, &[]),
+            ("somebody else's", "10.0.0.1", true, &[]),
+        ] {
+            let pod = pod(spec(host, of_node));
+            assert_eq!(words(&pod, 0, &[]), expected, "{message}");
+            assert_eq!(words(&pod, 1, &[]), ["9002/tcp", "?9004/tcp"], "an init container's");
+        }
     }
 
     #[test]
