@@ -15,6 +15,8 @@ pub fn program(name: &OsStr) -> Option<fn() -> ExitCode> {
         Some(host::main)
     } else if name == stand_in::BINARY {
         Some(stand_in::main)
+    } else if name == stand_in::command::BINARY {
+        Some(stand_in::command::main)
     } else if name == stand_in::sidecar::BINARY {
         Some(stand_in::sidecar::main)
     } else {

@@ -4,6 +4,7 @@
 //! that is new enough the trials are ignored, and say so, unless `NETPROOF_REQUIRE_KUBECTL`
 //! is set.
 
+mod attempts;
 mod definitions;
 mod forward;
 mod lab;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         writing::CLAIMS,
         definitions::CLAIMS,
         pods::CLAIMS,
+        attempts::CLAIMS,
         forward::CLAIMS,
         workloads::CLAIMS,
     ]

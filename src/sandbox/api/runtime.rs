@@ -70,12 +70,13 @@ pub enum ExecError {
          not found in $PATH"
     )]
     NoSuchProgram(String),
-    /// No image's programs are there, and the agent was not meant.
+    /// No image's programs are there, and none of a stand-in's own was meant.
     #[error(
         "error executing command in container: failed to exec in container: OCI runtime exec \
          failed: exec failed: unable to start container process: exec: \"{0}\": executable file \
-         not found in $PATH: the sandbox runs no images, and the only program of a stand-in is \
-         netproof-probe"
+         not found in $PATH: the sandbox runs no images; a stand-in has netproof-probe, \
+         {names} (`sh -c` takes one of them, without quotes, variables or operators)",
+        names = crate::sandbox::stand_in::command::NAMES
     )]
     StandIn(String),
     /// The node's kubelet doesn't answer.

@@ -5,6 +5,7 @@
 //! program. There is one for each container, so that it costs little: one thread, no more
 //! memory than it needs.
 
+pub mod command;
 mod program;
 pub mod sidecar;
 mod talk;

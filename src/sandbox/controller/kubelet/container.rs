@@ -307,7 +307,14 @@ impl Container {
             report.ready = !startup && !readiness;
             report.running = Some(Arc::new((program, process)));
             report.log = Some(log);
-            report.stand_in = plan.as_ref().map(|plan| plan.describe(&self.spec));
+            report.stand_in = match program {
+                Program::Command => Some(format!(
+                    "{} ({}) runs netproof's own command of that name",
+                    self.spec.text("/name"),
+                    self.spec.text("/image")
+                )),
+                _ => plan.as_ref().map(|plan| plan.describe(&self.spec)),
+            };
         });
         self.begun();
         let mut stop = self.stop.clone();

@@ -249,7 +249,7 @@ impl Runtime for Kubelet {
         let process = program.exec(process, command).ok_or_else(|| {
             let first = command.first().cloned().unwrap_or_default();
             match program {
-                Program::StandIn => ExecError::StandIn(first),
+                Program::StandIn | Program::Command => ExecError::StandIn(first),
                 _ => ExecError::NoSuchProgram(first),
             }
         })?;

@@ -17,7 +17,7 @@ use crate::sandbox::{
     api::{admission::SIDECAR_IMAGE, object::Object, resource::SERVICES, store::Store},
     dns,
     node::{Process, Stream},
-    stand_in,
+    stand_in::{self, command},
 };
 
 /// The image that is the sandbox's own DNS server.
@@ -32,6 +32,8 @@ pub(super) enum Program {
     Dns,
     /// A process that listens, in place of an image's own.
     StandIn,
+    /// A command that tries a connection, in place of an image's own of that name.
+    Command,
     /// The proxy of a service mesh.
     Sidecar,
 }
@@ -65,6 +67,18 @@ fn words(container: &Value, pointer: &str) -> Vec<String> {
     items.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+/// Whether all that a container does is to try a connection: somebody's `kubectl run`, or a
+/// chart's test. What a controller makes counts as having succeeded.
+fn is_attempt(pod: &Value, container: &Value) -> bool {
+    let lists = ["/spec/containers", "/spec/ephemeralContainers"];
+    let mut own = lists.iter().flat_map(|list| pod.items(list));
+    let all = [words(container, "/command"), words(container, "/args")].concat();
+    pod.owners().is_empty()
+        && container.items("/ports").is_empty()
+        && own.any(|one| one.text("/name") == container.text("/name"))
+        && command::is_attempt(&all)
+}
+
 impl Program {
     /// What stands behind a container of a pod.
     pub(super) fn of(pod: &Value, container: &Value) -> Self {
@@ -79,6 +93,8 @@ impl Program {
             Self::Agent
         } else if name == DNS_IMAGE && pod.namespace() == "kube-system" {
             Self::Dns
+        } else if is_attempt(pod, container) {
+            Self::Command
         } else {
             Self::StandIn
         }
@@ -116,6 +132,7 @@ impl Program {
             }
             Self::Dns => (dns::BINARY, Vec::new()),
             Self::Sidecar => (stand_in::sidecar::BINARY, Vec::new()),
+            Self::Command => (command::BINARY, [command, arguments].concat()),
             Self::StandIn => {
                 let plan = Self::plan(store, pod, container);
                 let identity = format!("{}/{}", pod.namespace(), pod.name());
@@ -136,18 +153,19 @@ impl Program {
     }
 
     /// The process of a command that is executed in a container; `None` if its image has
-    /// no such program. A stand-in has the agent, too.
-    pub(super) fn exec(self, base: &Process, command: &[String]) -> Option<Process> {
-        let (first, arguments) = command.split_first()?;
-        (![Self::Dns, Self::Sidecar].contains(&self) && is_agent(first)).then(|| Process {
+    /// no such program. A stand-in has the agent, too, and commands of its own.
+    pub(super) fn exec(self, base: &Process, words: &[String]) -> Option<Process> {
+        let (first, arguments) = words.split_first()?;
+        let (name, arguments) = match self {
+            Self::Dns | Self::Sidecar => return None,
+            _ if is_agent(first) => (wire::BINARY, arguments),
+            Self::StandIn | Self::Command if command::is_known(words) => (command::BINARY, words),
+            _ => return None,
+        };
+        Some(Process {
             stdin: Stream::Piped,
             hosts: base.hosts.clone(),
-            ..piped(
-                wire::BINARY,
-                arguments.to_vec(),
-                base.environment.clone(),
-                base.resolv_conf.clone(),
-            )
+            ..piped(name, arguments.to_vec(), base.environment.clone(), base.resolv_conf.clone())
         })
     }
 }
@@ -180,7 +198,8 @@ mod tests {
     use super::*;
 
     fn pod() -> Value {
-        json!({"metadata": {"name": "web", "namespace": "shop"}})
+        json!({"metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"containers": [{"name": "a"}], "initContainers": [{"name": "init"}]}})
     }
 
     #[test]
@@ -194,9 +213,21 @@ mod tests {
             (json!({"image": "netproof-probe-not"}), Program::StandIn),
             (json!({"image": "netproof-dns"}), Program::StandIn),
             (json!({"image": "nginx", "command": ["sleep", "1"]}), Program::StandIn),
+            (json!({"name": "a", "command": ["wget"], "args": ["web:80"]}), Program::Command),
+            (json!({"name": "a", "args": ["nc", "-z", "web", "80"]}), Program::Command),
+            (json!({"name": "a", "args": ["curl", "--dance", "web"]}), Program::StandIn),
+            (json!({"name": "init", "command": ["wget", "web:80"]}), Program::StandIn),
+            (
+                json!({"name": "a", "command": ["wget", "web"], "ports": [{"containerPort": 1}]}),
+                Program::StandIn,
+            ),
         ] {
             assert_eq!(Program::of(&pod(), &container), expected, "{container}");
         }
+        let mut of_a_job = pod();
+        of_a_job["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": "j"}]);
+        let attempt = json!({"name": "a", "command": ["wget", "web"]});
+        assert_eq!(Program::of(&of_a_job, &attempt), Program::StandIn, "a Job's succeeds");
         let dns = json!({"metadata": {"namespace": "kube-system"}});
         assert_eq!(Program::of(&dns, &json!({"image": "netproof-dns"})), Program::Dns);
     }
@@ -220,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn exec_runs_the_agent_and_nothing_else() {
+    fn exec_runs_the_agent_and_what_a_stand_in_knows() {
         let base = piped(wire::BINARY, Vec::new(), BTreeMap::new(), String::new());
         let command =
             |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
@@ -228,6 +259,10 @@ mod tests {
             (Program::Agent, &["netproof-probe", "dial"][..], true),
             (Program::Agent, &["/netproof-probe", "dial"], true),
             (Program::Agent, &["sh"], false),
+            (Program::Agent, &["env"], false),
+            (Program::StandIn, &["curl", "-s", "http://db"], true),
+            (Program::StandIn, &["sh", "-c", "nc -z db 80"], true),
+            (Program::Command, &["env"], true),
             (Program::Agent, &[], false),
             (Program::StandIn, &["netproof-probe"], true),
             (Program::StandIn, &["sh"], false),
