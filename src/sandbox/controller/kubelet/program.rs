@@ -67,15 +67,15 @@ fn words(container: &Value, pointer: &str) -> Vec<String> {
     items.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Whether all that a container does is to try a connection: somebody's `kubectl run`, or a
-/// chart's test. What a controller makes counts as having succeeded.
+/// Whether all that a container does is to try a connection: somebody's `kubectl run` or
+/// `kubectl debug`, or a chart's test. What a controller makes counts as having succeeded.
 fn is_attempt(pod: &Value, container: &Value) -> bool {
-    let lists = ["/spec/containers", "/spec/ephemeralContainers"];
-    let mut own = lists.iter().flat_map(|list| pod.items(list));
+    let among =
+        |list: &str| pod.items(list).iter().any(|one| one.text("/name") == container.text("/name"));
+    let is_own = pod.owners().is_empty() && among("/spec/containers");
     let all = [words(container, "/command"), words(container, "/args")].concat();
-    pod.owners().is_empty()
+    (is_own || among("/spec/ephemeralContainers"))
         && container.items("/ports").is_empty()
-        && own.any(|one| one.text("/name") == container.text("/name"))
         && command::is_attempt(&all)
 }
 
@@ -228,6 +228,9 @@ mod tests {
         of_a_job["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": "j"}]);
         let attempt = json!({"name": "a", "command": ["wget", "web"]});
         assert_eq!(Program::of(&of_a_job, &attempt), Program::StandIn, "a Job's succeeds");
+        of_a_job["spec"]["ephemeralContainers"] = json!([{"name": "debugger"}]);
+        let attempt = json!({"name": "debugger", "args": ["nc", "-z", "web", "80"]});
+        assert_eq!(Program::of(&of_a_job, &attempt), Program::Command, "somebody's own");
         let dns = json!({"metadata": {"namespace": "kube-system"}});
         assert_eq!(Program::of(&dns, &json!({"image": "netproof-dns"})), Program::Dns);
     }
