@@ -77,6 +77,10 @@ fn runs(lab: &Lab, namespace: &str) {
         let phase = format!("--for=jsonpath={{.status.phase}}={phase}");
         lab.ok(namespace, &["wait", &format!("pod/{name}"), &phase, "--timeout=60s"]);
     }
+    // Who attaches after the end hears it, too.
+    let run = ["run", "once", "--rm", "-i", "--quiet", "--image=busybox", "--restart=Never", "--"];
+    let said = lab.ok(namespace, &[&run[..], &["wget", "-qO-", "web:8080"]].concat());
+    assert!(said.contains(&format!("netproof stands in for {namespace}/web")), "{said}");
     let said = lab.ok(namespace, &["logs", "reaches"]);
     assert_eq!(said.trim_end(), format!("netproof stands in for {namespace}/web"));
     assert_eq!(lab.ok(namespace, &["logs", "fails"]).trim_end(), "wget: download timed out");

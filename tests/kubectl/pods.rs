@@ -10,6 +10,8 @@ use crate::{
 pub const CLAIMS: &[Claim] = &[
     ("a_pod_runs_is_looked_into_and_ends", pod),
     ("a_session_in_a_pod_needs_no_websocket", sessions),
+    ("a_stand_in_is_ready_without_its_images_delay", delays),
+    ("ports_of_several_containers_are_each_their_own", shared),
 ];
 
 /// kubectl's own switch: off means plain SPDY.
@@ -69,4 +71,30 @@ fn sessions(lab: &Lab, namespace: &str) {
         let expected = "exec: \"bash\": executable file not found in $PATH";
         assert!(complaint.contains(expected), "{complaint}");
     }
+}
+
+fn delays(lab: &Lab, namespace: &str) {
+    let probe = r#"{"initialDelaySeconds": 600, "periodSeconds": 300, "successThreshold": 3"#;
+    let pod = format!(
+        r#"{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "slow"}}, "spec":
+        {{"containers": [{{"name": "a", "image": "a",
+            "startupProbe": {{"initialDelaySeconds": 600, "exec": {{"command": ["true"]}}}},
+            "readinessProbe": {probe}, "httpGet": {{"port": 80}}}}}}]}}}}"#
+    );
+    lab.ok_with(namespace, &["apply", "-f", "-"], &pod);
+    lab.ok(namespace, &["wait", "pod/slow", "--for=condition=Ready", "--timeout=60s"]);
+}
+
+/// A probe of a neighbour's port, and one of the node's own address.
+fn shared(lab: &Lab, namespace: &str) {
+    let pod = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "frr"}, "spec":
+        {"hostNetwork": true, "containers": [
+            {"name": "first", "image": "a", "startupProbe": {"httpGet": {"port": 9141,
+                "scheme": "HTTPS"}}, "readinessProbe": {"httpGet": {"port": 17472,
+                "host": "127.0.0.1"}}},
+            {"name": "second", "image": "a", "ports": [{"containerPort": 9141}]}]}}"#;
+    lab.ok_with(namespace, &["apply", "-f", "-"], pod);
+    lab.ok(namespace, &["wait", "pod/frr", "--for=condition=Ready", "--timeout=60s"]);
+    let restarts = "jsonpath={.status.containerStatuses[*].restartCount}";
+    assert_eq!(lab.ok(namespace, &["get", "pod", "frr", "-o", restarts]), "0 0");
 }

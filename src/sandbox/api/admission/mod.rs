@@ -13,6 +13,7 @@ mod pod_security;
 mod priority;
 pub mod quantity;
 pub mod quota;
+mod runtime_class;
 mod webhook;
 
 pub use webhook::IMAGE as SIDECAR_IMAGE;
@@ -42,7 +43,7 @@ pub struct Attempt<'a> {
 /// Alters a new object that is about to be validated. Says whether it may have.
 ///
 /// # Errors
-/// What can't be completed: an account or a priority class that isn't there.
+/// What can't be completed: an account, or a class of priority or runtime, that isn't there.
 pub fn change(
     writer: &Writer<'_>,
     object: &mut Value,
@@ -53,6 +54,7 @@ pub fn change(
     }
     account::complete(writer, object, attempt.namespace)?;
     priority::complete(writer, object)?;
+    runtime_class::complete(writer, object)?;
     limits::complete(writer, object, attempt.namespace);
     webhook::mutate(writer, object);
     Ok(true)

@@ -1,7 +1,9 @@
 //! Readiness, liveness and startup probes, made from the pod's own node.
 //!
-//! Until its first success a probe is repeated every 50 ms instead of each period: a test
-//! that waits for readiness should wait for the pod and not for the clock.
+//! Until it has succeeded as often as it must, a probe is repeated every 50 ms instead of
+//! each period: a test that waits for readiness should wait for the pod and not for the
+//! clock. For the same reason the delay before the first one isn't waited for where no
+//! image's program has to come up.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -68,6 +70,11 @@ impl Probe {
         })
     }
 
+    /// The same for what stands in for an image, and is there at once.
+    pub(super) fn at_once(self) -> Self {
+        Self { initial_delay: Duration::ZERO, ..self }
+    }
+
     /// Probes for ever and tells each change of the outcome. Before the first success
     /// failures are told only once there have been enough.
     ///
@@ -83,7 +90,7 @@ impl Probe {
     ) {
         sleep(self.initial_delay).await;
         let (mut state, mut good, mut bad) = (None, 0, 0);
-        let mut ever = false;
+        let (mut ever, mut enough) = (false, false);
         let begun = tokio::time::Instant::now();
         loop {
             if health.wait_for(|health| *health == Health::Up).await.is_err() {
@@ -97,6 +104,7 @@ impl Probe {
             }
             if outcome.is_ok() {
                 (good, bad, ever) = (good + 1, 0, true);
+                enough |= good >= self.successes;
                 if good >= self.successes && state != Some(true) {
                     state = Some(true);
                     tell(true);
@@ -113,7 +121,7 @@ impl Probe {
                     tell(false);
                 }
             }
-            sleep(if ever { self.period } else { FIRST }).await;
+            sleep(if enough { self.period } else { FIRST }).await;
         }
     }
 

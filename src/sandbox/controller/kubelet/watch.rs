@@ -13,8 +13,10 @@ use crate::sandbox::{api::object::Object, controller::events::EventType};
 impl Container {
     /// Probes as long as the process lives; returns when it is to be killed.
     pub(super) async fn probe(&self) {
+        let stands_in = Program::of(&self.pod, &self.spec) == Program::StandIn;
         let probe = |kind| Probe::of(&self.spec, kind, self.address);
-        let (startup, readiness) = (probe("startupProbe"), probe("readinessProbe"));
+        let early = |kind| probe(kind).map(|probe| if stands_in { probe.at_once() } else { probe });
+        let (startup, readiness) = (early("startupProbe"), early("readinessProbe"));
         let liveness = probe("livenessProbe");
         if let Some(startup) = startup {
             let (sender, mut receiver) = mpsc::channel(1);
