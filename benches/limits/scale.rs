@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
     Api, Client, Config,
     api::PostParams,
@@ -17,7 +17,10 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::measure::PROGRAM;
+use crate::{
+    measure::PROGRAM,
+    way::{self, Ways},
+};
 
 /// How long all pods may take before it counts as hung.
 const HUNG: Duration = Duration::from_secs(600);
@@ -36,6 +39,8 @@ pub struct Scale {
     /// The share of one core that the idle sandbox takes while it probes every pod each
     /// second.
     pub idle: f64,
+    /// From a request to the packet.
+    pub ways: Ways,
 }
 
 /// So many pods on so many nodes, each probed every second.
@@ -54,34 +59,48 @@ pub fn scale(pods: usize, nodes: usize) -> Scale {
     let stdout = up.0.stdout.take().expect("its output is piped");
     std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).expect("a line");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let ready = runtime.block_on(all_ready(line.trim(), pods));
+    let client = runtime.block_on(connect(line.trim()));
+    let ready = runtime.block_on(all_ready(&client, pods));
     let processes = below(up.0.id());
     let memory = processes.iter().map(|process| share(*process)).sum();
     let spent = Duration::from_secs_f64(ticks(&processes) as f64 / TICKS);
     let (before, begun) = (ticks(&processes), Instant::now());
     std::thread::sleep(Duration::from_secs(10));
     let probing = (ticks(&processes).saturating_sub(before)) as f64 / TICKS;
-    Scale { ready, spent, memory, idle: probing / begun.elapsed().as_secs_f64() * 100.0 }
+    let idle = probing / begun.elapsed().as_secs_f64() * 100.0;
+    Scale { ready, spent, memory, idle, ways: runtime.block_on(way::ways(&client)) }
 }
 
-async fn all_ready(kubeconfig: &str, count: usize) -> Duration {
+async fn connect(kubeconfig: &str) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let written = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(written, &options).await.expect("complete");
-    let client = Client::try_from(config).expect("a client");
-    let pods = Api::<Pod>::namespaced(client, "default");
+    Client::try_from(config).expect("a client")
+}
+
+/// Pods in twenty namespaces.
+async fn all_ready(client: &Client, count: usize) -> Duration {
+    let spaces = Api::<Namespace>::all(client.clone());
+    for number in 0..20 {
+        let labels = json!({"team": (number % 2).to_string()});
+        let space = json!({"metadata": {"name": way::space(number), "labels": labels}});
+        let space = serde_json::from_value(space).expect("a namespace");
+        spaces.create(&PostParams::default(), &space).await.expect("created");
+    }
     let begun = Instant::now();
     stream::iter(0..count)
         .map(|number| {
             let pod = json!({
-                "metadata": {"name": format!("p{number}"), "labels": {"app": format!("p{number}")}},
+                "metadata": {"name": format!("p{number}"), "labels": {
+                    "app": format!("p{number}"), "group": (number / 20 % 10).to_string(),
+                }},
                 "spec": {"containers": [{
                     "name": "web", "image": "nginx", "ports": [{"containerPort": 80}],
                     "readinessProbe": {"httpGet": {"port": 80}, "periodSeconds": 1},
                 }]},
             });
-            let pods = pods.clone();
+            let pods = Api::<Pod>::namespaced(client.clone(), &way::space(number));
             async move {
                 let pod = serde_json::from_value(pod).expect("a pod");
                 pods.create(&PostParams::default(), &pod).await
@@ -92,7 +111,9 @@ async fn all_ready(kubeconfig: &str, count: usize) -> Duration {
         .await
         .expect("every pod is created");
     let mut ready = BTreeSet::new();
-    let events = watcher(pods, watcher::Config::default()).applied_objects();
+    let pods = Api::<Pod>::all(client.clone());
+    let watched = watcher::Config::default().labels("group");
+    let events = watcher(pods, watched).applied_objects();
     let mut events = Box::pin(events);
     let all = async {
         while ready.len() < count {

@@ -6,6 +6,7 @@ mod cni;
 mod kit;
 mod network;
 mod pods;
+mod preemption;
 mod proxy;
 mod services;
 mod stand_ins;

@@ -5,8 +5,10 @@
 
 mod broken;
 mod flows;
+mod host_ports;
 mod lab;
 mod nft;
+mod parts;
 mod policies;
 mod processes;
 mod scenario;

@@ -50,6 +50,10 @@ scenarios! {
         a_client_stays_with_its_endpoint,
         a_local_service_stays_on_the_node,
         pods_seem_to_be_their_node_outside_the_cluster;
+    host_ports:
+        they_lead_in_from_everywhere_and_by_loopback;
+    parts:
+        a_reload_in_parts_opens_nothing_and_cuts_nothing;
 }
 
 /// Runs one scenario in a sandbox of its own.

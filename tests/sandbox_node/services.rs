@@ -54,21 +54,21 @@ fn service(lab: &Lab, last: u8, pods: &[&str]) -> ServiceEntry {
 
 /// Claims that didn't hold.
 #[derive(Default)]
-struct Wrong(Vec<String>);
+pub struct Wrong(pub Vec<String>);
 
 impl Wrong {
-    fn expect(&mut self, what: &str, seen: Seen, wanted: Seen) {
+    pub fn expect(&mut self, what: &str, seen: Seen, wanted: Seen) {
         if seen != wanted {
             self.0.push(format!("{what}: {seen:?}, expected {wanted:?}"));
         }
     }
 
-    fn outcome(self) -> Outcome {
+    pub fn outcome(self) -> Outcome {
         if self.0.is_empty() { Ok(()) } else { Err(self.0.join("\n")) }
     }
 }
 
-fn answer(by: &str, source: IpAddr) -> Seen {
+pub fn answer(by: &str, source: IpAddr) -> Seen {
     Seen::Answer(by.to_owned(), source)
 }
 
@@ -131,7 +131,7 @@ spec:
 }
 
 /// Tells the lab's nodes who they are.
-fn with_nodes(lab: &mut Lab) {
+pub fn with_nodes(lab: &mut Lab) {
     for (number, name) in (1..).zip(NODES) {
         let range = |text: String| text.parse().expect("a range");
         let entry = NodeEntry {

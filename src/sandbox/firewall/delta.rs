@@ -7,7 +7,9 @@ use std::{
 
 use super::{
     addresses::{Addresses, Family},
+    pieces,
     ruleset::{Chain, Elements, Jump, Ruleset, Set},
+    tracked::Changes,
 };
 use crate::model::Transport;
 
@@ -65,6 +67,27 @@ impl Delta {
                 list.push(Set { name: name.to_owned(), family, elements });
             }
         }
+    }
+
+    /// Changes to the addresses of one set.
+    pub(super) fn addresses(&mut self, name: &str, family: Family, changes: &Changes<IpAddr, ()>) {
+        let of = |list: &[(IpAddr, ())]| {
+            pieces::addresses(list.iter().map(|(address, ())| address), family)
+        };
+        self.change(name, family, of(&changes.removed), of(&changes.added));
+    }
+
+    /// Changes to the sockets of one set.
+    pub(super) fn sockets(
+        &mut self,
+        name: &str,
+        family: Family,
+        changes: &Changes<(IpAddr, u16), ()>,
+    ) {
+        let of = |list: &[((IpAddr, u16), ())]| {
+            pieces::sockets(list.iter().map(|(socket, ())| socket), family)
+        };
+        self.change(name, family, of(&changes.removed), of(&changes.added));
     }
 
     /// What leads from one list of sets and chains to another.

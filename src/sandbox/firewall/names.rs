@@ -2,8 +2,8 @@
 
 use super::{
     addresses::Family,
-    pieces::{Followed, Place},
-    policy::{Among, Direction, PolicyKey, Tier},
+    pieces::Place,
+    policy::{Among, Direction, Followed, PolicyKey, Tier},
 };
 
 /// Chains and sets have names of up to 255 bytes, and these stand in front of others.
@@ -78,13 +78,32 @@ pub(super) fn subjects_name(chain: &str, family: Family) -> String {
     of_family(format!("{chain}/subjects"), family)
 }
 
-pub(super) fn peers_name(chain: &str, (rule, among): Followed, family: Family) -> String {
+/// The name of a set that rules share: for people what it is about as far as that is short,
+/// and for all else its digest.
+pub(super) fn followed_name(Followed { among, words }: &Followed, family: Family) -> String {
+    const SHORT: usize = 60;
+    let [pods, nodes, hosts, ports] = SHARED;
     let among = match among {
-        Among::Pods => "pods",
-        Among::Nodes => "nodes",
-        Among::Hosts => "hosts",
+        Among::Pods => pods,
+        Among::Nodes => nodes,
+        Among::Hosts => hosts,
+        Among::Ports => ports,
     };
-    of_family(format!("{chain}/{rule}/{among}"), family)
+    let letter = |letter: char| match letter {
+        ' ' => '_',
+        letter if letter.is_ascii_alphanumeric() || "-_./".contains(letter) => letter,
+        _ => '-',
+    };
+    let start: String = words.chars().take(SHORT).map(letter).collect();
+    of_family(format!("{among}{start}.{:016x}", digest(words)), family)
+}
+
+/// How the names of sets begin that rules share.
+const SHARED: [&str; 4] = ["pods/", "nodes/", "hosts/", "ports/"];
+
+/// Whether rules of several policies may look into a set of this name.
+pub(super) fn is_shared(set: &str) -> bool {
+    SHARED.iter().any(|start| set.starts_with(start))
 }
 
 pub(super) fn blocks_name(chain: &str, rule: usize, family: Family) -> String {

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
     addresses::{Addresses, Family},
-    names::{all_pods_name, blocks_name, chain_name, next_chain_name, peers_name, sockets_name},
-    policy::{Among, Direction, Policy, PolicyRule, Port, Tier, Verdict},
+    names::{all_pods_name, blocks_name, chain_name, followed_name, next_chain_name, sockets_name},
+    policy::{Direction, Policy, PolicyRule, Port, Tier, Verdict},
     ruleset::{Action, Chain, Elements, Jump, Match, Rejection, Rule, Set},
     switches::Switches,
 };
@@ -26,9 +26,6 @@ pub(super) struct Setting {
 /// Where a port of a rule stands: the rule's number and the port's.
 pub(super) type Place = (usize, usize);
 
-/// Peers of a rule that come and go: the rule's number and their kind.
-pub(super) type Followed = (usize, Among);
-
 /// How the log's text begins where a rule allows a connection; behind it stand the
 /// direction, the rule's number and the policy.
 pub(super) const ALLOWED: &str = "allowed";
@@ -38,16 +35,14 @@ pub(super) const DENIED: &str = "denied";
 /// The log's text where no policy had a say.
 pub(super) const OPEN: &str = "open";
 
-/// The named ports of a policy's direction, each with its place, rule, transport and name.
-pub(super) fn named_ports(
-    policy: &Policy,
-    direction: Direction,
-) -> impl Iterator<Item = (Place, &PolicyRule, Transport, &str)> {
-    let rules = policy.rules(direction).unwrap_or_default().iter().enumerate();
+/// The named ports of a policy's subjects, for ingress, each with its place, transport and
+/// name.
+pub(super) fn named_ports(policy: &Policy) -> impl Iterator<Item = (Place, Transport, &str)> {
+    let rules = policy.rules(Direction::Ingress).unwrap_or_default().iter().enumerate();
     rules.flat_map(|(index, rule)| {
         let ports = rule.ports.iter().flatten().enumerate();
         ports.filter_map(move |(port, entry)| match entry {
-            Port::Named(transport, name) => Some(((index, port), rule, *transport, name.as_str())),
+            Port::Named(transport, name) => Some(((index, port), *transport, name.as_str())),
             _ => None,
         })
     })
@@ -75,7 +70,8 @@ pub(super) fn policy_chain(policy: &Policy, direction: Direction, setting: &Sett
     let name = chain_name(direction, &policy.key);
     let rules = policy.rules(direction).unwrap_or_default().iter().enumerate();
     let rules = rules.flat_map(|(index, rule)| {
-        let matching = matching(&name, index, rule, direction, setting).into_iter();
+        let place = At { own: &policy.key.0, chain: &name, index, direction, setting };
+        let matching = matching(&place, rule).into_iter();
         let told = told(policy, direction, index, rule.verdict);
         matching.flat_map(move |matches| {
             let acts = acts(policy, direction, rule.verdict, matches, setting);
@@ -146,15 +142,19 @@ pub(super) fn denials(matches: Vec<Match>, setting: &Setting) -> Vec<Rule> {
     rules
 }
 
-/// What a rule is about, each as matches that must hold together.
-fn matching(
-    chain: &str,
+/// Where a rule stands.
+struct At<'a> {
+    /// The policy's namespace, its chain, and the rule's number.
+    own: &'a str,
+    chain: &'a str,
     index: usize,
-    rule: &PolicyRule,
     direction: Direction,
-    setting: &Setting,
-) -> Vec<Vec<Match>> {
-    let peers = peers(chain, index, rule, direction, setting);
+    setting: &'a Setting,
+}
+
+/// What a rule is about, each as matches that must hold together.
+fn matching(at: &At<'_>, rule: &PolicyRule) -> Vec<Vec<Match>> {
+    let peers = peers(at, rule);
     let Some(ports) = &rule.ports else { return peers };
     let mut found = Vec::new();
     for (port, entry) in ports.iter().enumerate() {
@@ -163,24 +163,28 @@ fn matching(
                 found.extend(each_with(&peers, &[Match::Transport(*transport)]));
             }
             Port::Range(transport, range) => {
-                let port = match setting.switches.service_port {
+                let port = match at.setting.switches.service_port {
                     true => Match::DialledPort(*range),
                     false => Match::Port(*range),
                 };
                 let port = [Match::Transport(*transport), port];
                 found.extend(each_with(&peers, &port));
             }
-            Port::Named(transport, _) => {
-                for &family in &setting.families {
-                    let sockets = sockets_name(chain, (index, port), family);
-                    let port = [Match::Transport(*transport), Match::SocketIn(family, sockets)];
-                    match direction {
-                        Direction::Ingress => {
-                            let own = peers.iter().filter(|peer| in_family(peer, family));
-                            found.extend(own.map(|peer| [&peer[..], &port].concat()));
+            Port::Named(transport, name) => {
+                let sockets = match at.direction {
+                    Direction::Ingress => None,
+                    Direction::Egress => Some(rule.sockets_of(at.own, *transport, name).followed()),
+                };
+                for &family in &at.setting.families {
+                    let in_set = |set| [Match::Transport(*transport), Match::SocketIn(family, set)];
+                    match &sockets {
+                        None => {
+                            let own = in_set(sockets_name(at.chain, (at.index, port), family));
+                            let peers = peers.iter().filter(|peer| in_family(peer, family));
+                            found.extend(peers.map(|peer| [&peer[..], &own].concat()));
                         }
                         // The sockets are the peers' own.
-                        Direction::Egress => found.push(port.to_vec()),
+                        Some(sockets) => found.push(in_set(followed_name(sockets, family)).into()),
                     }
                 }
             }
@@ -202,32 +206,27 @@ fn in_family(matches: &[Match], family: Family) -> bool {
 }
 
 /// The ways to be a peer of a rule.
-fn peers(
-    chain: &str,
-    index: usize,
-    rule: &PolicyRule,
-    direction: Direction,
-    setting: &Setting,
-) -> Vec<Vec<Match>> {
+fn peers(at: &At<'_>, rule: &PolicyRule) -> Vec<Vec<Match>> {
     let Some(peers) = &rule.peers else { return vec![Vec::new()] };
-    let among = |family, name| match direction {
+    let among = |family, name| match at.direction {
         Direction::Ingress => Match::SourceIn(family, name),
         Direction::Egress => Match::DestinationIn(family, name),
     };
     let mut ways = Vec::new();
-    for followed in rule.follows() {
-        let families = setting.families.iter();
-        let name = |family| peers_name(chain, (index, followed), family);
+    for ask in rule.peers_of(at.own) {
+        let followed = ask.followed();
+        let families = at.setting.families.iter();
+        let name = |family| followed_name(&followed, family);
         ways.extend(families.map(|&family| vec![among(family, name(family))]));
     }
     for family in Family::BOTH {
         if peers.blocks.of(family).is_empty() {
             continue;
         }
-        let mut way = vec![among(family, blocks_name(chain, index, family))];
-        if setting.switches.ignore_ipblock_pods && setting.families.contains(&family) {
+        let mut way = vec![among(family, blocks_name(at.chain, at.index, family))];
+        if at.setting.switches.ignore_ipblock_pods && at.setting.families.contains(&family) {
             let pods = all_pods_name(family);
-            way.push(match direction {
+            way.push(match at.direction {
                 Direction::Ingress => Match::SourceNotIn(family, pods),
                 Direction::Egress => Match::DestinationNotIn(family, pods),
             });

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use super::addresses::{Addresses, Family};
+use super::{
+    addresses::{Addresses, Family},
+    policy::Among,
+};
 use crate::{model::Transport, sandbox::fault::Percent};
 
 /// All rules of one node (or of the fabric): one table, replaced as a whole.
@@ -187,6 +190,14 @@ pub(super) enum Rejection {
 }
 
 impl Elements {
+    /// None yet, of a set about what comes and goes.
+    pub(super) fn empty(among: Among) -> Self {
+        match among {
+            Among::Ports => Self::Sockets(BTreeSet::new()),
+            Among::Pods | Among::Nodes | Among::Hosts => Self::Addresses(Addresses::default()),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Addresses(addresses) => addresses.is_empty(),

@@ -1,12 +1,14 @@
 //! A table as `nft` would list it, with the policy that made each rule beside it.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt::{self, Write as _},
     net::{IpAddr, SocketAddr},
 };
 
 use super::{
     addresses::{Family, as_block},
+    names::is_shared,
     ruleset::{Action, Base, Chain, Elements, Jump, Match, Rejection, Rule, Ruleset, Set},
 };
 use crate::model::Transport;
@@ -23,12 +25,29 @@ impl Ruleset {
     pub fn to_nft(&self) -> String {
         self.to_string()
     }
+
+    /// Who looks into each of the sets that rules share: what stands beside those rules.
+    fn users(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for rule in self.chains.iter().flat_map(|chain| &chain.rules) {
+            for set in rule.sets().filter(|set| is_shared(set)) {
+                users.entry(set).or_default().extend(rule.comment.as_deref());
+            }
+        }
+        users
+    }
 }
 
 impl fmt::Display for Ruleset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "table inet {TABLE} {{")?;
-        let sets = self.sets.iter().map(ToString::to_string);
+        let users = self.users();
+        let sets = self.sets.iter().map(|set| match users.get(set.name.as_str()) {
+            Some(users) => {
+                format!("\t# for {}\n{set}", Vec::from_iter(users.iter().copied()).join(", "))
+            }
+            None => set.to_string(),
+        });
         let chains = self.chains.iter().map(ToString::to_string);
         for (index, block) in sets.chain(chains).enumerate() {
             let gap = if index == 0 { "" } else { "\n" };

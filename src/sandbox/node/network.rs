@@ -1,6 +1,8 @@
 //! The whole network: a fabric, the nodes around it, their pods, and hosts outside.
 
 mod cut;
+mod outside;
+mod rules;
 
 use std::{
     collections::BTreeMap,
@@ -27,10 +29,7 @@ use super::{
     tables::Tables,
     wiring::{self, FABRIC_GATEWAYS, FABRIC_V6, LOOPBACK, POD_GATEWAYS, UPLINK, of_family},
 };
-use crate::sandbox::{
-    firewall::{Delta, Ruleset},
-    flow::Socket as LogSocket,
-};
+use crate::sandbox::firewall::Ruleset;
 
 /// How many namespaces are made or unmade at a time: the kernel does one link after the
 /// other anyway.
@@ -191,61 +190,6 @@ impl Network {
         }
     }
 
-    /// Makes an external host beyond the fabric, which routes to every pod and back.
-    ///
-    /// # Errors
-    /// When no address is given, or the kernel refuses.
-    pub async fn add_host(&self, name: &str, addresses: &[IpAddr]) -> Result<PodNetwork, Error> {
-        let stage = format!("wire host {name}");
-        if addresses.is_empty() {
-            let source = io::Error::other("an external host needs an address");
-            return Err(Error::Stage { stage, source });
-        }
-        if !self.0.with_ipv6 && addresses.iter().any(IpAddr::is_ipv6) {
-            let source = io::Error::other("the sandbox has no IPv6");
-            return Err(Error::Stage { stage, source });
-        }
-        let link = self.0.next_link.fetch_add(1, Ordering::Relaxed);
-        let ends = Ends {
-            stage,
-            near: self.0.fabric.clone(),
-            gateways: FABRIC_GATEWAYS,
-            sources: Vec::new(),
-            name: format!("host{link}"),
-            link,
-        };
-        // What stands for the world outside listens on the world's ports.
-        let sysctls =
-            BTreeMap::from([("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned())]);
-        let namespace = ends.join(addresses.to_vec(), sysctls).await?;
-        let joint = Some((self.0.fabric.clone(), link));
-        let addresses = addresses.to_vec();
-        let wired = Wired { node: name.to_owned(), addresses, namespace, joint };
-        Ok(PodNetwork(Arc::new(wired)))
-    }
-
-    /// Leads what is meant for an address from beyond the fabric to a node, as the network
-    /// around a cluster does for a load balancer's address; to none, if none is given.
-    ///
-    /// # Errors
-    /// When there is no such node, it has no address of this family, or the kernel refuses.
-    pub async fn lead_in(&self, to: IpAddr, node: Option<&str>) -> Result<(), Error> {
-        let stage = format!("route {to} to {}", node.unwrap_or("no node"));
-        let request = match node {
-            None => wiring::delete_by_gateway(to),
-            Some(name) => {
-                let network = self.host_network(name)?;
-                let index = self.0.by_name.get(name).copied().unwrap_or_default();
-                let Some(gateway) = of_family(network.addresses(), to) else {
-                    let source = io::Error::other("the node has no address of this family");
-                    return Err(Error::Stage { stage, source });
-                };
-                wiring::by_gateway(to.into(), gateway, self.0.nodes[index].link, None)
-            }
-        };
-        self.0.fabric.run(move || netlink(&stage, &[request])).await.map_err(entering)?
-    }
-
     /// The pod that has an address.
     pub fn pod_at(&self, address: IpAddr) -> Option<PodNetwork> {
         self.0.registry.find(address)
@@ -276,40 +220,6 @@ impl Network {
             .host_network(node)
             .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
         node.connect(to, timeout).await
-    }
-
-    fn tables(&self, node: &str) -> Result<&Tables, Error> {
-        match self.0.by_name.get(node) {
-            Some(&index) => Ok(&self.0.nodes[index].tables),
-            None => Err(Error::UnknownNode(node.to_owned())),
-        }
-    }
-
-    /// Replaces a node's rules in one step; established connections stay.
-    ///
-    /// # Errors
-    /// When there is no such node, or the kernel refuses: then the old rules stay.
-    pub async fn apply(&self, node: &str, rules: &Ruleset) -> Result<(), Error> {
-        self.tables(node)?.replace(format!("load the rules of node {node}"), rules).await
-    }
-
-    /// Changes a node's rules in one step; established connections stay.
-    ///
-    /// # Errors
-    /// When there is no such node, or the kernel refuses: then the old rules stay.
-    pub async fn apply_delta(&self, node: &str, delta: Delta) -> Result<(), Error> {
-        self.tables(node)?.change(format!("change the rules of node {node}"), delta).await
-    }
-
-    /// Opens the log of a node's firewall.
-    ///
-    /// # Errors
-    /// When there is no such node, or the kernel has no such log.
-    pub(in crate::sandbox) async fn open_log(&self, node: &str) -> Result<LogSocket, Error> {
-        let namespace = self.host_network(node)?.0.namespace.clone();
-        let stage = format!("open the log of node {node}");
-        let opened = namespace.run(LogSocket::open).await.map_err(entering)?;
-        opened.map_err(|source| Error::at(stage, Need::Nothing, source))
     }
 }
 

@@ -7,7 +7,10 @@
 
 use std::{
     io,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use super::{
@@ -24,6 +27,8 @@ use crate::sandbox::firewall::{self, Delta, Part, Ruleset};
 pub(super) struct Tables {
     namespace: Namespace,
     state: Mutex<State>,
+    /// So many bytes may be sent at once, whatever the system would allow.
+    limit: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +41,12 @@ struct State {
 
 impl Tables {
     pub(super) fn of(namespace: &Namespace) -> Self {
-        Self { namespace: namespace.clone(), state: Mutex::default() }
+        let limit = AtomicUsize::new(usize::MAX);
+        Self { namespace: namespace.clone(), state: Mutex::default(), limit }
+    }
+
+    pub(super) fn limit(&self, bytes: usize) {
+        self.limit.store(bytes, Ordering::Relaxed);
     }
 
     /// Replaces all rules, in one transaction where the system allows one of that length.
@@ -46,6 +56,7 @@ impl Tables {
         let length: usize = whole.iter().map(|request| request.bytes.len()).sum();
         let socket = self.open(socket, &stage).await?;
         let room = socket.room_for(length).map_err(|error| refused(&stage, error.into()))?;
+        let room = room.min(self.limit.load(Ordering::Relaxed));
         let parts = if length <= room {
             vec![Part { requests: whole, spare: false }]
         } else {

@@ -105,8 +105,8 @@ pub(super) fn up(index: u32) -> Request {
 }
 
 /// Lets IPv4 packets that come by a link be forwarded, whatever way leads back to where they
-/// come from. The same as the link's `forwarding` and `rp_filter` under `/proc/sys`, which a
-/// container may not let one write.
+/// come from, and those of a node's loopback go by it. The same as the link's `forwarding`,
+/// `rp_filter` and `route_localnet` under `/proc/sys`, which a container may not let one write.
 pub(super) fn forward(index: u32) -> Request {
     /// What each address family has of its own (`IFLA_AF_SPEC`).
     const OF_FAMILIES: u16 = 26;
@@ -117,7 +117,9 @@ pub(super) fn forward(index: u32) -> Request {
     /// `IPV4_DEVCONF_RP_FILTER`. A reply may come by another way than the route back, as with
     /// translated addresses.
     const REVERSE_PATH_FILTER: u16 = 8;
-    let settings: Vec<_> = [(FORWARDING, 1_u32), (REVERSE_PATH_FILTER, 0)]
+    /// `IPV4_DEVCONF_ROUTE_LOCALNET`. A host port is at 127.0.0.1, too.
+    const LOOPBACK_ROUTED: u16 = 26;
+    let settings: Vec<_> = [(FORWARDING, 1_u32), (REVERSE_PATH_FILTER, 0), (LOOPBACK_ROUTED, 1)]
         .into_iter()
         .flat_map(|(setting, value)| nested(setting, &value.to_ne_bytes()))
         .collect();

@@ -67,13 +67,19 @@ fn delete_table(table: &str) -> [Request; 2] {
 
 /// The messages that fill a table; only what is grouped has to be in one transaction.
 fn contents(table: &str, rules: &Ruleset) -> Vec<Vec<Request>> {
+    // Where packets enter stands last: with each transaction that makes a jump the kernel
+    // walks through all that can be reached from there, once for every way that leads to it.
+    let (entries, others): (Vec<&Chain>, Vec<&Chain>) =
+        rules.chains.iter().partition(|chain| chain.base.is_some());
     // Chains before maps, whose elements jump to them; sets before rules, which use them.
-    let mut all: Vec<Vec<Request>> =
-        rules.chains.iter().map(|one| vec![chain(table, one)]).collect();
+    let mut all: Vec<Vec<Request>> = others.iter().map(|one| vec![chain(table, one)]).collect();
     for set in &rules.sets {
         all.extend(set::named(table, set).into_iter().map(|one| vec![one]));
     }
-    all.extend(encode_rules(table, &rules.chains));
+    let mut next_id = 0;
+    all.extend(encode_rules(table, others, &mut next_id));
+    all.extend(entries.iter().map(|one| vec![chain(table, one)]));
+    all.extend(encode_rules(table, entries, &mut next_id));
     all
 }
 
@@ -98,7 +104,7 @@ pub(in crate::sandbox) fn encode_delta(delta: &Delta) -> Vec<Request> {
     for set in &delta.added {
         set::add(TABLE, set, &mut requests);
     }
-    requests.extend(encode_rules(TABLE, &delta.rules).into_iter().flatten());
+    requests.extend(encode_rules(TABLE, &delta.rules, &mut 0).into_iter().flatten());
     requests.extend(delta.old_chains.iter().map(|name| {
         Message::delete(DELCHAIN)
             .string(CHAIN_TABLE, TABLE)
@@ -109,10 +115,14 @@ pub(in crate::sandbox) fn encode_delta(delta: &Delta) -> Vec<Request> {
 }
 
 /// The messages that append rules to their chains, by rule.
-fn encode_rules(table: &str, chains: &[Chain]) -> Vec<Vec<Request>> {
-    let mut next_id = 0;
-    let rules = chains.iter().flat_map(|chain| chain.rules.iter().map(move |rule| (chain, rule)));
-    rules.map(|(chain, rule)| encode_rule(table, chain, rule, &mut next_id)).collect()
+fn encode_rules<'a>(
+    table: &str,
+    chains: impl IntoIterator<Item = &'a Chain>,
+    next_id: &mut u32,
+) -> Vec<Vec<Request>> {
+    let rules =
+        chains.into_iter().flat_map(|chain| chain.rules.iter().map(move |rule| (chain, rule)));
+    rules.map(|(chain, rule)| encode_rule(table, chain, rule, next_id)).collect()
 }
 
 fn finish(mut requests: Vec<Request>) -> Vec<Request> {

@@ -43,7 +43,7 @@ impl Engine {
             Some(node) => _ = self.around.nodes.insert(name.to_owned(), node),
             None => _ = self.around.nodes.remove(name),
         }
-        self.look_around();
+        self.register.look_around(&self.around);
     }
 
     /// A host outside the cluster is new or has other names or addresses; none when it has
@@ -59,20 +59,6 @@ impl Engine {
             Some(host) => _ = self.around.hosts.insert(name.to_owned(), host),
             None => _ = self.around.hosts.remove(name),
         }
-        self.look_around();
-    }
-
-    /// Lets every policy find its nodes and hosts anew; few policies ask for any.
-    fn look_around(&mut self) {
-        for (key, state) in &mut self.policies {
-            for (direction, shared) in &mut state.shared {
-                let rules = state.policy.rules(*direction).unwrap_or_default();
-                for rule in rules.iter().enumerate() {
-                    if shared.look_around(rule, &self.around) {
-                        self.touched.insert(key.clone());
-                    }
-                }
-            }
-        }
+        self.register.look_around(&self.around);
     }
 }

@@ -23,14 +23,13 @@ use std::{
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
-use self::shared::Shared;
-pub(super) use self::shared::SharedChanges;
+pub(super) use self::shared::{Register, SharedChanges};
 use super::{
     addresses::Family,
     delta::Delta,
     node::NodeRules,
     pieces::Setting,
-    policy::{Direction, Policy, PolicyKey, cluster::ClusterNetworkPolicy},
+    policy::{Direction, Followed, Policy, PolicyKey, cluster::ClusterNetworkPolicy},
     ruleset::Ruleset,
     snapshot::{PodEntry, Snapshot},
     switches::Switches,
@@ -55,13 +54,13 @@ pub struct Engine {
     /// Who says that an address is its own, in the order in which they came.
     claims: BTreeMap<IpAddr, BTreeMap<u64, PodKey>>,
     policies: BTreeMap<PolicyKey, PolicyState>,
+    register: Register,
     /// Of it only the Services, and the ground that they stand on.
     services: Snapshot,
     nodes: BTreeMap<String, NodeRules>,
     orders: u64,
     versions: u64,
     base_touched: bool,
-    touched: BTreeSet<PolicyKey>,
 }
 
 /// What selectors choose from.
@@ -92,8 +91,15 @@ pub(super) struct PolicyState {
     pub policy: Policy,
     /// Differs whenever the policy's text, or how it is read, does.
     pub version: u64,
-    /// What is the same on all nodes, for each direction in which the policy has a say.
-    pub shared: BTreeMap<Direction, Shared>,
+    /// The shared sets that its rules look in, for each direction in which it has a say.
+    pub followed: BTreeMap<Direction, BTreeSet<Followed>>,
+}
+
+/// What all nodes' rules are made of.
+pub(super) struct Known<'a> {
+    pub setting: &'a Setting,
+    pub policies: &'a BTreeMap<PolicyKey, PolicyState>,
+    pub register: &'a Register,
 }
 
 /// A policy as it came.
@@ -115,12 +121,12 @@ impl Engine {
             pods: BTreeMap::new(),
             claims: BTreeMap::new(),
             policies: BTreeMap::new(),
+            register: Register::default(),
             services: Snapshot::default(),
             nodes,
             orders: 0,
             versions: 0,
             base_touched: true,
-            touched: BTreeSet::new(),
         }
     }
 
@@ -134,6 +140,7 @@ impl Engine {
         // All is read anew, with other eyes.
         for policy in std::mem::take(&mut self.policies).into_values() {
             self.withdraw(&policy.policy.key);
+            self.discharge(&policy);
             self.put(policy.raw);
         }
         self.reload_all();
@@ -162,29 +169,25 @@ impl Engine {
             self.reload_all();
         }
         let base_touched = std::mem::take(&mut self.base_touched);
-        let mut changes: BTreeMap<(PolicyKey, Direction), SharedChanges> = BTreeMap::new();
-        for key in std::mem::take(&mut self.touched) {
-            let Some(state) = self.policies.get_mut(&key) else { continue };
-            for (direction, shared) in &mut state.shared {
-                let changed = shared.take();
-                if !changed.is_empty() {
-                    changes.insert((key.clone(), *direction), changed);
-                }
-            }
-        }
+        let changes = self.register.take();
         let mut updates = BTreeMap::new();
         let names: Vec<String> = self.nodes.keys().cloned().collect();
         for name in names {
             let base = (base_touched || self.nodes.get(&name).is_some_and(NodeRules::is_stale))
                 .then(|| self.base(&name));
+            let known = Known {
+                setting: &self.setting,
+                policies: &self.policies,
+                register: &self.register,
+            };
             let Some(node) = self.nodes.get_mut(&name) else { continue };
             if node.is_stale() {
                 let base = base.unwrap_or_default();
-                let whole = node.whole(&self.setting, &self.policies, base);
+                let whole = node.whole(&known, base);
                 updates.insert(name, Update::Whole(whole));
                 continue;
             }
-            let delta = node.delta(&self.setting, &self.policies, &changes, base);
+            let delta = node.delta(&known, &changes, base);
             if !delta.is_empty() {
                 updates.insert(name, Update::Delta(delta));
             }
@@ -195,7 +198,9 @@ impl Engine {
     /// The whole table of a node, as it is after the last changes were taken.
     pub fn ruleset(&self, node: &str) -> Option<Ruleset> {
         let rules = self.nodes.get(node)?;
-        Some(rules.ruleset(&self.setting, &self.policies, self.base(node)))
+        let known =
+            Known { setting: &self.setting, policies: &self.policies, register: &self.register };
+        Some(rules.ruleset(&known, self.base(node)))
     }
 
     fn families(&self) -> Vec<Family> {

@@ -25,29 +25,16 @@ impl Engine {
             .filter(|(_, pod)| pod.entry.namespace == name)
             .map(|(&address, pod)| (address, pod.clone()))
             .collect();
-        for (key, state) in &mut self.policies {
-            for (direction, shared) in &mut state.shared {
-                let rules = state.policy.rules(*direction).unwrap_or_default();
-                for (index, rule) in rules.iter().enumerate() {
-                    if !rule.tells_apart(&before, &after) {
-                        continue;
-                    }
-                    for (address, pod) in &inside {
-                        let scope = (key.0.as_str(), &self.around.namespaces);
-                        if shared.meet(scope, (index, rule), *address, Some(&pod.entry)) {
-                            self.touched.insert(key.clone());
-                        }
-                    }
-                }
-            }
-        }
+        let pods: Vec<(IpAddr, &PodEntry)> =
+            inside.iter().map(|(address, pod)| (*address, &*pod.entry)).collect();
+        self.register.relabel((&before, &after), &self.around.namespaces, &pods);
         let first = (String::new(), String::new());
         let of_cluster = self.policies.range(first..).take_while(|(key, _)| key.0.is_empty());
         for (key, state) in of_cluster {
             for (address, pod) in inside.iter().filter(|(_, pod)| !pod.open) {
                 let Some(node) = self.nodes.get_mut(&pod.entry.node) else { continue };
                 let selects = state.policy.selects(&pod.entry, &self.around.namespaces);
-                for &direction in state.shared.keys() {
+                for &direction in state.followed.keys() {
                     if selects {
                         node.subject(&state.policy, direction, *address, &pod.entry);
                     } else {
@@ -124,17 +111,8 @@ impl Engine {
         {
             node.evict(address, &old.entry);
         }
-        for (key, state) in &mut self.policies {
-            for (direction, shared) in &mut state.shared {
-                let rules = state.policy.rules(*direction).unwrap_or_default();
-                for rule in rules.iter().enumerate() {
-                    let scope = (key.0.as_str(), &self.around.namespaces);
-                    if shared.meet(scope, rule, address, new.as_ref().map(|pod| &*pod.entry)) {
-                        self.touched.insert(key.clone());
-                    }
-                }
-            }
-        }
+        let pod = new.as_ref().map(|pod| &*pod.entry);
+        self.register.meet(&self.around.namespaces, address, pod);
         if let Some(new) = new {
             self.place(address, &new);
         }
@@ -150,7 +128,7 @@ impl Engine {
                 let own = self.policies.range(first..).take_while(|(key, _)| key.0 == namespace);
                 let about = own.map(|(_, state)| state).filter(|state| {
                     !pod.open
-                        && state.shared.contains_key(&direction)
+                        && state.followed.contains_key(&direction)
                         && state.policy.selects(&pod.entry, &self.around.namespaces)
                 });
                 let only_first = self.setting.switches.first_policy_only && !namespace.is_empty();

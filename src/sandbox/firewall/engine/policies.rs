@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
-use super::{Engine, Pod, PolicyState, Raw, Shared};
+use super::{Engine, Pod, PolicyState, Raw};
 use crate::sandbox::firewall::policy::{
     Direction, PolicyKey,
     cluster::{self, ClusterNetworkPolicy},
@@ -32,16 +32,22 @@ impl Engine {
             return;
         }
         self.versions += 1;
-        let mut shared = BTreeMap::new();
+        let mut followed = BTreeMap::new();
         for direction in Direction::BOTH {
-            if policy.rules(direction).is_some() {
-                shared.insert(direction, Shared::of(&policy, direction, &self.around));
+            if policy.rules(direction).is_none() {
+                continue;
+            }
+            let asks = policy.asks(direction);
+            followed.insert(direction, asks.keys().cloned().collect());
+            for (one, ask) in asks {
+                self.register.enlist(one, ask, &self.around);
             }
         }
-        let state = PolicyState { raw, policy, version: self.versions, shared };
+        let state = PolicyState { raw, policy, version: self.versions, followed };
         self.withdraw(&key);
-        self.policies.insert(key.clone(), state);
-        self.touched.insert(key.clone());
+        if let Some(old) = self.policies.insert(key.clone(), state) {
+            self.discharge(&old);
+        }
         self.place_for(&key);
     }
 
@@ -56,9 +62,9 @@ impl Engine {
     }
 
     fn remove(&mut self, key: &PolicyKey) {
-        if self.policies.remove(key).is_some() {
+        if let Some(old) = self.policies.remove(key) {
             self.withdraw(key);
-            self.touched.insert(key.clone());
+            self.discharge(&old);
             if self.setting.switches.first_policy_only {
                 self.place_for(key);
             }
@@ -69,6 +75,13 @@ impl Engine {
     pub(super) fn withdraw(&mut self, key: &PolicyKey) {
         for node in self.nodes.values_mut() {
             node.withdraw(key, self.setting.log);
+        }
+    }
+
+    /// A policy that has gone looks into no set any more.
+    pub(super) fn discharge(&mut self, gone: &PolicyState) {
+        for followed in gone.followed.values().flatten() {
+            self.register.discharge(followed);
         }
     }
 
@@ -93,7 +106,7 @@ impl Engine {
                 continue;
             }
             let Some(node) = self.nodes.get_mut(&pod.entry.node) else { continue };
-            for &direction in state.shared.keys() {
+            for &direction in state.followed.keys() {
                 node.subject(&state.policy, direction, address, &pod.entry);
                 node.admit(direction, address, &pod.entry, self.setting.log);
             }

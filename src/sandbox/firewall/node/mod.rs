@@ -10,16 +10,14 @@ use std::{
 };
 
 use super::{
-    engine::PolicyState,
     names::{namespace_chain_name, open_chain_name},
     pieces::{self, Place},
-    policy::{Direction, Policy, PolicyKey, named},
+    policy::{Direction, Followed, Policy, PolicyKey, named},
     ruleset::{Jump, Ruleset},
     snapshot::PodEntry,
     tracked::{Changes, Tracked},
 };
 
-type Policies = BTreeMap<PolicyKey, PolicyState>;
 type At = (PolicyKey, Direction);
 
 /// The rules of one node.
@@ -32,6 +30,8 @@ pub(super) struct NodeRules {
     maps: BTreeMap<Direction, Tracked<IpAddr, Jump>>,
     /// What the kernel has of each.
     loaded: BTreeMap<At, Loaded>,
+    /// How many of them look into each of the sets that rules share.
+    users: BTreeMap<Followed, usize>,
     loaded_namespaces: BTreeMap<Direction, BTreeSet<String>>,
     base: Ruleset,
     /// What has changed since the last delta.
@@ -51,8 +51,10 @@ struct Local {
 #[derive(Clone, Debug)]
 struct Loaded {
     version: u64,
-    /// The sets that follow from the policy's text.
+    /// The sets of its own that follow from the policy's text.
     sets: Vec<String>,
+    /// Those that it shares.
+    followed: BTreeSet<Followed>,
 }
 
 impl NodeRules {
@@ -62,6 +64,7 @@ impl NodeRules {
             isolation: BTreeMap::new(),
             maps: Direction::BOTH.map(|direction| (direction, Tracked::new())).into(),
             loaded: BTreeMap::new(),
+            users: BTreeMap::new(),
             loaded_namespaces: BTreeMap::new(),
             base: Ruleset::default(),
             touched: BTreeSet::new(),
@@ -91,7 +94,7 @@ impl NodeRules {
             count(&mut self.isolation, &at, address, true);
         }
         if direction == Direction::Ingress {
-            for (place, _, transport, name) in pieces::named_ports(policy, direction) {
+            for (place, transport, name) in pieces::named_ports(policy) {
                 let sockets = local.sockets.entry(place).or_insert_with(Tracked::new);
                 for number in named(pod, name, transport) {
                     sockets.set((address, number), Some(()));

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{At, Loaded, NodeRules, Policies};
+use super::{At, Loaded, NodeRules};
 use crate::sandbox::firewall::{
-    engine::PolicyState,
+    engine::{Known, PolicyState},
     frame::{namespace_chain, next_chain, open_chain, tier_chain},
-    names::{chain_name, map_name, peers_name, sockets_name, subjects_name},
+    names::{chain_name, followed_name, map_name, sockets_name, subjects_name},
     pieces::{self, Setting},
-    policy::{Direction, PolicyKey, Tier},
+    policy::{Direction, Followed, PolicyKey, Tier},
     ruleset::{Ruleset, Set},
 };
 
@@ -16,11 +16,10 @@ impl NodeRules {
     /// The whole table, for a kernel that has nothing one could build on.
     pub(in crate::sandbox::firewall) fn whole(
         &mut self,
-        setting: &Setting,
-        policies: &Policies,
+        known: &Known<'_>,
         base: Ruleset,
     ) -> Ruleset {
-        let whole = self.ruleset(setting, policies, base.clone());
+        let whole = self.ruleset(known, base.clone());
         self.base = base;
         self.stale = false;
         self.touched.clear();
@@ -31,15 +30,15 @@ impl NodeRules {
         for map in self.maps.values_mut() {
             map.take();
         }
-        self.loaded = self
-            .local
-            .keys()
-            .filter_map(|at| {
-                let state = policies.get(&at.0)?;
-                let sets = self.sets(at, setting, state).into_iter().map(|set| set.name).collect();
-                Some((at.clone(), Loaded { version: state.version, sets }))
-            })
-            .collect();
+        let loaded = self.local.keys().filter_map(|at| {
+            let loaded = self.loads(at, known.setting, known.policies.get(&at.0)?);
+            Some((at.clone(), loaded))
+        });
+        self.loaded = loaded.collect();
+        self.users.clear();
+        for followed in self.loaded.values().flat_map(|loaded| &loaded.followed) {
+            *self.users.entry(followed.clone()).or_default() += 1;
+        }
         self.loaded_namespaces = self.namespaces();
         whole
     }
@@ -76,9 +75,9 @@ impl NodeRules {
         &self,
         direction: Direction,
         tier: Tier,
-        policies: &Policies,
+        known: &Known<'_>,
     ) -> Vec<&PolicyKey> {
-        let rank = |key: &PolicyKey| policies.get(key).and_then(|state| state.policy.rank);
+        let rank = |key: &PolicyKey| known.policies.get(key).and_then(|state| state.policy.rank);
         let own = self.policies_of(direction, "").filter_map(|key| Some((rank(key)?, key)));
         let mut own: Vec<_> = own.filter(|((found, _), _)| *found == tier).collect();
         own.sort_unstable();
@@ -88,26 +87,29 @@ impl NodeRules {
     /// The table as it is to be.
     pub(in crate::sandbox::firewall) fn ruleset(
         &self,
-        setting: &Setting,
-        policies: &Policies,
+        known: &Known<'_>,
         base: Ruleset,
     ) -> Ruleset {
+        let setting = known.setting;
         let mut whole = Ruleset { sets: base.sets, chains: Vec::new() };
         let (entries, apart): (Vec<_>, Vec<_>) =
             base.chains.into_iter().partition(|chain| chain.base.is_some());
         whole.chains.extend(apart);
+        let mut followed = BTreeSet::new();
         for (at, local) in &self.local {
-            let Some(state) = policies.get(&at.0) else { continue };
+            let Some(state) = known.policies.get(&at.0) else { continue };
             if local.subjects.now().is_empty() {
                 continue;
             }
             whole.sets.extend(self.subject_sets(at, setting));
             whole.sets.extend(self.sets(at, setting, state));
+            followed.extend(state.followed.get(&at.1).into_iter().flatten());
             whole.chains.push(pieces::policy_chain(&state.policy, at.1, setting));
         }
+        whole.sets.extend(followed.into_iter().flat_map(|one| shared_sets(one, known)));
         for direction in Direction::BOTH {
             for tier in Tier::BOTH {
-                let own = self.tier(direction, tier, policies).into_iter();
+                let own = self.tier(direction, tier, known).into_iter();
                 whole.chains.push(tier_chain(direction, tier, own, setting));
             }
             if setting.log {
@@ -146,27 +148,39 @@ impl NodeRules {
         all.map(set).collect()
     }
 
-    /// The sets that follow from the text of a policy's direction.
+    /// The sets of a policy's own that follow from the text of its direction.
     pub(super) fn sets(&self, at: &At, setting: &Setting, state: &PolicyState) -> Vec<Set> {
-        let (Some(local), Some(shared)) = (self.local.get(at), state.shared.get(&at.1)) else {
-            return Vec::new();
-        };
+        let Some(local) = self.local.get(at) else { return Vec::new() };
         let chain = chain_name(at.1, &at.0);
         let mut sets = Vec::new();
-        for &family in &setting.families {
-            let set = |name, elements| Set { name, family, elements };
-            for (followed, peers) in &shared.peers {
-                let name = peers_name(&chain, *followed, family);
-                sets.push(set(name, pieces::addresses(peers.now().keys(), family)));
-            }
-            for (place, _, _, _) in pieces::named_ports(&state.policy, at.1) {
-                let sockets = shared.sockets.get(&place).or_else(|| local.sockets.get(&place));
-                let sockets = sockets.into_iter().flat_map(|sockets| sockets.now().keys());
-                let name = sockets_name(&chain, place, family);
-                sets.push(set(name, pieces::sockets(sockets, family)));
+        if at.1 == Direction::Ingress {
+            for &family in &setting.families {
+                for (place, ..) in pieces::named_ports(&state.policy) {
+                    let sockets = local.sockets.get(&place).into_iter();
+                    let sockets = sockets.flat_map(|sockets| sockets.now().keys());
+                    let name = sockets_name(&chain, place, family);
+                    sets.push(Set { name, family, elements: pieces::sockets(sockets, family) });
+                }
             }
         }
         sets.extend(pieces::block_sets(&state.policy, at.1));
         sets
     }
+
+    /// What the kernel has of a policy's direction, once it has it.
+    pub(super) fn loads(&self, at: &At, setting: &Setting, state: &PolicyState) -> Loaded {
+        let sets = self.sets(at, setting, state).into_iter().map(|set| set.name).collect();
+        let followed = state.followed.get(&at.1).cloned().unwrap_or_default();
+        Loaded { version: state.version, sets, followed }
+    }
+}
+
+/// A set that rules share, for each family.
+pub(super) fn shared_sets(followed: &Followed, known: &Known<'_>) -> Vec<Set> {
+    let set = |&family: &_| Set {
+        name: followed_name(followed, family),
+        family,
+        elements: known.register.elements(followed, family),
+    };
+    known.setting.families.iter().map(set).collect()
 }

@@ -1,12 +1,14 @@
 //! Policies of both kinds, read once: whom they are about, and what their rules ask for.
 
 pub(super) mod cluster;
+mod followed;
 pub(super) mod network;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+pub(super) use self::followed::{Among, Ask, Followed};
 use super::{addresses::Addresses, ruleset::PortRange, selector::selects, snapshot::PodEntry};
 use crate::model::{Labels, Transport};
 
@@ -97,14 +99,6 @@ pub(super) struct Peers {
     pub names: Vec<String>,
 }
 
-/// Kinds of peers whose addresses come and go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Among {
-    Pods,
-    Nodes,
-    Hosts,
-}
-
 /// Pods by their own and their namespace's labels.
 #[derive(Clone, Debug)]
 pub(super) struct PeerSelector {
@@ -134,41 +128,6 @@ impl Policy {
     /// Whether it is about a pod.
     pub(super) fn selects(&self, pod: &PodEntry, namespaces: &BTreeMap<String, Labels>) -> bool {
         self.subject.chooses(&self.key.0, pod, namespaces)
-    }
-}
-
-impl PolicyRule {
-    /// Whether selectors of the rule choose a pod.
-    pub(super) fn chooses(
-        &self,
-        own: &str,
-        pod: &PodEntry,
-        namespaces: &BTreeMap<String, Labels>,
-    ) -> bool {
-        let peers = self.peers.iter().flat_map(|peers| &peers.selectors);
-        peers.into_iter().any(|peer| peer.chooses(own, pod, namespaces))
-    }
-
-    /// The kinds of its peers that have to be followed.
-    pub(super) fn follows(&self) -> impl Iterator<Item = Among> + '_ {
-        let given = |peers: &Peers, among| match among {
-            Among::Pods => !peers.selectors.is_empty(),
-            Among::Nodes => !peers.nodes.is_empty(),
-            Among::Hosts => !peers.names.is_empty(),
-        };
-        let all = [Among::Pods, Among::Nodes, Among::Hosts];
-        all.into_iter()
-            .filter(move |&among| self.peers.as_ref().is_some_and(|peers| given(peers, among)))
-    }
-
-    /// Whether pods of a namespace may be peers by its one labels and not by its other.
-    pub(super) fn tells_apart(&self, one: &Labels, other: &Labels) -> bool {
-        let mut selectors = self.peers.iter().flat_map(|peers| &peers.selectors);
-        selectors.any(|peer| {
-            peer.namespaces
-                .as_ref()
-                .is_some_and(|selector| selects(selector, one) != selects(selector, other))
-        })
     }
 }
 
