@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 fn policies() -> String {
     let first = "{metadata: {name: db}, spec: {podSelector: {matchLabels: {app: db}}, ingress: \
                  [{from: [{podSelector: {matchLabels: {app: web}}}]}]}}";
-    let many = (1..=60).map(|number| {
+    let many = (1..=70).map(|number| {
         format!(
             "{{metadata: {{name: many-{number}}}, spec: {{podSelector: {{}}, ingress: [{{from: \
              [{{ipBlock: {{cidr: 192.0.2.{number}/32}}}}], ports: [{{port: {number}}}]}}]}}}}"
@@ -144,7 +144,7 @@ pub async fn a_reload_in_parts_opens_nothing_and_cuts_nothing() -> Outcome {
     lab.apply(&policies()).await?;
     for node in ["one", "two"] {
         let length = lab.engine.ruleset(node).map_or(0, |rules| rules.to_nft().len());
-        if length < 4 * LIMIT {
+        if length < 3 * LIMIT {
             return Err(format!("{length} bytes of rules on {node} would not need parts"));
         }
     }

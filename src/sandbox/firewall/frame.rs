@@ -13,12 +13,13 @@
 
 use super::{
     addresses::Family,
+    engine::Known,
     names::{
-        APART, chain_name, map_name, namespace_chain_name, next_chain_name, open_chain_name,
-        subjects_name, tier_chain_name,
+        APART, chain_name, followed_name, map_name, namespace_chain_name, next_chain_name,
+        open_chain_name, tier_chain_name,
     },
     pieces::{DENIED, OPEN, Setting, denials},
-    policy::{Direction, PolicyKey, Tier},
+    policy::{Direction, Followed, PolicyKey, Tier},
     ruleset::{Action, Chain, Match, Rule},
 };
 use crate::model::Transport;
@@ -28,8 +29,9 @@ pub(super) fn namespace_chain<'a>(
     direction: Direction,
     namespace: &str,
     policies: impl Iterator<Item = &'a PolicyKey>,
-    setting: &Setting,
+    known: &Known<'_>,
 ) -> Chain {
+    let setting = known.setting;
     // Whether NetworkPolicies count for that is left open; here they don't.
     let mut rules = vec![Rule::new([], Action::Jump(APART.to_owned()))];
     if setting.switches.ignore_udp {
@@ -37,9 +39,10 @@ pub(super) fn namespace_chain<'a>(
         rules.push(udp.because("fault ignore-udp"));
     }
     for key in policies {
+        let Some(whom) = known.subjects((key, direction)) else { continue };
         let chain = chain_name(direction, key);
         for &family in &setting.families {
-            let own = subjects(direction, &chain, family);
+            let own = subjects(direction, &whom, family);
             let jump = Rule::new([own], Action::Jump(chain.clone()));
             rules.push(jump.because(format!("{}/{}", key.0, key.1)));
         }
@@ -53,8 +56,8 @@ pub(super) fn namespace_chain<'a>(
 }
 
 /// The pods of a policy, as one end of a packet.
-fn subjects(direction: Direction, chain: &str, family: Family) -> Match {
-    let subjects = subjects_name(chain, family);
+fn subjects(direction: Direction, whom: &Followed, family: Family) -> Match {
+    let subjects = followed_name(whom, family);
     match direction {
         Direction::Ingress => Match::DestinationIn(family, subjects),
         Direction::Egress => Match::SourceIn(family, subjects),
@@ -72,13 +75,14 @@ pub(super) fn tier_chain<'a>(
     direction: Direction,
     tier: Tier,
     policies: impl Iterator<Item = &'a PolicyKey>,
-    setting: &Setting,
+    known: &Known<'_>,
 ) -> Chain {
-    let jumps = policies.flat_map(|key| {
+    let led = policies.filter_map(|key| Some((key, known.subjects((key, direction))?)));
+    let jumps = led.flat_map(|(key, whom)| {
         let chain = chain_name(direction, key);
-        heeded(setting).map(move |family| {
+        heeded(known.setting).map(move |family| {
             let jump = Action::Jump(chain.clone());
-            Rule::new([subjects(direction, &chain, family)], jump)
+            Rule::new([subjects(direction, &whom, family)], jump)
                 .because(format!("ClusterNetworkPolicy {}", key.1))
         })
     });

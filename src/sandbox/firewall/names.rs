@@ -74,20 +74,17 @@ fn of_family(name: String, family: Family) -> String {
     }
 }
 
-pub(super) fn subjects_name(chain: &str, family: Family) -> String {
-    of_family(format!("{chain}/subjects"), family)
-}
-
 /// The name of a set that rules share: for people what it is about as far as that is short,
 /// and for all else its digest.
 pub(super) fn followed_name(Followed { among, words }: &Followed, family: Family) -> String {
     const SHORT: usize = 60;
-    let [pods, nodes, hosts, ports] = SHARED;
+    let [pods, nodes, hosts, ports, subjects] = SHARED;
     let among = match among {
         Among::Pods => pods,
         Among::Nodes => nodes,
         Among::Hosts => hosts,
         Among::Ports => ports,
+        Among::Subjects => subjects,
     };
     let letter = |letter: char| match letter {
         ' ' => '_',
@@ -99,9 +96,9 @@ pub(super) fn followed_name(Followed { among, words }: &Followed, family: Family
 }
 
 /// How the names of sets begin that rules share.
-const SHARED: [&str; 4] = ["pods/", "nodes/", "hosts/", "ports/"];
+const SHARED: [&str; 5] = ["pods/", "nodes/", "hosts/", "ports/", "subjects/"];
 
-/// Whether rules of several policies may look into a set of this name.
+/// Whether several policies may look into a set of this name.
 pub(super) fn is_shared(set: &str) -> bool {
     SHARED.iter().any(|start| set.starts_with(start))
 }

@@ -194,7 +194,9 @@ impl Elements {
     pub(super) fn empty(among: Among) -> Self {
         match among {
             Among::Ports => Self::Sockets(BTreeSet::new()),
-            Among::Pods | Among::Nodes | Among::Hosts => Self::Addresses(Addresses::default()),
+            Among::Pods | Among::Nodes | Among::Hosts | Among::Subjects => {
+                Self::Addresses(Addresses::default())
+            }
         }
     }
 

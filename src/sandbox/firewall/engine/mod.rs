@@ -102,6 +102,15 @@ pub(super) struct Known<'a> {
     pub register: &'a Register,
 }
 
+impl Known<'_> {
+    /// The set of a policy's subjects in a direction.
+    pub fn subjects(&self, (key, direction): (&PolicyKey, Direction)) -> Option<Followed> {
+        let state = self.policies.get(key)?;
+        // With that fault it isn't only a policy's own text that decides.
+        Some(state.policy.subjects(direction, self.setting.switches.first_policy_only))
+    }
+}
+
 /// A policy as it came.
 #[derive(Clone, Debug, PartialEq)]
 enum Raw {

@@ -154,7 +154,9 @@ impl Shared {
     fn of(ask: Ask, around: &Surroundings) -> Self {
         let members = match ask.among {
             Among::Ports => Members::Sockets(Tracked::new()),
-            Among::Pods | Among::Nodes | Among::Hosts => Members::Addresses(Tracked::new()),
+            Among::Pods | Among::Nodes | Among::Hosts | Among::Subjects => {
+                Members::Addresses(Tracked::new())
+            }
         };
         let mut set = Self { ask, members, users: 0 };
         for (&address, pod) in &around.residents {
@@ -171,7 +173,7 @@ impl Shared {
         let Members::Addresses(known) = &mut self.members else { return false };
         let Some(peers) = &self.ask.peers else { return false };
         let chosen: BTreeSet<IpAddr> = match self.ask.among {
-            Among::Pods | Among::Ports => return false,
+            Among::Pods | Among::Ports | Among::Subjects => return false,
             Among::Nodes => {
                 let nodes = around.nodes.values();
                 let chosen = nodes.filter(|(labels, _)| peers.chooses_node(labels));

@@ -5,16 +5,31 @@ use std::{
     net::IpAddr,
 };
 
-use super::{At, NodeRules, table::shared_sets};
+use super::{
+    At, Loaded, NodeRules,
+    table::{shared_sets, subject_sets},
+};
 use crate::sandbox::firewall::{
     delta::Delta,
     engine::{Known, PolicyState, SharedChanges},
     frame::{namespace_chain, tier_chain},
-    names::{chain_name, followed_name, map_name, sockets_name, subjects_name},
+    names::{chain_name, followed_name, map_name, sockets_name},
     pieces::{self, Setting},
     policy::{Direction, Followed, Tier},
     ruleset::{Jump, Ruleset},
+    tracked::Changes,
 };
+
+/// Who has come to use sets, or uses them no longer.
+#[derive(Default)]
+struct Users {
+    /// Of each set of which a user has come or gone, whether the kernel has it.
+    had: BTreeMap<Followed, bool>,
+    /// A policy that knows what a set of subjects is to hold.
+    homes: BTreeMap<Followed, At>,
+    /// How many policies more, or fewer, are about each set of subjects.
+    more: BTreeMap<Followed, isize>,
+}
 
 impl NodeRules {
     /// What leads from what the kernel has to what it is to have.
@@ -26,8 +41,7 @@ impl NodeRules {
     ) -> Delta {
         let setting = known.setting;
         let mut delta = Delta::default();
-        // Of each set of which a user has come or gone, whether the kernel has it.
-        let mut had = BTreeMap::new();
+        let mut users = Users::default();
         // The chains of namespaces in which policies have come or gone, and of tiers.
         let mut lists = BTreeSet::new();
         for at in std::mem::take(&mut self.touched) {
@@ -41,29 +55,27 @@ impl NodeRules {
                 (None, None) => {}
                 (Some(state), Some(loaded)) if loaded.version == state.version => {
                     self.alter(&at, setting, &mut delta);
+                    users.homes.insert(loaded.subjects, at.clone());
                 }
                 (Some(state), Some(loaded)) => {
-                    delta.old_sets.extend(loaded.sets);
-                    self.leave(loaded.followed, &mut had);
-                    self.rewrite(&at, setting, state, &mut had, &mut delta);
+                    delta.old_sets.extend(loaded.sets.iter().cloned());
+                    self.leave(&loaded, &mut users);
+                    let subjects = self.rewrite(&at, known, state, &mut users, &mut delta);
                     delta.replace(pieces::policy_chain(&state.policy, at.1, setting));
                     // Its priority may be another.
-                    if state.policy.rank.is_some() {
-                        lists.insert((at.1, String::new()));
+                    if state.policy.rank.is_some() || subjects.as_ref() != Some(&loaded.subjects) {
+                        lists.insert((at.1, at.0.0.clone()));
                     }
                 }
                 (Some(state), None) => {
-                    delta.new_sets.extend(self.subject_sets(&at, setting));
-                    self.rewrite(&at, setting, state, &mut had, &mut delta);
+                    self.rewrite(&at, known, state, &mut users, &mut delta);
                     delta.make(pieces::policy_chain(&state.policy, at.1, setting));
                     lists.insert((at.1, at.0.0.clone()));
                 }
                 (None, Some(loaded)) => {
                     let chain = chain_name(at.1, &at.0);
-                    let subjects = setting.families.iter();
-                    delta.old_sets.extend(subjects.map(|one| subjects_name(&chain, *one)));
-                    delta.old_sets.extend(loaded.sets);
-                    self.leave(loaded.followed, &mut had);
+                    delta.old_sets.extend(loaded.sets.iter().cloned());
+                    self.leave(&loaded, &mut users);
                     delta.unmake(&chain);
                     lists.insert((at.1, at.0.0.clone()));
                     self.loaded.remove(&at);
@@ -73,16 +85,17 @@ impl NodeRules {
                 local.take();
             }
         }
+        self.place_subjects(setting, &users, &mut delta);
         self.forget_empty();
-        self.share(known, shared, &had, &mut delta);
+        self.share(known, shared, &users.had, &mut delta);
         for (direction, namespace) in lists {
             if namespace.is_empty() {
                 for tier in Tier::BOTH {
                     let own = self.tier(direction, tier, known).into_iter();
-                    delta.replace(tier_chain(direction, tier, own, setting));
+                    delta.replace(tier_chain(direction, tier, own, known));
                 }
             } else {
-                self.list(direction, &namespace, setting, &mut delta);
+                self.list(direction, &namespace, known, &mut delta);
             }
         }
         self.lead(setting, &mut delta);
@@ -93,34 +106,70 @@ impl NodeRules {
         delta
     }
 
-    /// Makes the sets that follow from a policy's text, which is new; whom it is about may
-    /// have changed as well.
+    /// Makes the sets of its own that follow from a policy's text, which is new. Gives the set
+    /// of its subjects.
     fn rewrite(
         &mut self,
         at: &At,
-        setting: &Setting,
+        known: &Known<'_>,
         state: &PolicyState,
-        had: &mut BTreeMap<Followed, bool>,
+        users: &mut Users,
         delta: &mut Delta,
-    ) {
-        delta.new_sets.extend(self.sets(at, setting, state));
-        let loads = self.loads(at, setting, state);
+    ) -> Option<Followed> {
+        let loads = self.loads(at, known)?;
+        delta.new_sets.extend(self.sets(at, known.setting, state));
         for followed in &loads.followed {
-            let users = self.users.entry(followed.clone()).or_default();
-            had.entry(followed.clone()).or_insert(*users > 0);
-            *users += 1;
+            let count = self.users.entry(followed.clone()).or_default();
+            users.had.entry(followed.clone()).or_insert(*count > 0);
+            *count += 1;
         }
-        if self.loaded.insert(at.clone(), loads).is_some() {
-            self.alter_subjects(at, setting, delta);
-        }
+        let subjects = loads.subjects.clone();
+        users.homes.insert(subjects.clone(), at.clone());
+        *users.more.entry(subjects.clone()).or_default() += 1;
+        self.loaded.insert(at.clone(), loads);
+        Some(subjects)
     }
 
-    /// A policy no longer looks into these sets.
-    fn leave(&mut self, sets: BTreeSet<Followed>, had: &mut BTreeMap<Followed, bool>) {
-        for followed in sets {
-            let users = self.users.entry(followed.clone()).or_default();
-            had.entry(followed).or_insert(*users > 0);
-            *users = users.saturating_sub(1);
+    /// A policy no longer looks into the sets that it shared.
+    fn leave(&mut self, loaded: &Loaded, users: &mut Users) {
+        for followed in &loaded.followed {
+            let count = self.users.entry(followed.clone()).or_default();
+            users.had.entry(followed.clone()).or_insert(*count > 0);
+            *count = count.saturating_sub(1);
+        }
+        *users.more.entry(loaded.subjects.clone()).or_default() -= 1;
+    }
+
+    /// Brings the sets of subjects up to date: policies about the same pods share one.
+    fn place_subjects(&mut self, setting: &Setting, users: &Users, delta: &mut Delta) {
+        for (whom, at) in &users.homes {
+            let Some(now) = self.local.get(at).map(|local| local.addresses()) else { continue };
+            match self.placed.get_mut(whom) {
+                Some((old, _)) => {
+                    let one = |address: &IpAddr| (*address, ());
+                    let changes = Changes {
+                        removed: old.difference(&now).map(one).collect(),
+                        added: now.difference(old).map(one).collect(),
+                    };
+                    for &family in &setting.families {
+                        delta.addresses(&followed_name(whom, family), family, &changes);
+                    }
+                    *old = now;
+                }
+                None => {
+                    delta.new_sets.extend(subject_sets(whom, &now, setting));
+                    self.placed.insert(whom.clone(), (now, 0));
+                }
+            }
+        }
+        for (whom, more) in &users.more {
+            let Some((_, count)) = self.placed.get_mut(whom) else { continue };
+            *count = count.saturating_add_signed(*more);
+            if *count == 0 {
+                self.placed.remove(whom);
+                let families = setting.families.iter();
+                delta.old_sets.extend(families.map(|&one| followed_name(whom, one)));
+            }
         }
     }
 
@@ -155,19 +204,8 @@ impl NodeRules {
         }
     }
 
-    /// Changes the elements of a policy's subjects.
-    fn alter_subjects(&mut self, at: &At, setting: &Setting, delta: &mut Delta) {
-        let Some(local) = self.local.get_mut(at) else { return };
-        let subjects = local.subjects.take();
-        let chain = chain_name(at.1, &at.0);
-        for &family in &setting.families {
-            delta.addresses(&subjects_name(&chain, family), family, &subjects);
-        }
-    }
-
     /// Changes the elements of a policy's own sets.
     fn alter(&mut self, at: &At, setting: &Setting, delta: &mut Delta) {
-        self.alter_subjects(at, setting, delta);
         let Some(local) = self.local.get_mut(at) else { return };
         let (_, own) = local.take();
         let chain = chain_name(at.1, &at.0);
@@ -183,12 +221,12 @@ impl NodeRules {
         &mut self,
         direction: Direction,
         namespace: &str,
-        setting: &Setting,
+        known: &Known<'_>,
         delta: &mut Delta,
     ) {
         let mut policies = self.policies_of(direction, namespace).peekable();
         let is_empty = policies.peek().is_none();
-        let chain = namespace_chain(direction, namespace, policies, setting);
+        let chain = namespace_chain(direction, namespace, policies, known);
         let loaded = self.loaded_namespaces.entry(direction).or_default();
         match (loaded.contains(namespace), !is_empty) {
             (false, true) => {

@@ -32,6 +32,8 @@ pub(super) struct NodeRules {
     loaded: BTreeMap<At, Loaded>,
     /// How many of them look into each of the sets that rules share.
     users: BTreeMap<Followed, usize>,
+    /// The sets of subjects that the kernel has, and how many of them are about each.
+    placed: BTreeMap<Followed, (BTreeSet<IpAddr>, usize)>,
     loaded_namespaces: BTreeMap<Direction, BTreeSet<String>>,
     base: Ruleset,
     /// What has changed since the last delta.
@@ -55,6 +57,8 @@ struct Loaded {
     sets: Vec<String>,
     /// Those that it shares.
     followed: BTreeSet<Followed>,
+    /// That of its subjects.
+    subjects: Followed,
 }
 
 impl NodeRules {
@@ -65,6 +69,7 @@ impl NodeRules {
             maps: Direction::BOTH.map(|direction| (direction, Tracked::new())).into(),
             loaded: BTreeMap::new(),
             users: BTreeMap::new(),
+            placed: BTreeMap::new(),
             loaded_namespaces: BTreeMap::new(),
             base: Ruleset::default(),
             touched: BTreeSet::new(),
@@ -230,6 +235,10 @@ fn count(
 impl Local {
     fn new() -> Self {
         Self { subjects: Tracked::new(), sockets: BTreeMap::new() }
+    }
+
+    fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.subjects.now().keys().copied().collect()
     }
 
     fn remove(&mut self, address: IpAddr) -> bool {

@@ -1,12 +1,15 @@
 //! A node's whole table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::{At, Loaded, NodeRules};
 use crate::sandbox::firewall::{
     engine::{Known, PolicyState},
     frame::{namespace_chain, next_chain, open_chain, tier_chain},
-    names::{chain_name, followed_name, map_name, sockets_name, subjects_name},
+    names::{chain_name, followed_name, map_name, sockets_name},
     pieces::{self, Setting},
     policy::{Direction, Followed, PolicyKey, Tier},
     ruleset::{Ruleset, Set},
@@ -30,11 +33,13 @@ impl NodeRules {
         for map in self.maps.values_mut() {
             map.take();
         }
-        let loaded = self.local.keys().filter_map(|at| {
-            let loaded = self.loads(at, known.setting, known.policies.get(&at.0)?);
-            Some((at.clone(), loaded))
-        });
+        let loaded = self.local.keys().filter_map(|at| Some((at.clone(), self.loads(at, known)?)));
         self.loaded = loaded.collect();
+        self.placed.clear();
+        for (at, loaded) in &self.loaded {
+            let own = || self.local.get(at).map(|local| local.addresses()).unwrap_or_default();
+            self.placed.entry(loaded.subjects.clone()).or_insert_with(|| (own(), 0)).1 += 1;
+        }
         self.users.clear();
         for followed in self.loaded.values().flat_map(|loaded| &loaded.followed) {
             *self.users.entry(followed.clone()).or_default() += 1;
@@ -95,22 +100,27 @@ impl NodeRules {
         let (entries, apart): (Vec<_>, Vec<_>) =
             base.chains.into_iter().partition(|chain| chain.base.is_some());
         whole.chains.extend(apart);
-        let mut followed = BTreeSet::new();
+        let (mut followed, mut subjects) = (BTreeSet::new(), BTreeMap::new());
         for (at, local) in &self.local {
             let Some(state) = known.policies.get(&at.0) else { continue };
             if local.subjects.now().is_empty() {
                 continue;
             }
-            whole.sets.extend(self.subject_sets(at, setting));
+            if let Some(whom) = known.subjects((&at.0, at.1)) {
+                subjects.entry(whom).or_insert_with(|| local.addresses());
+            }
             whole.sets.extend(self.sets(at, setting, state));
             followed.extend(state.followed.get(&at.1).into_iter().flatten());
             whole.chains.push(pieces::policy_chain(&state.policy, at.1, setting));
         }
+        let subjects = subjects.iter();
+        let subjects = subjects.flat_map(|(whom, own)| subject_sets(whom, own, setting));
+        whole.sets.extend(subjects);
         whole.sets.extend(followed.into_iter().flat_map(|one| shared_sets(one, known)));
         for direction in Direction::BOTH {
             for tier in Tier::BOTH {
                 let own = self.tier(direction, tier, known).into_iter();
-                whole.chains.push(tier_chain(direction, tier, own, setting));
+                whole.chains.push(tier_chain(direction, tier, own, known));
             }
             if setting.log {
                 whole.chains.push(open_chain(direction));
@@ -120,7 +130,7 @@ impl NodeRules {
         for (direction, namespaces) in self.namespaces() {
             for namespace in namespaces {
                 let policies = self.policies_of(direction, &namespace);
-                let chain = namespace_chain(direction, &namespace, policies, setting);
+                let chain = namespace_chain(direction, &namespace, policies, known);
                 whole.chains.push(chain);
             }
         }
@@ -133,19 +143,6 @@ impl NodeRules {
         }
         whole.chains.extend(entries);
         whole
-    }
-
-    /// The sets of a policy's subjects.
-    pub(super) fn subject_sets(&self, at: &At, setting: &Setting) -> Vec<Set> {
-        let chain = chain_name(at.1, &at.0);
-        let local = self.local.get(at).into_iter();
-        let set = |(local, family): (&super::Local, _)| Set {
-            name: subjects_name(&chain, family),
-            family,
-            elements: pieces::addresses(local.subjects.now().keys(), family),
-        };
-        let all = local.flat_map(|local| setting.families.iter().map(move |&one| (local, one)));
-        all.map(set).collect()
     }
 
     /// The sets of a policy's own that follow from the text of its direction.
@@ -168,11 +165,23 @@ impl NodeRules {
     }
 
     /// What the kernel has of a policy's direction, once it has it.
-    pub(super) fn loads(&self, at: &At, setting: &Setting, state: &PolicyState) -> Loaded {
-        let sets = self.sets(at, setting, state).into_iter().map(|set| set.name).collect();
+    pub(super) fn loads(&self, at: &At, known: &Known<'_>) -> Option<Loaded> {
+        let state = known.policies.get(&at.0)?;
+        let subjects = known.subjects((&at.0, at.1))?;
+        let sets = self.sets(at, known.setting, state).into_iter().map(|set| set.name).collect();
         let followed = state.followed.get(&at.1).cloned().unwrap_or_default();
-        Loaded { version: state.version, sets, followed }
+        Some(Loaded { version: state.version, sets, followed, subjects })
     }
+}
+
+/// The sets of subjects, for each family.
+pub(super) fn subject_sets(whom: &Followed, own: &BTreeSet<IpAddr>, setting: &Setting) -> Vec<Set> {
+    let set = |&family: &_| Set {
+        name: followed_name(whom, family),
+        family,
+        elements: pieces::addresses(own, family),
+    };
+    setting.families.iter().map(set).collect()
 }
 
 /// A set that rules share, for each family.

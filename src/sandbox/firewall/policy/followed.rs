@@ -22,6 +22,8 @@ pub(in crate::sandbox::firewall) enum Among {
     Hosts,
     /// Addresses of pods, each with the port that has a name there.
     Ports,
+    /// Pods of one node that policies are about.
+    Subjects,
 }
 
 /// What a set is about, in words: the same for all rules that ask for the same.
@@ -66,6 +68,24 @@ impl Policy {
             }
         }
         asks
+    }
+}
+
+impl Policy {
+    /// Whom it is about, in a direction: the same for all policies about the same pods, unless
+    /// each is to be `alone`.
+    pub(in crate::sandbox::firewall) fn subjects(
+        &self,
+        direction: Direction,
+        alone: bool,
+    ) -> Followed {
+        let words = match &self.key {
+            (namespace, name) if alone && !namespace.is_empty() => {
+                format!("{} of {}/{}", direction.field(), word(namespace), word(name))
+            }
+            (namespace, _) => self.subject.words(namespace),
+        };
+        Followed { among: Among::Subjects, words }
     }
 }
 
