@@ -52,7 +52,7 @@ fn what_programs_would_make_for_themselves_holds_nobody_up() {
     let file = path.to_str().expect("UTF-8");
     let finished = run(&["run", "--sandbox", "--launch-within", "5s", "--manifests", file, pair]);
     assert_eq!(finished.code(), Some(3), "{finished:#?}");
-    assert!(finished.stderr.contains("ContainerCreating"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("ContainerCreating (FailedMount: "), "{}", finished.stderr);
 }
 
 #[test]

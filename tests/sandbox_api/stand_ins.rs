@@ -97,14 +97,16 @@ async fn a_stand_in_listens_where_its_image_would() {
 }
 
 #[tokio::test]
-async fn exec_into_a_stand_in_runs_the_agent_alone() {
+async fn exec_into_a_stand_in_runs_what_it_has_and_names_it() {
     let lab = Lab::start().await;
     lab.ready([pod("web", json!({"containers": [{"name": "nginx", "image": "nginx"}]}))]).await;
     let (output, _) = run(&lab, "web", &["netproof-probe", "--version"]).await;
     assert!(output.starts_with("netproof-probe "), "{output}");
-    let (_, status) = run(&lab, "web", &["sh", "-c", "true"]).await;
+    let (output, status) = run(&lab, "web", &["sh", "-c", "hostname"]).await;
+    assert_eq!((&*output, &status["status"]), ("web\n", &json!("Success")));
+    let (_, status) = run(&lab, "web", &["sh", "-c", "true && true"]).await;
     let message = status["message"].as_str().unwrap_or_default();
-    assert!(message.contains("the only program of a stand-in is netproof-probe"), "{message}");
+    assert!(message.contains("a stand-in has netproof-probe, cat, curl,"), "{message}");
     lab.stop().await;
 }
 

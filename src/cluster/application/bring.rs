@@ -1,12 +1,12 @@
 //! Creating an application's objects, and waiting until it works.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use kube::{
     Api,
     api::{DynamicObject, ListParams, Patch, PatchParams, PostParams, TypeMeta},
@@ -193,15 +193,33 @@ impl Cluster {
             let Ok(list) = Self::call(what, api.list(&ListParams::default())).await else {
                 continue;
             };
+            let warnings = self.warnings(namespace).await;
             for pod in list {
                 let Ok(mut pod) = serde_json::to_value(&pod) else { continue };
                 pod["kind"] = "Pod".into();
                 if let Standing::Waiting(why) | Standing::Failed(why) = ready::standing(&pod) {
-                    found.push(format!("{}: {why}", name_of(&pod)));
+                    // What a container waits for stands in events alone.
+                    let warning = warnings.get(text(&pod, "/metadata/name"));
+                    let warning = warning.filter(|_| why.ends_with("ContainerCreating"));
+                    let more = warning.map(|text| format!(" ({text})")).unwrap_or_default();
+                    found.push(format!("{}: {why}{more}", name_of(&pod)));
                 }
             }
         }
         found
+    }
+
+    /// The last warning about each pod of a namespace; none where they can't be read.
+    async fn warnings(&self, namespace: &str) -> BTreeMap<String, String> {
+        let api = Api::<Event>::namespaced(self.client.clone(), namespace);
+        let of_pods = ListParams::default().fields("type=Warning,involvedObject.kind=Pod");
+        let what = format!("list the events of {namespace}");
+        let list = Self::call(what, api.list(&of_pods)).await;
+        let warning = |event: Event| {
+            let said = format!("{}: {}", event.reason?, event.message?);
+            Some((event.involved_object.name?, said))
+        };
+        list.into_iter().flatten().filter_map(warning).collect()
     }
 
     async fn stand_ins(&self) -> Result<Vec<String>, Error> {
