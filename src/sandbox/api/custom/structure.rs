@@ -26,7 +26,7 @@ fn with_metadata(mut object: Struct) -> Node {
     let metadata = Node::Named("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta".to_owned());
     for (name, node) in [("apiVersion", text()), ("kind", text()), ("metadata", metadata)] {
         let field =
-            Field { node, required: false, atomic: false, omits_zero: false, retain_keys: false };
+            Field { node, required: false, atomic: false, omits_zero: false, replaced: false };
         object.fields.insert(name.to_owned(), field);
     }
     Node::Struct(object)
@@ -77,7 +77,7 @@ fn fields(schema: &Value, properties: &Map<String, Value>) -> BTreeMap<String, F
             required: required(name),
             atomic: false,
             omits_zero: false,
-            retain_keys: false,
+            replaced: false,
         };
         (name.clone(), field)
     });

@@ -81,7 +81,7 @@ pub fn patched(
         }
         PatchKind::Strategic => {
             check_is_object("", &patch)?;
-            strategic_merge(node, &mut object, patch).map_err(Failure::bad_request)?;
+            strategic_merge(node, &mut object, patch)?;
         }
         PatchKind::Apply => {
             return Err(Failure::internal("an apply needs a manager"));

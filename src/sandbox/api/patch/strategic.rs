@@ -1,41 +1,53 @@
-//! Strategic merge: a merge patch that knows which lists are merged by which key.
+//! Strategic merge: a merge patch that knows which lists are merged by which key, and that
+//! may say more than a document can.
+//!
+//! ```text
+//! $patch: replace | delete                what becomes of a map, or of a list's item
+//! $retainKeys: [a, b]                     the only fields that stay
+//! $setElementOrder/finalizers: [x, y]     the order of a merged list
+//! $deleteFromPrimitiveList/finalizers: [z]
+//! ```
+//!
+//! Directives count where the object has something to merge with; what is new is taken as
+//! it stands, without the parts that are directives.
+
+mod list;
+mod order;
+#[cfg(test)]
+mod tests;
+mod told;
 
 use serde_json::{Map, Value};
 
-use super::super::schema::{Merge, Node};
+use self::list::merge_list;
+use super::super::{failure::Failure, schema::Node};
+use told::{expected_list, go};
+
+const DIRECTIVE: &str = "$patch";
+const RETAIN: &str = "$retainKeys";
+const ORDER: &str = "$setElementOrder";
+const DELETE: &str = "$deleteFromPrimitiveList";
 
 /// Lays a patch over an object.
 ///
 /// # Errors
-/// A directive that isn't known, or a list item without its merge key.
-pub fn merge(node: &Node, object: &mut Value, patch: Value) -> Result<(), String> {
-    merge_value(object, patch, node)
-}
-
-fn merge_value(object: &mut Value, patch: Value, node: &Node) -> Result<(), String> {
-    match patch {
-        Value::Object(patch) => {
-            if !object.is_object() {
-                *object = Value::Object(Map::new());
-            }
-            let Value::Object(map) = object else { return Ok(()) };
-            merge_map(map, patch, node)
-        }
-        other => {
-            *object = other;
-            Ok(())
-        }
+/// A directive that isn't known or doesn't fit, or a list item without its merge key.
+pub fn merge(node: &Node, object: &mut Value, patch: Value) -> Result<(), Failure> {
+    if let (Value::Object(map), Value::Object(patch)) = (object, patch) {
+        merge_map(map, patch, node)?;
     }
+    Ok(())
 }
 
 fn merge_map(
     map: &mut Map<String, Value>,
     mut patch: Map<String, Value>,
     node: &Node,
-) -> Result<(), String> {
-    match patch.remove("$patch").as_ref().map(|word| word.as_str().unwrap_or_default()) {
-        None | Some("merge") => {}
+) -> Result<(), Failure> {
+    match patch.get(DIRECTIVE).map(|word| word.as_str().unwrap_or_default()) {
+        None => {}
         Some("replace") => {
+            patch.remove(DIRECTIVE);
             *map = patch;
             return Ok(());
         }
@@ -43,108 +55,118 @@ fn merge_map(
             map.clear();
             return Ok(());
         }
-        Some(other) => return Err(format!("unknown $patch directive {other:?}")),
+        Some(_) => return Err(unknown_directive(&patch)),
     }
-    if let Some(kept) = patch.remove("$retainKeys") {
-        let kept: Vec<_> =
-            kept.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        map.retain(|key, _| kept.contains(&key.as_str()));
+    retain(map, &mut patch)?;
+    let (orders, plain): (Vec<_>, Vec<_>) =
+        patch.into_iter().partition(|(key, _)| key.starts_with(ORDER));
+    let mut patch: Map<_, _> = plain.into_iter().collect();
+    for (key, order) in orders {
+        let Value::Array(wanted) = order else { return Err(expected_list(&order)) };
+        let Some(field) = key.strip_prefix(ORDER).and_then(|rest| rest.strip_prefix('/')) else {
+            return Err(Failure::bad_request("invalid patch format of setElementOrder list"));
+        };
+        order::settle(map, &mut patch, field, &wanted, node)?;
     }
-    let mut orders = Vec::new();
     for (key, value) in patch {
-        if let Some(field) = key.strip_prefix("$deleteFromPrimitiveList/") {
-            let unwanted = value.as_array().cloned().unwrap_or_default();
-            if let Some(list) = map.get_mut(field).and_then(Value::as_array_mut) {
-                list.retain(|item| !unwanted.contains(item));
-            }
-        } else if let Some(field) = key.strip_prefix("$setElementOrder/") {
-            orders.push((field.to_owned(), value));
-        } else if value.is_null() {
-            map.remove(&key);
+        if let Some(rest) = key.strip_prefix(DELETE) {
+            let Some(field) = rest.strip_prefix('/') else {
+                return Err(Failure::bad_request("invalid patch format of primitive list"));
+            };
+            take_out(map, field, &value);
         } else {
-            let deeper = node.child(&key).unwrap_or(&Node::Any);
-            match value {
-                Value::Array(items) => {
-                    let place = map.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new()));
-                    merge_list(place, items, deeper)?;
-                }
-                Value::Object(_) => {
-                    let place = map.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
-                    merge_value(place, value, deeper)?;
-                }
-                plain => {
-                    map.insert(key.clone(), plain);
-                }
-            }
-        }
-    }
-    for (field, order) in orders {
-        let (_, kind) = node.child(&field).unwrap_or(&Node::Any).merge();
-        if let (Some(list), Some(order)) =
-            (map.get_mut(&field).and_then(Value::as_array_mut), order.as_array())
-        {
-            reorder(list, order, kind);
+            merge_field(map, key, value, node)?;
         }
     }
     Ok(())
 }
 
-fn merge_list(place: &mut Value, items: Vec<Value>, node: &Node) -> Result<(), String> {
-    let replace = items.iter().any(|item| item.get("$patch").is_some_and(|word| word == "replace"));
-    let (item_node, kind) = node.merge();
-    let Value::Array(list) = place else {
-        *place = Value::Array(Vec::new());
-        return merge_list(place, items, node);
+/// Drops the fields that a patch doesn't name among those that stay.
+fn retain(map: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Result<(), Failure> {
+    let Some(kept) = patch.remove(RETAIN) else { return Ok(()) };
+    let malformed = || Failure::bad_request("invalid patch format of retainKeys");
+    let kept = kept.as_array().ok_or_else(malformed)?;
+    let stays = |key: &str| kept.iter().any(|one| one.as_str() == Some(key));
+    let is_said = |(key, value): (&String, &Value)| {
+        value.is_null() || key.starts_with(DELETE) || key.starts_with(ORDER) || stays(key)
     };
-    if replace || *kind == Merge::Replace {
-        *list = items
-            .into_iter()
-            .filter(|item| item.get("$patch").is_none_or(|word| word != "replace"))
-            .collect();
+    if !patch.iter().all(is_said) {
+        return Err(malformed());
+    }
+    map.retain(|key, _| stays(key));
+    Ok(())
+}
+
+fn take_out(map: &mut Map<String, Value>, field: &str, unwanted: &Value) {
+    if unwanted.is_null() {
+        map.remove(field);
+    } else if let (Some(Value::Array(list)), Value::Array(unwanted)) =
+        (map.get_mut(field), unwanted)
+    {
+        list.retain(|item| !unwanted.contains(item));
+    }
+}
+
+fn merge_field(
+    map: &mut Map<String, Value>,
+    key: String,
+    value: Value,
+    node: &Node,
+) -> Result<(), Failure> {
+    if value.is_null() {
+        map.remove(&key);
         return Ok(());
     }
-    let key = match kind {
-        Merge::Keyed(key) => key,
-        _ => {
-            for item in items {
-                if !list.contains(&item) {
-                    list.push(item);
-                }
+    let child = node.child(&key).unwrap_or(&Node::Any);
+    match (map.get_mut(&key), value) {
+        (Some(Value::Object(inner)), Value::Object(patch)) => {
+            if node.field(&key).is_some_and(|field| field.replaced) {
+                *inner = patch;
+                return Ok(());
             }
-            return Ok(());
+            merge_map(inner, patch, child)
         }
-    };
-    for mut item in items {
-        let Some(wanted) = item.get(key).cloned() else {
-            return Err(format!("map: {item} does not contain declared merge key: {key}"));
-        };
-        let found = list.iter().position(|known| known.get(key) == Some(&wanted));
-        if item.get("$patch").is_some_and(|word| word == "delete") {
-            list.retain(|known| known.get(key) != Some(&wanted));
-        } else if let Some(found) = found {
-            merge_value(&mut list[found], item, item_node)?;
-        } else {
-            if let Value::Object(map) = &mut item {
-                map.remove("$patch");
-            }
-            let mut fresh = Value::Object(Map::new());
-            merge_value(&mut fresh, item, item_node)?;
-            list.push(fresh);
+        (Some(Value::Array(list)), Value::Array(patch)) => {
+            *list = merge_list(std::mem::take(list), patch, child)?;
+            Ok(())
+        }
+        (_, value) => {
+            match fresh(without_nulls(value)) {
+                Some(value) => map.insert(key, value),
+                None => map.remove(&key),
+            };
+            Ok(())
         }
     }
-    Ok(())
 }
 
-/// Brings the items that an order names into that order; the others follow.
-fn reorder(list: &mut [Value], order: &[Value], kind: &Merge) {
-    let place = |item: &Value| {
-        order
-            .iter()
-            .position(|wanted| match kind {
-                Merge::Keyed(key) => wanted.get(key) == item.get(key),
-                _ => wanted == item,
-            })
-            .unwrap_or(order.len())
-    };
-    list.sort_by_key(place);
+/// What is new, without what is a directive.
+fn fresh(value: Value) -> Option<Value> {
+    match value {
+        Value::Object(map) if map.contains_key(DIRECTIVE) => None,
+        Value::Object(map) => Some(Value::Object(
+            map.into_iter().filter_map(|(key, value)| Some((key, fresh(value)?))).collect(),
+        )),
+        Value::Array(items) => Some(items.into_iter().filter_map(fresh).collect()),
+        plain => Some(plain),
+    }
+}
+
+/// There is nothing that a null could take away.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key, without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        plain => plain,
+    }
+}
+
+fn unknown_directive(patch: &Map<String, Value>) -> Failure {
+    let word = patch.get(DIRECTIVE).map(go).unwrap_or_default();
+    let map = go(&Value::Object(patch.clone()));
+    Failure::unexplained(format!("unknown patch type: {word} in map: {map}"))
 }

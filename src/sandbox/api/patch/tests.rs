@@ -17,7 +17,7 @@ fn node() -> Node {
             required: false,
             atomic: false,
             omits_zero: false,
-            retain_keys: false,
+            replaced: false,
         };
         let fields = fields.map(|(name, node)| (name.to_owned(), field(node)));
         Node::Struct(Struct { fields: fields.into(), ..Struct::default() })
@@ -145,13 +145,13 @@ fn patches_change_what_they_say() {
             Strategic,
             json!({"spec": {"containers": [{"name": "a", "env": [{"name": "Y", "value": "2"}]}]}}),
             "/spec/containers/0/env",
-            json!([{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]),
+            json!([{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}]),
         ),
         (
-            "and adds",
+            "and puts what is new first",
             Strategic,
             json!({"spec": {"containers": [{"name": "c"}]}}),
-            "/spec/containers/2",
+            "/spec/containers/0",
             json!({"name": "c"}),
         ),
         (
@@ -195,7 +195,7 @@ fn patches_that_do_not_fit_are_refused() {
         (PatchKind::Json, json!([{"op": "test", "path": "/metadata/name", "value": "x"}]), 422),
         (PatchKind::Json, json!({"not": "a list"}), 400),
         (PatchKind::Merge, json!(["no object"]), 400),
-        (PatchKind::Strategic, json!({"spec": {"containers": [{"image": "no name"}]}}), 400),
+        (PatchKind::Strategic, json!({"spec": {"containers": [{"image": "no name"}]}}), 500),
     ] {
         let failure = patched(kind, &node(), &pod(), patch.clone()).expect_err("must not fit");
         assert_eq!(failure.code.as_u16(), code, "{patch}");

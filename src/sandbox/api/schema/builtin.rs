@@ -198,7 +198,7 @@ fn fields(definition: &Value, properties: &Map<String, Value>) -> BTreeMap<Strin
             required: required(name),
             atomic: property["x-kubernetes-map-type"] == "atomic",
             omits_zero: false,
-            retain_keys: strategy.split(',').any(|word| word == "retainKeys"),
+            replaced: strategy == "replace",
         };
         (name.clone(), field)
     });

@@ -59,8 +59,8 @@ pub struct Field {
     pub atomic: bool,
     /// Whether it is left out where it is 0, false or empty.
     pub omits_zero: bool,
-    /// Whether a strategic merge patch states which of its keys stay.
-    pub retain_keys: bool,
+    /// Whether a strategic merge patch takes its place, although it is a map.
+    pub replaced: bool,
 }
 
 /// How server-side apply merges a list.
