@@ -28,7 +28,7 @@ const CAPABILITIES: [&str; 13] = [
 ];
 
 /// Settings of the kernel that may be set, and since which version.
-const SYSCTLS: [(&str, u32); 10] = [
+const SYSCTLS: [(&str, u32); 12] = [
     ("kernel.shm_rmid_forced", 0),
     ("net.ipv4.ip_local_port_range", 0),
     ("net.ipv4.tcp_syncookies", 0),
@@ -39,6 +39,8 @@ const SYSCTLS: [(&str, u32); 10] = [
     ("net.ipv4.tcp_fin_timeout", 29),
     ("net.ipv4.tcp_keepalive_intvl", 29),
     ("net.ipv4.tcp_keepalive_probes", 29),
+    ("net.ipv4.tcp_rmem", 32),
+    ("net.ipv4.tcp_wmem", 32),
 ];
 
 /// Everything that is forbidden, in the order of the checks' names. `overlapping` leaves
@@ -81,23 +83,27 @@ fn app_armor(pod: Pod<'_>, _: u32) -> Option<Violation> {
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     found.sort();
-    let is_bad = |of: &Value| {
-        let kind = context(of, "appArmorProfile").map(|profile| profile.text("/type"));
-        kind.is_some_and(|kind| !matches!(kind, "" | "RuntimeDefault" | "Localhost"))
+    let bad = |of: &Value| -> Option<String> {
+        let kind = context(of, "appArmorProfile")?.text("/type").to_owned();
+        (!matches!(&*kind, "" | "RuntimeDefault" | "Localhost")).then_some(kind)
     };
-    let who = setters(is_bad(pod.spec), &pod.named(is_bad));
-    let mut details = Vec::new();
-    if !who.is_empty() {
-        let text = "must not set AppArmor profile type to \"Unconfined\"";
-        details.push(format!("{who} {text}"));
-    }
-    let count = found.len() + details.len();
+    let is_bad = |of: &Value| bad(of).is_some();
+    let mut who = vec![setters(is_bad(pod.spec), &pod.named(is_bad))];
+    let everywhere = std::iter::once(pod.spec).chain(pod.containers());
+    let mut what: Vec<String> = everywhere.filter_map(bad).collect();
+    what.sort();
+    what.dedup();
     if !found.is_empty() {
-        let what = plural("annotation", "annotations", found.len());
-        details.push(format!("{what} {}", found.join(", ")));
+        who.push(plural("annotation", "annotations", found.len()).to_owned());
+        what.extend(found);
     }
-    let reason = plural("forbidden AppArmor profile", "forbidden AppArmor profiles", count);
-    if count == 0 { None } else { violation(reason, details.join(" and ")) }
+    if what.is_empty() {
+        return None;
+    }
+    who.retain(|one| !one.is_empty());
+    let reason = plural("forbidden AppArmor profile", "forbidden AppArmor profiles", what.len());
+    let (who, what) = (who.join(" and "), what.join("\", \""));
+    violation(reason, format!("{who} must not set AppArmor profile type to \"{what}\""))
 }
 
 fn capabilities(pod: Pod<'_>, _: u32) -> Option<Violation> {
