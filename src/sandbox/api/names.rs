@@ -1,15 +1,8 @@
 //! Names, uids, label keys and label values: their forms, with Kubernetes' messages.
 
-use serde_json::Value;
-
-use super::{failure::Cause, object::Object, resource::Resource, rules::Names};
-
 /// The characters of generated names: without vowels and what looks alike, so that no
 /// word comes out.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-
-/// How many bytes an object's annotations may have together.
-const MOST_ANNOTATIONS: usize = 256 * 1024;
 
 /// A name that begins with a prefix and ends in five random characters.
 pub fn generate(prefix: &str) -> String {
@@ -30,31 +23,52 @@ pub fn uid() -> String {
     format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
 }
 
-/// What is wrong with a word of lowercase letters, digits and dashes, if anything.
+/// What is wrong first with a word of lowercase letters, digits and dashes, if anything.
 pub fn label_error(name: &str) -> Option<String> {
-    if name.len() > 63 {
-        return Some("must be no more than 63 characters".to_owned());
-    }
-    (!is_label(name)).then(|| {
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and \
-         must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex \
-         used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-            .to_owned()
-    })
+    label_errors(name).into_iter().next()
 }
 
-/// What is wrong with such words joined by dots, if anything.
-pub fn subdomain_error(name: &str) -> Option<String> {
-    if name.len() > 253 {
-        return Some("must be no more than 253 characters".to_owned());
+/// Everything that is wrong with such a word.
+pub fn label_errors(name: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if name.len() > 63 {
+        errors.push("must be no more than 63 characters".to_owned());
     }
-    (!name.split('.').all(is_label)).then(|| {
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' \
-         or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex \
-         used for validation is \
-         '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-            .to_owned()
-    })
+    if !is_label(name) && name.split('.').all(is_label) {
+        errors.push("must not contain dots".to_owned());
+    } else if !is_label(name) {
+        errors.push(
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or \
+             '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or \
+             '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+                .to_owned(),
+        );
+    }
+    errors
+}
+
+/// What is wrong first with such words joined by dots, if anything.
+pub fn subdomain_error(name: &str) -> Option<String> {
+    subdomain_errors(name, "characters").into_iter().next()
+}
+
+/// Everything that is wrong with such words; a name's length is told in characters, that of
+/// a label's prefix in bytes.
+fn subdomain_errors(name: &str, unit: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if name.len() > 253 {
+        errors.push(format!("must be no more than 253 {unit}"));
+    }
+    if !name.split('.').all(is_label) {
+        errors.push(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
+             '-' or '.', and must start and end with an alphanumeric character (e.g. \
+             'example.com', regex used for validation is \
+             '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+                .to_owned(),
+        );
+    }
+    errors
 }
 
 fn is_label(name: &str) -> bool {
@@ -68,132 +82,57 @@ fn is_qualified_word(word: &str) -> bool {
     word.bytes().all(fits) && edge(word.bytes().next()) && edge(word.bytes().last())
 }
 
-/// What is wrong with a label's key, if anything: an optional prefix and a word.
-pub fn label_key_error(key: &str) -> Option<String> {
+/// What is wrong with a label's key: an optional prefix and a word.
+pub fn label_key_errors(key: &str) -> Vec<String> {
+    let form = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end \
+                with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex \
+                used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+    let mut errors = Vec::new();
     let (prefix, word) = match key.split_once('/') {
+        Some((_, word)) if word.contains('/') => {
+            return vec![format!(
+                "a valid label key {form} with an optional DNS subdomain prefix and '/' (e.g. \
+                 'example.com/MyName')"
+            )];
+        }
         Some((prefix, word)) => (Some(prefix), word),
         None => (None, key),
     };
-    if let Some(prefix) = prefix {
-        if prefix.is_empty() {
-            return Some("prefix part must be non-empty".to_owned());
+    match prefix {
+        Some("") => errors.push("prefix part must be non-empty".to_owned()),
+        Some(prefix) => {
+            let wrong = subdomain_errors(prefix, "bytes");
+            errors.extend(wrong.into_iter().map(|error| format!("prefix part {error}")));
         }
-        if let Some(error) = subdomain_error(prefix) {
-            return Some(format!("prefix part {error}"));
-        }
+        None => {}
     }
     if word.is_empty() {
-        return Some("name part must be non-empty".to_owned());
+        errors.push("name part must be non-empty".to_owned());
+    } else if word.len() > 63 {
+        errors.push("name part must be no more than 63 bytes".to_owned());
     }
-    if word.len() > 63 {
-        return Some("name part must be no more than 63 characters".to_owned());
+    if !is_qualified_word(word) {
+        errors.push(format!("name part {form}"));
     }
-    (!is_qualified_word(word)).then(|| {
-        "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and \
-         end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex \
-         used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-            .to_owned()
-    })
+    errors
 }
 
-/// What is wrong with a label's value, if anything. An empty one is fine.
-pub fn label_value_error(value: &str) -> Option<String> {
+/// What is wrong with a label's value. An empty one is fine.
+pub fn label_value_errors(value: &str) -> Vec<String> {
+    let mut errors = Vec::new();
     if value.len() > 63 {
-        return Some("must be no more than 63 characters".to_owned());
+        errors.push("must be no more than 63 bytes".to_owned());
     }
-    (!value.is_empty() && !is_qualified_word(value)).then(|| {
-        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or \
-         '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or \
-         'my_value',  or '12345', regex used for validation is \
-         '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-            .to_owned()
-    })
-}
-
-/// What is wrong with an object's metadata.
-pub fn validate_metadata(object: &Value, resource: &Resource) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let prefix = object.text("/metadata/generateName");
-    if !prefix.is_empty() {
-        let name = prefix.trim_end_matches('-');
-        let error = match resource.rules.names {
-            Names::Subdomain => subdomain_error(name),
-            Names::Label => label_error(name),
-            Names::Segment => None,
-        };
-        if let Some(error) = error {
-            causes.push(Cause::invalid("metadata.generateName", &prefix.into(), &error));
-        }
+    if !value.is_empty() && !is_qualified_word(value) {
+        errors.push(
+            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' \
+             or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or \
+             'my_value',  or '12345', regex used for validation is \
+             '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+                .to_owned(),
+        );
     }
-    let name = object.name();
-    let error = match resource.rules.names {
-        Names::Subdomain => subdomain_error(name),
-        Names::Label => label_error(name),
-        Names::Segment => (name.contains('/') || name.contains('%') || name == "." || name == "..")
-            .then(|| "may not contain '/' or '%'".to_owned()),
-    };
-    if let Some(error) = error {
-        causes.push(Cause::invalid("metadata.name", &name.into(), &error));
-    }
-    for (key, value) in object.labels() {
-        if let Some(error) = label_key_error(&key) {
-            causes.push(Cause::invalid("metadata.labels", &key.clone().into(), &error));
-        }
-        if let Some(error) = label_value_error(&value) {
-            causes.push(Cause::invalid("metadata.labels", &value.into(), &error));
-        }
-    }
-    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
-    for key in annotations.into_iter().flatten().map(|(key, _)| key) {
-        if let Some(error) = label_key_error(&key.to_lowercase()) {
-            causes.push(Cause::invalid("metadata.annotations", &key.as_str().into(), &error));
-        }
-    }
-    let size: usize = annotations
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
-        .sum();
-    if size > MOST_ANNOTATIONS {
-        causes.push(Cause::too_long("metadata.annotations", MOST_ANNOTATIONS));
-    }
-    for owner in object.owners() {
-        if owner.text("/kind") == "Event" && owner.text("/apiVersion") == "v1" {
-            let detail = "/v1, Kind=Event is disallowed from being an owner";
-            causes.push(Cause::invalid("metadata.ownerReferences", owner, detail));
-        }
-        for (field, detail) in [
-            ("apiVersion", "version must not be empty"),
-            ("kind", "must not be empty"),
-            ("name", "must not be empty"),
-            ("uid", "must not be empty"),
-        ] {
-            if owner.text(&format!("/{field}")).is_empty() {
-                let place = format!("metadata.ownerReferences.{field}");
-                causes.push(Cause::invalid(place, &"".into(), detail));
-            }
-        }
-    }
-    let of = |owner: &Value| format!("{}/{}", owner.text("/kind"), owner.text("/name"));
-    let mut controllers = object.owners().iter().filter(|owner| owner["controller"] == true);
-    if let Some(first) = controllers.next() {
-        for other in controllers {
-            let detail = format!(
-                "Only one reference can have Controller set to true. Found \"true\" in references \
-                 for {} and {}",
-                of(first),
-                of(other)
-            );
-            let owners = object.owners().into();
-            causes.push(Cause::invalid("metadata.ownerReferences", &owners, &detail));
-        }
-    }
-    for finalizer in object.finalizers() {
-        if let Some(error) = label_key_error(&finalizer) {
-            causes.push(Cause::invalid("metadata.finalizers", &finalizer.into(), &error));
-        }
-    }
-    causes
+    errors
 }
 
 #[cfg(test)]
@@ -227,11 +166,34 @@ mod tests {
             ("app.kubernetes.io/", false),
             ("A_b.c", true),
         ] {
-            assert_eq!(label_key_error(key).is_none(), fits, "{key:?}");
+            assert_eq!(label_key_errors(key).is_empty(), fits, "{key:?}");
         }
         for (value, fits) in [("", true), ("Web_1.2", true), ("-a", false), ("a/b", false)] {
-            assert_eq!(label_value_error(value).is_none(), fits, "{value:?}");
+            assert_eq!(label_value_errors(value).is_empty(), fits, "{value:?}");
         }
+    }
+
+    /// Each answer is that of the machinery's own validation.
+    #[test]
+    fn everything_that_is_wrong_is_told() {
+        let long = "k".repeat(64);
+        let form = "name part must consist of alphanumeric characters";
+        let cases = [
+            ("", vec!["name part must be non-empty", form]),
+            ("/a", vec!["prefix part must be non-empty"]),
+            ("x/", vec!["name part must be non-empty", form]),
+            ("A/-", vec!["prefix part a lowercase RFC 1123 subdomain must", form]),
+            ("x/y/z", vec!["a valid label key must consist of alphanumeric characters"]),
+            (&long, vec!["name part must be no more than 63 bytes"]),
+        ];
+        for (key, wanted) in cases {
+            let found = label_key_errors(key);
+            let fits = found.iter().zip(&wanted).all(|(found, wanted)| found.starts_with(wanted));
+            assert!(fits && found.len() == wanted.len(), "{key:?}: {found:?}");
+        }
+        assert_eq!(label_value_errors(&long), ["must be no more than 63 bytes"]);
+        assert_eq!(label_errors("a.b"), ["must not contain dots"]);
+        assert_eq!(label_errors(&long), ["must be no more than 63 characters"]);
     }
 
     #[test]

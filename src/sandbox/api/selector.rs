@@ -1,5 +1,6 @@
 //! Label and field selectors, as list and watch requests and objects state them.
 
+mod terms;
 mod text;
 
 use std::collections::BTreeSet;
@@ -138,25 +139,14 @@ impl FieldSelector {
     /// A 400 that names the field which isn't supported.
     pub fn parse(text: &str, resource: &Resource) -> Result<Self, Failure> {
         let mut conditions = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (field, equal, value) = if let Some((field, value)) = part.split_once("!=") {
-                (field, false, value)
-            } else if let Some((field, value)) = part.split_once("==") {
-                (field, true, value)
-            } else if let Some((field, value)) = part.split_once('=') {
-                (field, true, value)
-            } else {
-                return Err(Failure::bad_request(format!(
-                    "invalid selector: '{text}'; can't understand '{part}'"
-                )));
-            };
+        for (field, equal, value) in terms::read(text).map_err(Failure::bad_request)? {
             let known = matches!(field, "metadata.name" | "metadata.namespace")
                 || (resource.rules.selectable)(field)
                 || resource.definition().is_some_and(|custom| custom.selects(field));
             if !known {
                 return Err(Failure::bad_request(unsupported(field, resource)));
             }
-            conditions.push((field.to_owned(), equal, value.to_owned()));
+            conditions.push((field.to_owned(), equal, value));
         }
         Ok(Self(conditions))
     }

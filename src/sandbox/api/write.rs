@@ -31,6 +31,7 @@ use super::{
     object::{Object, now, object_mut},
     patch::{self, Author},
     resource::{CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, Resource},
+    rules::metadata,
     store::{Store, Writer},
 };
 
@@ -227,6 +228,7 @@ pub fn update_in(
     Ok(Written { object, warnings })
 }
 
+/// Notes who has written what, where the writer has a name.
 fn track(
     resource: &Resource,
     before: Option<&Value>,
@@ -253,7 +255,7 @@ fn fill_in(resource: &Resource, object: &mut Value) {
 
 /// What is wrong with an object.
 fn causes(resource: &Resource, object: &Value, before: Option<&Value>) -> Vec<Cause> {
-    let mut causes = names::validate_metadata(object, resource);
+    let mut causes = metadata::validate(object, resource);
     causes.extend((resource.rules.validate)(object, before));
     if let Some(custom) = resource.definition() {
         causes.extend(custom.causes(object));

@@ -108,6 +108,8 @@ fn apply(
         Author { name: &options.manager, api_version: &version, subresource: options.subresource };
     let after = patch::apply(resource.schema(), shown.as_deref(), &wanted, author, force)
         .map_err(|conflict| refusal(resource, name, &conflict))?;
+    let (after, _) =
+        resource.canonical(after).map_err(|error| Failure::bad_request(error.to_string()))?;
     // Who manages what is settled; the write itself leaves no trace of its own.
     let options = &WriteOptions { manager: String::new(), agent: String::new(), ..options.clone() };
     match before {
@@ -187,14 +189,19 @@ fn refusal(resource: &Resource, name: &str, conflict: &patch::ApplyConflict) -> 
     failure
 }
 
-/// Takes out what the canonical form has put in: a manager owns only what it states.
+/// Takes out what the canonical form has put in, and puts back what is stated as empty: a
+/// manager owns what it states.
 fn keep_given(wanted: &mut Value, given: &Value) {
     match (wanted, given) {
         (Value::Object(wanted), Value::Object(given)) => {
             wanted.retain(|key, _| given.contains_key(key));
-            for (key, wanted) in wanted {
-                if let Some(given) = given.get(key) {
-                    keep_given(wanted, given);
+            for (key, given) in given {
+                match wanted.get_mut(key) {
+                    Some(wanted) => keep_given(wanted, given),
+                    None if is_hollow(given) => {
+                        wanted.insert(key.clone(), given.clone());
+                    }
+                    None => {}
                 }
             }
         }
@@ -204,5 +211,14 @@ fn keep_given(wanted: &mut Value, given: &Value) {
             }
         }
         _ => {}
+    }
+}
+
+fn is_hollow(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
     }
 }

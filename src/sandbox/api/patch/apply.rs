@@ -142,6 +142,11 @@ fn merge(node: &Node, object: &mut Value, wanted: &Value) {
             for (name, value) in wanted {
                 let atomic = node.field(name).is_some_and(|field| field.atomic);
                 match node.child(name).filter(|_| !atomic) {
+                    // No items are no list.
+                    Some(child)
+                        if value.as_array().is_some_and(Vec::is_empty)
+                            && *child.list().1 != ListKind::Atomic
+                            && !map.contains_key(name) => {}
                     Some(child) => merge(child, map.entry(name).or_insert(Value::Null), value),
                     None => {
                         map.insert(name.clone(), value.clone());

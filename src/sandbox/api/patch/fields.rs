@@ -71,11 +71,16 @@ impl Fields {
                     };
                     // A key is its writer's with what stands under it; a field is not.
                     below.own |= node.field(name).is_none();
-                    fields.below.insert(field_step(name), below);
+                    if !below.is_empty() {
+                        fields.below.insert(field_step(name), below);
+                    }
                 }
             }
             Value::Array(items) => {
                 let (item, kind) = node.list();
+                if items.is_empty() && *kind != ListKind::Atomic {
+                    return fields;
+                }
                 let Some(steps) = item_steps(items, kind) else { return Self::place() };
                 for (step, value) in steps.into_iter().zip(items) {
                     let mut below =

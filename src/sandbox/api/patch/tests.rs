@@ -311,3 +311,24 @@ proptest! {
         prop_assert_eq!(after, object);
     }
 }
+
+/// What is stated as empty is owned where it is one value, and not where items are.
+#[test]
+fn empty_values_are_owned_as_a_whole_or_not_at_all() {
+    use super::super::resource::PODS;
+    let wanted = json!({
+        "metadata": {"name": "x", "annotations": {}, "finalizers": []},
+        "spec": {"containers": [{"name": "a", "args": [], "ports": [], "image": null}]},
+    });
+    let made =
+        super::apply(PODS.schema(), None, &wanted, author("m"), false).expect("nobody else's");
+    assert_eq!(
+        made["metadata"]["managedFields"][0]["fieldsV1"],
+        json!({
+            "f:metadata": {"f:annotations": {}},
+            "f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {
+                ".": {}, "f:args": {}, "f:image": {}, "f:name": {},
+            }}},
+        })
+    );
+}

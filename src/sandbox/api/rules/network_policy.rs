@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{failure::Cause, object::Object},
+    label_selector,
     table::fill,
 };
 
@@ -34,7 +35,7 @@ pub(super) fn default(policy: &mut Value) {
 
 pub(super) fn validate(policy: &Value, before: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
-    selector(&policy["spec"]["podSelector"], "spec.podSelector", &mut causes);
+    label_selector::check(&policy["spec"]["podSelector"], "spec.podSelector", &mut causes);
     for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
         let rules = policy.items(&format!("/spec/{direction}"));
         for (index, rule) in rules.iter().enumerate() {
@@ -134,7 +135,7 @@ fn validate_peer(peer: &Value, field: &str, before: Option<&Value>, causes: &mut
     for kind in ["podSelector", "namespaceSelector"] {
         if let Some(found) = peer.get(kind) {
             kinds += 1;
-            selector(found, &format!("{field}.{kind}"), causes);
+            label_selector::check(found, &format!("{field}.{kind}"), causes);
         }
     }
     if let Some(block) = peer.get("ipBlock") {
@@ -220,53 +221,4 @@ fn blocks(policy: &Value) -> impl Iterator<Item = &str> {
         let except = block.items("/except").iter().filter_map(Value::as_str);
         std::iter::once(block.text("/cidr")).chain(except)
     })
-}
-
-/// Checks a label selector.
-fn selector(selector: &Value, field: &str, causes: &mut Vec<Cause>) {
-    for (index, expression) in selector.items("/matchExpressions").iter().enumerate() {
-        let field = format!("{field}.matchExpressions[{index}]");
-        let values = expression.items("/values");
-        match expression.text("/operator") {
-            "In" | "NotIn" => {
-                if values.is_empty() {
-                    let message = "must be specified when `operator` is 'In' or 'NotIn'";
-                    causes.push(Cause::required(format!("{field}.values"), message));
-                }
-            }
-            "Exists" | "DoesNotExist" => {
-                if !values.is_empty() {
-                    let message =
-                        "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                    causes.push(Cause::forbidden(format!("{field}.values"), message));
-                }
-            }
-            other => {
-                let message = "not a valid selector operator";
-                causes.push(Cause::invalid(format!("{field}.operator"), &other.into(), message));
-            }
-        }
-        if let Some(message) = super::super::names::label_key_error(expression.text("/key")) {
-            let key = expression.text("/key").into();
-            causes.push(Cause::invalid(format!("{field}.key"), &key, &message));
-        }
-        for (index, value) in values.iter().enumerate() {
-            let text = value.as_str().unwrap_or_default();
-            if let Some(message) = super::super::names::label_value_error(text) {
-                causes.push(Cause::invalid(format!("{field}.values[{index}]"), value, &message));
-            }
-        }
-    }
-    for (key, value) in
-        selector.pointer("/matchLabels").and_then(Value::as_object).into_iter().flatten()
-    {
-        let field = format!("{field}.matchLabels");
-        if let Some(message) = super::super::names::label_key_error(key) {
-            causes.push(Cause::invalid(field.clone(), &key.as_str().into(), &message));
-        }
-        let text = value.as_str().unwrap_or_default();
-        if let Some(message) = super::super::names::label_value_error(text) {
-            causes.push(Cause::invalid(field, value, &message));
-        }
-    }
 }

@@ -104,8 +104,10 @@ impl<'t, I: Iterator<Item = Token<'t>>> Reader<'t, I> {
             Token::Word(key) => key,
             other => return Err(format!("found '{}', expected: identifier", other.text())),
         };
-        if let Some(error) = names::label_key_error(key) {
-            return Err(format!("<nil>: Invalid value: {key:?}: {error}"));
+        let errors = names::label_key_errors(key);
+        if !errors.is_empty() {
+            let errors = errors.join("; ");
+            return Err(format!("<nil>: Invalid value: {key:?}: {errors}"));
         }
         if absent {
             return Ok(Requirement::new(key, Operator::DoesNotExist, []));
@@ -181,8 +183,10 @@ fn check(key: &str, operator: Operator, values: &[String]) -> Result<(), String>
                  must be an integer"
             ));
         }
-        if let Some(error) = names::label_value_error(value) {
-            return Err(format!("values[{index}][{key}]: Invalid value: {value:?}: {error}"));
+        let errors = names::label_value_errors(value);
+        if !errors.is_empty() {
+            let errors = errors.join("; ");
+            return Err(format!("values[{index}][{key}]: Invalid value: {value:?}: {errors}"));
         }
     }
     Ok(())

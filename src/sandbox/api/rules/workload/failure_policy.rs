@@ -143,7 +143,7 @@ fn failure_rule(
     }
     for (number, pattern) in patterns.iter().enumerate() {
         let place = format!("{place}[{number}]");
-        if let Some(error) = names::label_key_error(pattern.text("/type")) {
+        for error in names::label_key_errors(pattern.text("/type")) {
             causes.push(Cause::invalid(format!("{place}.type"), &pattern["type"], &error));
         }
         let known = &["False", "True", "Unknown"];

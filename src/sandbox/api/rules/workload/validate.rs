@@ -9,7 +9,7 @@ use super::super::{
         object::Object,
         selector::{Requirement, Selector},
     },
-    pod,
+    label_selector, pod,
 };
 
 const IMMUTABLE: &str = "field is immutable";
@@ -38,11 +38,11 @@ pub(super) fn template(template: &Value, field: &str, causes: &mut Vec<Cause>) {
 fn labels(template: &Value, field: &str, causes: &mut Vec<Cause>) {
     for (key, value) in template.labels() {
         let place = format!("{field}.metadata.labels");
-        if let Some(error) = names::label_key_error(&key) {
-            causes.push(Cause::invalid(place.clone(), &key.into(), &error));
+        for error in names::label_key_errors(&key) {
+            causes.push(Cause::invalid(place.clone(), &key.as_str().into(), &error));
         }
-        if let Some(error) = names::label_value_error(&value) {
-            causes.push(Cause::invalid(place, &value.into(), &error));
+        for error in names::label_value_errors(&value) {
+            causes.push(Cause::invalid(place.clone(), &value.as_str().into(), &error));
         }
     }
 }
@@ -78,26 +78,7 @@ fn selector(object: &Value, before: Option<&Value>, called: &str, causes: &mut V
         causes.push(Cause::invalid("spec.template.metadata.labels", labels, message));
         return;
     }
-    for (index, expression) in selector.items("/matchExpressions").iter().enumerate() {
-        let operator = &expression["operator"];
-        let field = format!("{field}.matchExpressions[{index}]");
-        let values = expression.items("/values").len();
-        match operator.as_str() {
-            Some("In" | "NotIn") if values == 0 => {
-                let detail = "must be specified when `operator` is 'In' or 'NotIn'";
-                causes.push(Cause::required(format!("{field}.values"), detail));
-            }
-            Some("Exists" | "DoesNotExist") if values > 0 => {
-                let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                causes.push(Cause::forbidden(format!("{field}.values"), detail));
-            }
-            Some("In" | "NotIn" | "Exists" | "DoesNotExist") => {}
-            _ => {
-                let message = "not a valid selector operator";
-                causes.push(Cause::invalid(format!("{field}.operator"), operator, message));
-            }
-        }
-    }
+    label_selector::check(selector, field, causes);
     let labels = object["spec"]["template"].labels();
     let expressions = selector.items("/matchExpressions");
     let matches = Selector::from_map(&selector["matchLabels"]).matches(&labels)
