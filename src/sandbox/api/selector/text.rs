@@ -176,20 +176,27 @@ impl<'t, I: Iterator<Item = Token<'t>>> Reader<'t, I> {
 }
 
 fn check(key: &str, operator: Operator, values: &[String]) -> Result<(), String> {
+    let mut wrong = Vec::new();
     for (index, value) in values.iter().enumerate() {
         if matches!(operator, Operator::Gt | Operator::Lt) && value.parse::<i64>().is_err() {
-            return Err(format!(
+            wrong.push(format!(
                 "values[{index}]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value \
                  must be an integer"
             ));
         }
+    }
+    for (index, value) in values.iter().enumerate() {
         let errors = names::label_value_errors(value);
         if !errors.is_empty() {
             let errors = errors.join("; ");
-            return Err(format!("values[{index}][{key}]: Invalid value: {value:?}: {errors}"));
+            wrong.push(format!("values[{index}][{key}]: Invalid value: {value:?}: {errors}"));
         }
     }
-    Ok(())
+    match wrong.as_slice() {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        several => Err(format!("[{}]", several.join(", "))),
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +221,11 @@ mod tests {
                 "n>x",
                 "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' \
                  operators, the value must be an integer",
+            ),
+            (
+                "n>x/y",
+                "[values[0]: Invalid value: \"x/y\": for 'Gt', 'Lt' operators, the value must be an \
+                 integer, values[0][n]: Invalid value: \"x/y\": a valid label must be",
             ),
             ("-a", key),
             ("a=-b", value),
