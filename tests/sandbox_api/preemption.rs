@@ -29,22 +29,22 @@ fn node(pod: &Pod) -> Option<&str> {
 #[tokio::test]
 async fn a_more_important_pod_waits_until_its_victim_has_ended() {
     let lab = Lab::start().await;
+    for name in ["first", "last"] {
+        lab.ready([half(agent_on(name, "node-2"))]).await;
+        // Which pod began later is told by whole seconds.
+        let started = |pod: &Pod| pod.status.as_ref().and_then(|it| it.start_time.clone());
+        let own = started(&lab.pods().get(name).await.expect("there")).expect("it runs").0;
+        while jiff::Timestamp::now().as_second() <= own.as_second() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
     lab.ready(["kept-a", "kept-b"].map(|name| {
         let mut pod = half(agent_on(name, "node-1"));
         pod["metadata"]["labels"]["keep"] = json!("yes");
         pod
     }))
     .await;
-    for name in ["first", "last"] {
-        // Which of the two began later is told by whole seconds.
-        lab.ready([half(agent_on(name, "node-2"))]).await;
-        let started = |pod: &Pod| pod.status.as_ref().and_then(|it| it.start_time.clone());
-        let own = started(&lab.pods().get(name).await.expect("there")).expect("it runs").0;
-        while name == "first" && jiff::Timestamp::now().as_second() <= own.as_second() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-    // Nothing else tells the nodes apart: without it the pods of node-1 weigh the same.
+    // Without it the pods of node-1, which are the youngest, would weigh least.
     lab.create(json!({
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
         "metadata": {"name": "kept", "namespace": "shop"},
