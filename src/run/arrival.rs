@@ -186,6 +186,11 @@ impl Arrival {
         Followed { at, latency: at.saturating_duration_since(written), lost: pending }
     }
 
+    #[cfg(test)]
+    pub fn transports(&self) -> BTreeSet<IpProtocol> {
+        self.dials.keys().map(|key| key.transport).collect()
+    }
+
     fn usable(&self) -> MutexGuard<'_, BTreeSet<Key>> {
         // A panic elsewhere leaves the set whole: every write is a single one.
         self.usable.lock().unwrap_or_else(PoisonError::into_inner)

@@ -146,3 +146,32 @@ fn combined(proven: bool, proof: Bite, arrived: Arrived) -> Bite {
         (proof, _) => proof,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_arrived_when_the_later_of_canaries_and_markers_says_so() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let bitten =
+            |seconds, took| Bite::Bitten { at: at(seconds), latency: Duration::from_secs(took) };
+        let arrived =
+            |seconds, took| Arrived::At { at: at(seconds), latency: Duration::from_secs(took) };
+        for (what, proven, proof, markers, expected) in [
+            ("the markers are later", false, bitten(1, 1), arrived(2, 2), bitten(2, 2)),
+            ("the canaries are later", false, bitten(3, 3), arrived(2, 2), bitten(3, 3)),
+            ("a slow canary, a later marker", false, bitten(1, 9), arrived(2, 2), bitten(2, 9)),
+            ("canaries alone", false, bitten(1, 1), Arrived::NoMarker, bitten(1, 1)),
+            ("a late marker spoils it", false, bitten(1, 1), Arrived::Late, Bite::Never),
+            ("still open", false, Bite::Pending, arrived(2, 2), Bite::Pending),
+            ("never proven", false, Bite::Never, arrived(2, 2), Bite::Never),
+            ("proven in an earlier step", true, Bite::Never, arrived(2, 2), bitten(2, 2)),
+            ("proven, and a marker is late", true, Bite::Never, Arrived::Late, Bite::Never),
+            ("proven, and no marker", true, Bite::Never, Arrived::NoMarker, Bite::Never),
+        ] {
+            assert_eq!(combined(proven, proof, markers), expected, "{what}");
+        }
+    }
+}

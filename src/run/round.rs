@@ -60,14 +60,21 @@ pub(super) async fn ask<'a>(
         asked.share(&mut common);
         asked
     });
-    let asked: Vec<Asked<'a>> = asked.collect();
-    let listeners = asked.iter().flat_map(Asked::listeners).cloned().collect();
+    ask_by(asked.collect(), async |dials| live.dial(&dials, timing).await).await
+}
+
+/// Asks everything once, by whoever can dial.
+async fn ask_by<'a>(
+    asked: Vec<Asked<'a>>,
+    dial: impl AsyncFn(BTreeSet<Dial>) -> Dialled,
+) -> Round<'a> {
+    let listeners: BTreeSet<Dial> = asked.iter().flat_map(Asked::listeners).cloned().collect();
     let questions = asked.iter().flat_map(Asked::questions).cloned().collect();
 
-    let before = live.dial(&listeners, timing).await;
-    let window = live.dial(&questions, timing).await;
-    let again = live.dial(&addresses_missed(&asked, &window), timing).await;
-    let after = live.dial(&listeners, timing).await;
+    let before = dial(listeners.clone()).await;
+    let window = dial(questions).await;
+    let again = dial(addresses_missed(&asked, &window)).await;
+    let after = dial(listeners).await;
 
     let mut answered = BTreeSet::new();
     for asked in &asked {
@@ -220,3 +227,6 @@ fn addresses_missed(asked: &[Asked<'_>], window: &Dialled) -> BTreeSet<Dial> {
     }
     missed
 }
+
+#[cfg(test)]
+mod tests;

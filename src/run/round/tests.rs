@@ -1,0 +1,148 @@
+//! What rounds make of networks that are made up: who answers whom is told by a function.
+
+mod marks;
+mod paths;
+mod services;
+
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    cluster::Pods,
+    event::CanaryState,
+    model::{Family, IpProtocol, RunId},
+    plan::{self, Plan},
+    verdict::{AnsweredBy, ControlKind, Reason, Verdict},
+};
+
+/// A suite's plan on two nodes, by all that follows its first two lines.
+fn planned(text: &str) -> Plan {
+    let text = format!("apiVersion: netproof.dev/v1alpha1\nkind: Suite\n{text}");
+    let nowhere = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+    let (suites, mistakes) = crate::suite::parse("lab.yaml", &text, &nowhere);
+    assert!(mistakes.is_empty(), "{mistakes:#?}");
+    let node = |name: &str| plan::Node { name: name.to_owned(), labels: BTreeMap::new() };
+    let inputs = plan::Inputs {
+        run: RunId::from_random(0),
+        nodes: vec![node("one"), node("two")],
+        families: vec![Family::Ipv4],
+        services: BTreeMap::new(),
+        control_namespace: None,
+        filter: plan::Filter::default(),
+        max_nodes: 2,
+    };
+    plan::build(&suites, &inputs).expect("a plan")
+}
+
+/// The address of a pod of the plan.
+fn address(pod: PodIndex) -> IpAddr {
+    IpAddr::from([10, 0, 0, u8::try_from(pod.0 + 1).expect("few pods")])
+}
+
+/// The pods of a plan, ready, each with its own address.
+async fn live(plan: &Plan) -> Live<'_> {
+    let pods = plan.pods.iter().enumerate().map(|(index, pod)| -> Pod {
+        let ip = address(PodIndex(index)).to_string();
+        serde_json::from_value(json!({
+            "metadata": {"name": pod.name, "namespace": pod.namespace, "uid": pod.name},
+            "spec": {"nodeName": pod.node, "containers": [{"name": "agent"}]},
+            "status": {
+                "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}],
+                "conditions": [{"type": "ContainersReady", "status": "True"}],
+            },
+        }))
+        .expect("a pod")
+    });
+    let pods = Pods::standing(&plan.run, &pods.collect::<Vec<_>>()).await;
+    Live::new(plan, pods, None)
+}
+
+/// Canaries that were all isolated.
+fn proven(live: &Live<'_>) -> Marker {
+    let transports = [IpProtocol::Tcp, IpProtocol::Udp].into();
+    let marker = Marker::new(live, &transports, &[Family::Ipv4].into());
+    let state = CanaryState::Proven { latency: Duration::ZERO };
+    marker.states().extend(marker.dials.keys().map(|key| (key.clone(), state.clone())));
+    marker
+}
+
+fn agent(name: &str) -> Observation {
+    let saw = "10.0.0.1:20000".parse().expect("an address");
+    Observation::Connected { by: AnsweredBy::Agent { identity: name.to_owned(), saw } }
+}
+
+fn application() -> Observation {
+    let summary = "HTTP 200".to_owned();
+    Observation::Connected { by: AnsweredBy::Application { status: Some(200), summary } }
+}
+
+/// How a made-up network answers: from whom, to whom (an address or a name), on which port, and
+/// in which part of the round (0 before the window, 1 in it, 2 again, 3 after it). What it says
+/// nothing of is answered by whose address it is.
+type Told<'t> = &'t dyn Fn(&str, &str, u16, u8) -> Option<Vec<(Option<IpAddr>, Observation)>>;
+
+/// A name without what a run adds to it.
+fn short(name: &str) -> &str {
+    name.trim_start_matches("np-aaaaaa-").trim_end_matches("-0")
+}
+
+/// The judgement of each case, by its name.
+async fn judged(
+    live: &Live<'_>,
+    marker: &Marker,
+    services: &Services,
+    told: Told<'_>,
+) -> BTreeMap<String, (Judgement, Controls)> {
+    let cases: Vec<&PlannedCase> = live.plan.cases().collect();
+    let asked = cases.iter().map(|case| Asked::new(live, case, services)).collect();
+    let part = Cell::new(0);
+    let round = ask_by(asked, async |dials: BTreeSet<Dial>| {
+        let started = Instant::now();
+        let seen = dials.into_iter().map(|dial| {
+            let to = match &dial.whom {
+                Whom::Address(to) => to.to_string(),
+                Whom::Name(name, _) => name.clone(),
+            };
+            let owner = (0..live.plan.pods.len())
+                .map(PodIndex)
+                .find(|pod| matches!(dial.whom, Whom::Address(to) if to == address(*pod)));
+            let named = owner.map_or(to.as_str(), |pod| short(&live.plan.pod(pod).name));
+            let from = short(&live.plan.pod(dial.source).name);
+            let found = told(from, named, dial.port.number, part.get()).unwrap_or_else(|| {
+                let seen =
+                    owner.map_or(Observation::TimedOut, |pod| agent(&live.plan.pod(pod).name));
+                vec![(to.parse().ok(), seen)]
+            });
+            let seen = found.into_iter().map(|(address, observation)| Seen {
+                address,
+                observation,
+                at: started,
+            });
+            (dial, seen.collect())
+        });
+        let seen = seen.collect();
+        part.set(part.get() + 1);
+        Dialled { started, ended: Instant::now(), seen }
+    })
+    .await;
+    let judged = round.judge(live, marker, &BTreeMap::new());
+    let each = cases.iter().zip(judged);
+    each.map(|(case, judged)| (case.name.clone(), (judged.judgement, judged.controls))).collect()
+}
+
+/// Silence.
+fn silent() -> Option<Vec<(Option<IpAddr>, Observation)>> {
+    Some(vec![(None, Observation::TimedOut)])
+}
+
+fn answer(observation: Observation) -> Option<Vec<(Option<IpAddr>, Observation)>> {
+    Some(vec![(None, observation)])
+}
