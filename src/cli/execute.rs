@@ -41,7 +41,8 @@ fn example(suites: &[Suite]) -> String {
             .steps
             .iter()
             .flat_map(|step| step.cases.iter().map(move |case| (step.name.as_str(), case)));
-        let (step, case) = suite.cases.iter().map(|case| ("base", case)).chain(stepped).next()?;
+        let (step, case) =
+            suite.cases.iter().map(|case| (crate::suite::BASE, case)).chain(stepped).next()?;
         Some(format!("{}/{step}/{}/{}/ipv4", suite.name, case.name, case.port.label))
     });
     id.unwrap_or_default()

@@ -1,24 +1,15 @@
 //! What is known of a probe pod, and for how long it has been so.
 
-use std::{
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+mod readiness;
 
-use k8s_openapi::{
-    api::core::v1::{ContainerStatus, Pod, PodStatus},
-    jiff::Timestamp,
-};
+use std::{net::IpAddr, time::Instant};
 
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+
+use self::readiness::Readiness;
+pub(super) use self::readiness::Report;
 use super::{AGENT_CONTAINER, marks};
 use crate::{model::Labels, plan::PlannedPod};
-
-/// Stretches of readiness that are kept for each pod.
-const SPANS: usize = 256;
-
-/// How late the kubelet notices a dead interface: it tries once a second, waits a second
-/// for the answer, and has to tell the API server.
-const NOTICE: Duration = Duration::from_millis(2_500);
 
 /// Containers that take connections in the application's place.
 const PROXIES: [&str; 7] = [
@@ -82,27 +73,6 @@ pub struct ContainerProblem {
     pub message: String,
     /// True where waiting longer can't help.
     pub lasting: bool,
-}
-
-/// When a pod was reported.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Report {
-    /// When the report came.
-    pub(super) at: Instant,
-    /// Until when the state before it is known to have held; earlier than `at` where the
-    /// watch was broken.
-    pub(super) known: Instant,
-    /// The wall clock at `at`, to compare with the server's times.
-    pub(super) clock: Timestamp,
-}
-
-/// When ContainersReady held, as far as that was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Readiness {
-    /// From, and until; the last one may be open.
-    spans: Vec<(Instant, Option<Instant>)>,
-    /// The condition's own time of its last change.
-    transition: Option<Timestamp>,
 }
 
 impl PodState {
@@ -176,10 +146,7 @@ impl PodState {
     /// An interface that died inside the interval shows up to 2.5 s later: who needs proof
     /// asks then. Until it is asked for that late, the answer may still turn to false.
     pub fn was_ready(&self, from: Instant, to: Instant) -> bool {
-        self.readiness
-            .spans
-            .iter()
-            .any(|&(begin, end)| begin <= from && end.is_none_or(|end| to <= end))
+        self.readiness.held(from, to)
     }
 
     /// How the pod differs from what was sent, or once did, in sentences; empty if it never
@@ -223,43 +190,6 @@ impl PodState {
     /// proves nothing about them.
     pub fn meshed(&self) -> bool {
         self.ambient || self.containers.iter().any(|name| PROXIES.contains(&name.as_str()))
-    }
-}
-
-impl Readiness {
-    fn report(&mut self, ready: bool, transition: Option<Timestamp>, report: Report) {
-        // What the server has known for a while comes late after a break of the watch. A
-        // cluster's clock that runs ahead of ours makes this no worse than without.
-        let age = transition
-            .and_then(|time| Duration::try_from(report.clock.duration_since(time)).ok())
-            .unwrap_or_default();
-        let changed = report.at.checked_sub(age).unwrap_or(report.at).min(report.known);
-        match (self.since(), ready) {
-            // It was unready in between, unseen.
-            (Some(_), true) if transition != self.transition => {
-                self.end(changed);
-                self.spans.push((report.at, None));
-            }
-            (Some(_), true) | (None, false) => {}
-            (Some(_), false) => self.end(changed),
-            (None, true) => self.spans.push((report.at, None)),
-        }
-        if self.spans.len() > SPANS {
-            self.spans.remove(0);
-        }
-        self.transition = transition;
-    }
-
-    /// Ends the open span: at `known` the last try that could have failed had not yet been
-    /// given up.
-    fn end(&mut self, known: Instant) {
-        if let Some((begin, end @ None)) = self.spans.last_mut() {
-            *end = Some(known.checked_sub(NOTICE).map_or(*begin, |sure| sure.max(*begin)));
-        }
-    }
-
-    fn since(&self) -> Option<Instant> {
-        self.spans.last().filter(|(_, end)| end.is_none()).map(|(begin, _)| *begin)
     }
 }
 
@@ -366,5 +296,4 @@ fn problem(status: &ContainerStatus) -> Option<ContainerProblem> {
 }
 
 #[cfg(test)]
-#[path = "pod_state/tests.rs"]
 mod tests;

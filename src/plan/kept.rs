@@ -7,11 +7,8 @@ use super::{
 };
 use crate::{
     model::{Connectivity, Family, Port},
-    suite::{Case, Peer, ServicePeer, Suite, Survival, addressed_peers},
+    suite::{BASE, Case, Peer, ServicePeer, Suite, Survival, addressed_peers},
 };
-
-/// The name of the step that the cases before any step make.
-pub(super) const BASE: &str = "base";
 
 /// A claim that passed the filter, its ends found.
 #[derive(Clone)]

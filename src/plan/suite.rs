@@ -7,12 +7,12 @@ use super::{
     build::{Inputs, PlanError},
     change::Changes,
     identity::Identities,
-    kept::{BASE, End, Kept, keep, needed},
+    kept::{End, Kept, keep, needed},
     names::Names,
     objects,
     suite_pods::{add_newcomer, add_pods, add_stand_in, cluster_name},
 };
-use crate::suite::{Suite, replace_namespace_references};
+use crate::suite::{BASE, Suite, replace_namespace_references};
 
 /// What the suites of a plan have in common.
 pub(super) struct Shared<'i> {

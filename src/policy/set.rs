@@ -87,10 +87,11 @@ impl Policy {
 
     /// The order in which policies are listed; what decides doesn't depend on it.
     pub(super) fn order(&self, other: &Self) -> Ordering {
-        let key = |policy: &Self| {
-            (policy.namespace().map(str::to_owned), policy.kind(), policy.name().to_owned())
-        };
-        key(self).cmp(&key(other))
+        self.place().cmp(&other.place())
+    }
+
+    fn place(&self) -> (Option<String>, String, String) {
+        (self.namespace().map(str::to_owned), self.kind(), self.name().to_owned())
     }
 }
 
@@ -139,9 +140,7 @@ impl PolicySet {
     /// Puts policies in order.
     pub fn new(policies: impl IntoIterator<Item = Policy>) -> Self {
         let mut set = Self { policies: policies.into_iter().collect(), ..Self::default() };
-        set.policies.sort_by_cached_key(|policy| {
-            (policy.namespace().map(str::to_owned), policy.kind(), policy.name().to_owned())
-        });
+        set.policies.sort_by_cached_key(Policy::place);
         set
     }
 }

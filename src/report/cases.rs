@@ -34,7 +34,7 @@ fn rows(report: &Report, short: bool) -> Vec<Vec<Cell>> {
         let ends = format!("-{}-{}", info.from, info.to);
         let name = info.name.strip_suffix(&ends).filter(|_| short).unwrap_or(&info.name);
         let name = match info.step.as_str() {
-            "base" => name.to_owned(),
+            crate::suite::BASE => name.to_owned(),
             step => format!("{step}/{name}"),
         };
         let name = if several { format!("{}/{name}", info.suite) } else { name };

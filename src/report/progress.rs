@@ -61,7 +61,8 @@ impl Writer for ProgressWriter {
                 self.say(format!("{suite}{} {done}/{total}{open}", doing(*stage)));
             }
             Event::Round { suite, step, number, as_expected, total, counted } => {
-                let step = if step == "base" { String::new() } else { format!(" {step}") };
+                let step =
+                    if step == crate::suite::BASE { String::new() } else { format!(" {step}") };
                 let early = if *counted { "" } else { " · waiting for the change to arrive" };
                 self.say(format!(
                     "{suite}{step}: round {number}, {as_expected}/{total} as expected{early}{open}"

@@ -182,8 +182,7 @@ impl<'a> Asked<'a> {
             self.dial = Err(Observation::NoDestination { message });
             return;
         };
-        self.described =
-            format!("{}/{} ({address}, {})", planned.namespace, planned.name, planned.node).into();
+        self.described = live.place(pod, case.family).into();
         if case.ask.is_foreign() {
             self.dial = Err(not_for_agents(&self.described));
             return;

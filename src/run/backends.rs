@@ -90,10 +90,7 @@ impl Asked<'_> {
                 }
                 self.backends.push(index);
             } else {
-                strangers.insert(match &endpoint.pod {
-                    Some((namespace, name)) => format!("{namespace}/{name}"),
-                    None => endpoint.address.to_string(),
-                });
+                strangers.insert(stranger(endpoint));
             }
         }
         if !ours.is_empty() {
@@ -132,6 +129,14 @@ fn planned(live: &Live<'_>, endpoint: &Endpoint) -> Option<PodIndex> {
     let (namespace, name) = endpoint.pod.as_ref()?;
     let mut all = live.plan.pods.iter();
     all.position(|pod| pod.namespace == *namespace && pod.name == *name).map(PodIndex)
+}
+
+/// What an endpoint is called that is no launched pod.
+fn stranger(endpoint: &Endpoint) -> String {
+    match &endpoint.pod {
+        Some((namespace, name)) => format!("{namespace}/{name}"),
+        None => endpoint.address.to_string(),
+    }
 }
 
 /// The number that a port of a Service has at an endpoint.
@@ -183,19 +188,10 @@ fn behind(live: &Live<'_>, view: &ServiceView) -> (BTreeSet<String>, BTreeSet<St
     let mut ours = BTreeSet::new();
     let mut strangers = BTreeSet::new();
     for endpoint in view.endpoints.iter().filter(|endpoint| endpoint.ready) {
-        match &endpoint.pod {
-            Some((namespace, name)) => {
-                let mut pods = live.plan.pods.iter();
-                if pods.any(|pod| pod.namespace == *namespace && pod.name == *name) {
-                    ours.insert(name.clone());
-                } else {
-                    strangers.insert(format!("{namespace}/{name}"));
-                }
-            }
-            None => {
-                strangers.insert(endpoint.address.to_string());
-            }
-        }
+        match planned(live, endpoint) {
+            Some(pod) => ours.insert(live.plan.pod(pod).name.clone()),
+            None => strangers.insert(stranger(endpoint)),
+        };
     }
     (ours, strangers)
 }

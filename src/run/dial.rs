@@ -161,3 +161,6 @@ pub(super) fn seen(
     });
     each.collect()
 }
+
+#[cfg(test)]
+mod tests;

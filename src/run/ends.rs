@@ -35,15 +35,8 @@ impl Translated {
 impl Step<'_> {
     /// Both ends, for the report.
     pub(super) fn endpoints(&self, case: &PlannedCase, round: &CaseRound) -> Endpoints {
-        let source = self.live.plan.pod(case.source);
-        let address = self.live.address(case.source, case.family);
         let mut endpoints = Endpoints {
-            source: match address {
-                Some(address) => {
-                    format!("{}/{} ({address}, {})", source.namespace, source.name, source.node)
-                }
-                None => format!("{}/{} ({})", source.namespace, source.name, source.node),
-            },
+            source: self.live.place(case.source, case.family),
             destination: round.described.as_ref().to_owned(),
             labels: BTreeMap::new(),
             seen_as: None,

@@ -103,6 +103,14 @@ impl<'a> Live<'a> {
         state.addresses.iter().copied().find(|address| Family::of(*address) == family)
     }
 
+    /// A pod for people: `shop/np-abcdef-web-0 (10.0.0.1, node-1)`.
+    pub fn place(&self, pod: PodIndex, family: Family) -> String {
+        let planned = self.plan.pod(pod);
+        let address = self.address(pod, family).map(|address| format!("{address}, "));
+        let (namespace, name, node) = (&planned.namespace, &planned.name, &planned.node);
+        format!("{namespace}/{name} ({}{node})", address.unwrap_or_default())
+    }
+
     /// What a webhook or a person has made of the pods, or of the policies and labels that
     /// decide about them, by the server's own account.
     pub fn strange(&self) -> BTreeMap<PodIndex, String> {

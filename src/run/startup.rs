@@ -77,7 +77,7 @@ impl Runner<'_> {
                 };
                 let outcome = CaseOutcome {
                     seen: sighting(watched.as_ref().ok().and_then(|seen| seen.get(&case.id))),
-                    endpoints: self.ends(case, live),
+                    endpoints: Self::ends(case, live),
                     took: begun.elapsed(),
                     ..CaseOutcome::without_rounds(judgement)
                 };
@@ -205,22 +205,15 @@ impl Runner<'_> {
         seen
     }
 
-    fn ends(&self, case: &PlannedCase, live: &Live<'_>) -> Endpoints {
-        let named = |pod: PodIndex| {
-            let planned = self.plan.pod(pod);
-            let place = format!("{}/{}", planned.namespace, planned.name);
-            match live.address(pod, case.family) {
-                Some(address) => format!("{place} ({address}, {})", planned.node),
-                None => format!("{place} ({})", planned.node),
-            }
-        };
+    fn ends(case: &PlannedCase, live: &Live<'_>) -> Endpoints {
         let destination = match &case.destination {
-            Destination::Pod(pod) => named(*pod),
+            Destination::Pod(pod) => live.place(*pod, case.family),
             Destination::Service { namespace, name } => format!("Service {namespace}/{name}"),
             Destination::Address(address) => address.to_string(),
             Destination::Host(name) => name.clone(),
         };
-        Endpoints { source: named(case.source), destination, ..Endpoints::default() }
+        let source = live.place(case.source, case.family);
+        Endpoints { source, destination, ..Endpoints::default() }
     }
 }
 

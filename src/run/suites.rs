@@ -20,11 +20,9 @@ use crate::{
     event::{CaseOutcome, Event, Stage},
     model::{Family, IpProtocol},
     plan::{CaseId, PlannedCase, PodIndex, SuitePlan},
+    suite::BASE,
     verdict::Judgement,
 };
-
-/// The name of the step that top-level cases make.
-const BASE: &str = "base";
 
 /// What is asked in one step.
 #[derive(Clone, Copy)]

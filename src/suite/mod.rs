@@ -55,6 +55,7 @@ pub use moments::{CaseEnd, Startup, Survival};
 pub use namespaces::{replace_namespace_references, rewrite_namespaces};
 pub use parse::parse;
 pub use schema::schema;
+pub use steps::BASE;
 pub use types::{
     Case, CasePort, Denial, EvidenceRule, Location, Manifest, Peer, PodPeer, ServicePeer, Setup,
     SetupNamespace, Step, Suite,

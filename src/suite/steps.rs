@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The name of the step that top-level cases make.
-pub(super) const BASE: &str = "base";
+pub const BASE: &str = "base";
 
 /// The label that the API server itself keeps on every namespace.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";

@@ -61,7 +61,7 @@ fn judge_with(
     layout: Option<Layout>,
 ) -> Result<Vec<Judged>, Exit> {
     let mut stage = Stage::new(suite, objects, namespace, families, layout)?;
-    let mut judged = stage.claims(suite, "base", &suite.cases)?;
+    let mut judged = stage.claims(suite, crate::suite::BASE, &suite.cases)?;
     for step in &suite.steps {
         for change in &step.changes {
             stage.change(change)?;

@@ -21,6 +21,12 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// One that showed this at that time.
+    #[cfg(test)]
+    pub(crate) fn showing(micros: u64, anchor: Instant) -> Self {
+        Self { error: Duration::ZERO, anchor, micros }
+    }
+
     /// When the agent's clock showed this, within [`Self::error`].
     pub fn instant(&self, agent_micros: u64) -> Instant {
         let ahead = Duration::from_micros(agent_micros.saturating_sub(self.micros));

@@ -57,10 +57,16 @@ pub(super) fn read_peer(
     domains.map(|value| ClusterPeer::DomainNames(read_domains(findings, &at("domainNames"), value)))
 }
 
-fn read_networks(findings: &mut Findings, path: &str, value: &Value) -> Vec<ipnet::IpNet> {
+/// The items of a list that has one to 25.
+fn read_items<'v>(findings: &mut Findings, path: &str, value: &'v Value) -> &'v [Value] {
     let items = findings.list(path, value);
     at_least_one(findings, path, items.len());
     at_most(findings, path, items.len(), 25);
+    items
+}
+
+fn read_networks(findings: &mut Findings, path: &str, value: &Value) -> Vec<ipnet::IpNet> {
+    let items = read_items(findings, path, value);
     let mut found = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let path = format!("{path}[{index}]");
@@ -78,9 +84,7 @@ fn read_networks(findings: &mut Findings, path: &str, value: &Value) -> Vec<ipne
 }
 
 fn read_domains(findings: &mut Findings, path: &str, value: &Value) -> Vec<String> {
-    let items = findings.list(path, value);
-    at_least_one(findings, path, items.len());
-    at_most(findings, path, items.len(), 25);
+    let items = read_items(findings, path, value);
     let mut found = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let path = format!("{path}[{index}]");

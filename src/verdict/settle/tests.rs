@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     model::Connectivity::{self, Allowed, Blocked},
     suite::{Denial, EvidenceRule},
-    verdict::{AnsweredBy, Controls, Intended, Verdict::*, judge},
+    verdict::{AnsweredBy, Controls, Intended, Reason, Verdict, Verdict::*, judge},
 };
 
 mod quick;

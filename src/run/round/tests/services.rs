@@ -193,3 +193,15 @@ async fn strangers_behind_a_service_leave_who_answers_to_chance_also_by_its_name
         }
     }
 }
+
+#[tokio::test]
+async fn endpoints_of_another_family_are_none_of_this_one_s() {
+    let other = |plan: &Plan| {
+        let address = "fd00::2".parse().expect("an address");
+        vec![Endpoint { address, ..endpoint(plan, "b", true) }]
+    };
+    let found = asked_of(other, false, &|from, to, _, _| through(from, to)).await;
+    let judgement = &found["allow"].0;
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{}", judgement.reason);
+    assert!(judgement.reason.to_string().ends_with("has no ready endpoints"));
+}
