@@ -2,6 +2,8 @@
 //! 2 errors, 3 the end, 4 terminal sizes (ignored), and in v5 255, which closes the
 //! channel named by the next byte. In the forms in base64 the channel is a digit.
 
+use std::time::Duration;
+
 use axum::{
     extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
     response::Response,
@@ -26,6 +28,13 @@ const PROTOCOLS: [&str; 5] = [
     "channel.k8s.io",
     "base64.channel.k8s.io",
 ];
+
+/// How long a client may take until it reads.
+const READS_WITHIN: Duration = Duration::from_millis(250);
+/// How long a client that reads may take until it has made its streams.
+const STREAMS_WITHIN: Duration = Duration::from_millis(5);
+/// So many messages are kept of a client that doesn't read yet.
+const EARLY: usize = 64;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -52,21 +61,55 @@ pub(super) fn upgrade(
     let text = protocol.contains("base64");
     let ending = if protocol.starts_with('v') { Ending::Status } else { Ending::Text };
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let (sink, stream) = socket.split();
-        let input = Input { stream, text };
+        let (mut sink, mut stream) = socket.split();
+        let early = until_it_reads(&mut sink, &mut stream).await.into_iter();
+        let input = Input { early, stream, text };
         let output = Output { sink, text, ending, streams };
         work((super::Input::Websocket(input), super::Output::Websocket(output))).await;
     }))
 }
 
+/// Waits until the client reads, and gives what it has said by then. kubectl before 1.33 reads
+/// before it has made its streams, and drops what comes in between: nobody could tell it of
+/// that, so that the rest is time.
+async fn until_it_reads(
+    sink: &mut SplitSink<WebSocket, Message>,
+    stream: &mut SplitStream<WebSocket>,
+) -> Vec<Message> {
+    let mut early = Vec::new();
+    if sink.send(Message::Ping(Bytes::new())).await.is_ok() {
+        let answered = async {
+            while early.len() < EARLY
+                && let Some(Ok(message)) = stream.next().await
+                && !matches!(message, Message::Pong(_))
+            {
+                early.push(message);
+            }
+        };
+        // Nobody has to answer; then nothing is known of when it reads.
+        let _ = tokio::time::timeout(READS_WITHIN, answered).await;
+        tokio::time::sleep(STREAMS_WITHIN).await;
+    }
+    early
+}
+
 pub(in crate::sandbox::api) struct Input {
+    /// What came before the stream was read.
+    early: std::vec::IntoIter<Message>,
     stream: SplitStream<WebSocket>,
     text: bool,
 }
 
 impl Input {
+    async fn next(&mut self) -> Option<Message> {
+        match self.early.next() {
+            Some(message) => Some(message),
+            None => self.stream.next().await?.ok(),
+        }
+    }
+
     pub(super) async fn pass_on(&mut self, mut stdin: Option<ChildStdin>) {
-        while let Some(Ok(message)) = self.stream.next().await {
+        while let Some(message) = self.next().await {
             let data = match message {
                 Message::Binary(data) if !self.text => data,
                 Message::Text(text) if self.text => match decode(&text) {
