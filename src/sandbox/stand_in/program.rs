@@ -71,13 +71,13 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut listeners = Listeners::new(&arguments.identity);
-    println!("{GREETING} {}", arguments.identity);
     for port in arguments.ports {
         listeners.add(port)?;
     }
     for port in arguments.optional {
         listeners.try_add(port);
     }
+    println!("{GREETING} {}", arguments.identity);
     let end = async {
         match arguments.ends_after {
             Some(after) => tokio::time::sleep(after).await,

@@ -1,5 +1,7 @@
 //! One container: its process, started again as the pod's policy says.
 
+mod told;
+
 use std::{
     net::IpAddr, os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration,
 };
@@ -20,7 +22,7 @@ use super::{
     log::Log,
     manager::Shared,
     program::{Program, ProgramError},
-    report::{Board, Ended, Report, State},
+    report::{Board, State},
 };
 use crate::sandbox::{
     api::{
@@ -32,7 +34,6 @@ use crate::sandbox::{
         names,
     },
     node::PodNetwork,
-    stand_in,
 };
 
 /// The first wait before a container that ended again is started again; it doubles.
@@ -41,6 +42,8 @@ const BACK_OFF: Duration = Duration::from_secs(10);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 /// How long a process may take to end where its pod doesn't say.
 pub(super) const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+/// How long a stand-in may take to its first line; a machine that is so slow is told of nothing.
+const SPEAKS_WITHIN: Duration = Duration::from_secs(5);
 /// How soon a container is tried again whose configuration isn't there yet.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -171,97 +174,6 @@ impl Container {
         self.update(|report| report.over = true);
     }
 
-    pub(super) fn update(&self, change: impl FnOnce(&mut Report)) {
-        self.board.update(self.index, change);
-    }
-
-    pub(super) fn event(&self, kind: EventType, reason: &str, message: String) {
-        let list = match self.kind {
-            Kind::Init => "initContainers",
-            Kind::Own => "containers",
-            Kind::Ephemeral => "ephemeralContainers",
-        };
-        let field = format!("spec.{list}{{{}}}", self.spec.text("/name"));
-        self.events.about(&self.pod, &field, kind, reason, message);
-    }
-
-    /// What the kubelet says of every start.
-    fn begun(&self) {
-        let image = self.spec.text("/image");
-        for (reason, message) in [
-            (
-                "Pulled",
-                format!(
-                    "Container image \"{image}\" already present on machine and can be accessed \
-                     by the pod"
-                ),
-            ),
-            ("Created", "Container created".to_owned()),
-            ("Started", "Container started".to_owned()),
-        ] {
-            self.event(EventType::Normal, reason, message);
-        }
-    }
-
-    fn wait(&self, reason: &'static str, message: String) {
-        self.update(|report| report.state = State::Waiting { reason, message });
-    }
-
-    /// Why a stand-in failed, in its own words; there is nobody else's log to look into.
-    async fn last_words(&self, program: Program, code: i32) -> String {
-        if program != Program::StandIn || code == 0 {
-            return String::new();
-        }
-        let report = self.board.reports().into_iter().nth(self.index);
-        let Some(log) = report.and_then(|report| report.log) else { return String::new() };
-        log.complete().await;
-        // Output and errors come by pipes of their own, in either order.
-        let mut words = log.lines().into_iter().rev().map(|line| line.text);
-        words.find(|line| !line.starts_with(stand_in::GREETING)).unwrap_or_default()
-    }
-
-    fn finished(&self, code: i32, reason: &'static str, started: String, message: String) {
-        self.update(|report| {
-            report.ready = self.kind == Kind::Init && code == 0;
-            report.started = false;
-            report.running = None;
-            report.state = State::Terminated(Ended {
-                code,
-                reason,
-                message,
-                started,
-                finished: now(),
-                id: report.id.clone(),
-            });
-        });
-    }
-
-    fn back_off(&self, delay: Duration) {
-        let (name, pod) = (self.spec.text("/name"), &self.pod);
-        if !delay.is_zero() {
-            let place = format!("{}_{}({})", pod.name(), pod.namespace(), pod.uid());
-            let text = format!("Back-off restarting failed container {name} in pod {place}");
-            self.event(EventType::Warning, "BackOff", text);
-        }
-        self.update(|report| {
-            // Until it is started again its log is the last one and the one before.
-            report.previous_log = report.log.clone();
-            if let State::Terminated(ended) = &report.state {
-                report.last = Some(ended.clone());
-                if !delay.is_zero() {
-                    let message = format!(
-                        "back-off {} restarting failed container={name} pod={}_{}({})",
-                        humantime::format_duration(delay),
-                        pod.name(),
-                        pod.namespace(),
-                        pod.uid(),
-                    );
-                    report.state = State::Waiting { reason: "CrashLoopBackOff", message };
-                }
-            }
-        });
-    }
-
     /// The pod as it is now, if it is still the same.
     pub(super) fn current(&self) -> Arc<Value> {
         let pod = self.shared.store.get(&PODS, self.pod.namespace(), self.pod.name());
@@ -290,6 +202,9 @@ impl Container {
         };
         let log = Log::default();
         log.follow(child.stdout.take(), child.stderr.take());
+        if program == Program::StandIn {
+            self.until_it_speaks(&log, &mut child).await;
+        }
         let mut stdin = child.stdin.take();
         if program == Program::Dns
             && let Some(pipe) = stdin.take()
@@ -334,6 +249,18 @@ impl Container {
         };
         // A process that can't be waited for is as good as killed.
         Outcome::Ended(ended.unwrap_or_else(|_| ExitStatus::from_raw(9)))
+    }
+
+    /// Waits for a stand-in's first line, which says that it listens: who has no probe is ready
+    /// as soon as it runs, and is dialled then.
+    async fn until_it_speaks(&self, log: &Log, child: &mut Child) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = log.begun() => {}
+            _ = child.wait() => {}
+            _ = stop.wait_for(Option::is_some) => {}
+            () = sleep(SPEAKS_WITHIN) => {}
+        }
     }
 
     /// Asks the process to end, and kills it when its time is up.

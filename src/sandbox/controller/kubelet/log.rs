@@ -80,6 +80,13 @@ impl Log {
         (found, lines.dropped.saturating_add(count))
     }
 
+    /// Waits for the first line, or the end.
+    pub(super) async fn begun(&self) {
+        let mut progress = self.0.progress.subscribe();
+        // The sender lives as long as the log.
+        let _ = progress.wait_for(|progress| progress.written > 0 || progress.ended).await;
+    }
+
     /// Waits until all that was written is taken in. A process may leave its pipes to others,
     /// so that this has an end of its own.
     pub(super) async fn complete(&self) {
