@@ -278,22 +278,19 @@ impl Gap {
 
 #[cfg(test)]
 impl Pods {
-    /// Pods that stand as these objects say, in a cluster that nobody can call.
+    /// Pods that stand as these objects say, in a cluster that nobody can call. Where one is
+    /// among them several times, that is its history.
     pub(crate) async fn standing(run: &crate::model::RunId, pods: &[Pod]) -> Self {
-        let agent = super::AgentSettings {
-            image: String::new(),
-            pull_policy: None,
-            key: String::new(),
-            idle_limit: Duration::ZERO,
-            active_deadline: Duration::ZERO,
-        };
-        let context = RunContext::new(super::Cluster::out_of_reach(), run.clone(), agent);
+        let context = RunContext::out_of_reach(run);
         let all = Self::watch(&context, &[], CancellationToken::new()).await;
         for pod in pods {
             let at = Instant::now();
             let report = Report { at, known: at, clock: Timestamp::now() };
             let key = (pod.namespace().unwrap_or_default(), pod.name_any());
-            all.shared.change(|states| drop(states.insert(key, PodState::seen(pod, None, report))));
+            all.shared.change(|states| {
+                let state = PodState::seen(pod, states.get(&key), report);
+                states.insert(key, state);
+            });
         }
         all
     }

@@ -229,4 +229,4 @@ fn addresses_missed(asked: &[Asked<'_>], window: &Dialled) -> BTreeSet<Dial> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -250,3 +250,6 @@ impl Step<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use kube::core::Status;
 
 use super::*;
+use crate::{
+    cluster::{AgentSettings, RunContext},
+    model::RunId,
+};
 
 impl Cluster {
     /// One that nobody can call: for tests of what is made of what was heard before.
@@ -18,6 +22,20 @@ impl Cluster {
             server: "https://nowhere".to_owned(),
             authority: None,
         }
+    }
+}
+
+impl RunContext {
+    /// A run in a cluster that nobody can call.
+    pub(crate) fn out_of_reach(run: &RunId) -> Self {
+        let agent = AgentSettings {
+            image: String::new(),
+            pull_policy: None,
+            key: String::new(),
+            idle_limit: Duration::ZERO,
+            active_deadline: Duration::ZERO,
+        };
+        Self::new(Cluster::out_of_reach(), run.clone(), agent)
     }
 }
 
