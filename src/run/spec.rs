@@ -261,3 +261,6 @@ fn connections(all: &Compiled, live: &Live<'_>, case: &PlannedCase, met: &Met<'_
     };
     found.into_iter().map(|traffic| traffic.in_family(case.family)).collect()
 }
+
+#[cfg(test)]
+mod tests;
