@@ -180,3 +180,6 @@ pub(super) fn is_blocked(seen: &[Seen]) -> bool {
             )
         })
 }
+
+#[cfg(test)]
+mod tests;
