@@ -1,16 +1,19 @@
 //! Marks a step's changes: writes the policies of netproof's own pods after them, and tells
 //! when these have arrived.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    arrival::Arrival,
+    arrival::{Arrival, Followed},
     error::RunError,
     live::Live,
-    marker::{Bite, Marker},
+    marker::{Bite, Key, Marker},
     runner::Runner,
 };
 use crate::{cluster::ControlPolicy, event::Event};
@@ -28,8 +31,20 @@ pub(super) struct Tried {
     pub proven: bool,
 }
 
+impl Tried {
+    /// Takes the proof from the nodes whose markers an isolation leaves open; true if there is
+    /// such a one. Before anything was proven the canaries tell that themselves.
+    pub(super) fn disproved(&self, open: &BTreeSet<Key>, tried: Duration) -> bool {
+        let accuses = self.proven && !open.is_empty();
+        for key in open.iter().filter(|_| accuses) {
+            self.marker.no_longer(key, tried);
+        }
+        accuses
+    }
+}
+
 /// What the markers tell of a step.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Arrived {
     /// There is none that could tell.
     NoMarker,
@@ -101,10 +116,7 @@ impl Runner<'_> {
         let written = self.context.create_control_policies(self.plan, isolation).await?;
         // The first time the canaries prove it.
         let closed = arrival.closes(live, stop, written, within, *proven).await;
-        if *proven && !closed.lost.is_empty() {
-            for key in &closed.lost {
-                marker.no_longer(key, written.elapsed());
-            }
+        if tried.disproved(&closed.lost, written.elapsed()) {
             self.tell_canaries(marker).await;
         }
         if arrival.is_empty() {
@@ -113,10 +125,7 @@ impl Runner<'_> {
         let admission = &[ControlPolicy::Admission];
         let written = self.context.create_control_policies(self.plan, admission).await?;
         let opened = arrival.opens(live, stop, written, within).await;
-        if !opened.lost.is_empty() || arrival.is_empty() {
-            return Ok(Arrived::Late);
-        }
-        Ok(Arrived::At { at: opened.at, latency: closed.latency.max(opened.latency) })
+        Ok(arrived(&closed, &opened, arrival.is_empty()))
     }
 
     /// Takes the markers' policies away, and waits until they are open.
@@ -134,6 +143,15 @@ impl Runner<'_> {
             self.events.send(Event::Canary { canary }).await;
         }
     }
+}
+
+/// What is told by markers that have closed, and then opened; `none_left` where none of them
+/// is of use any more.
+fn arrived(closed: &Followed, opened: &Followed, none_left: bool) -> Arrived {
+    if !opened.lost.is_empty() || none_left {
+        return Arrived::Late;
+    }
+    Arrived::At { at: opened.at, latency: closed.latency.max(opened.latency) }
 }
 
 fn combined(proven: bool, proof: Bite, arrived: Arrived) -> Bite {
@@ -172,6 +190,33 @@ mod tests {
             ("proven, and no marker", true, Bite::Never, Arrived::NoMarker, Bite::Never),
         ] {
             assert_eq!(combined(proven, proof, markers), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn markers_are_late_where_one_does_not_open_and_as_slow_as_the_slower_way() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let key = Key {
+            node: "one".to_owned(),
+            direction: crate::event::Direction::Ingress,
+            transport: crate::model::IpProtocol::Tcp,
+            family: crate::model::Family::Ipv4,
+        };
+        let followed = |seconds, took, lost: usize| Followed {
+            at: at(seconds),
+            latency: Duration::from_secs(took),
+            lost: std::iter::repeat_n(key.clone(), lost).collect(),
+        };
+        let told = |took| Arrived::At { at: at(5), latency: Duration::from_secs(took) };
+        for (what, closed, opened, none_left, expected) in [
+            ("slow to open", followed(3, 1, 0), followed(5, 2, 0), false, told(2)),
+            ("slow to close", followed(3, 3, 0), followed(5, 2, 0), false, told(3)),
+            ("another one stayed open", followed(3, 1, 1), followed(5, 2, 0), false, told(2)),
+            ("one stays closed", followed(3, 1, 0), followed(5, 2, 1), false, Arrived::Late),
+            ("none is left", followed(3, 1, 0), followed(5, 2, 0), true, Arrived::Late),
+        ] {
+            assert_eq!(arrived(&closed, &opened, none_left), expected, "{what}");
         }
     }
 }

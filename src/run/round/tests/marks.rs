@@ -1,7 +1,7 @@
 //! Canaries and markers: what they tell of a node.
 
 use super::*;
-use crate::run::arrival::Arrival;
+use crate::run::{Stop, arrival::Arrival, mark::Tried};
 
 const PAIR: &str = "
 metadata: {name: lab}
@@ -75,5 +75,75 @@ async fn markers_speak_what_policies_are_about_and_tcp_where_that_is_nothing() {
         let arrival = Arrival::new(&live, &asked, &[Family::Ipv4].into());
         let expected = expected.iter().copied().collect();
         assert_eq!(arrival.transports(), expected, "asked {asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_marker_that_stays_open_accuses_only_after_the_canaries_were_proven() {
+    let plan = planned(PAIR);
+    let live = live(&plan).await;
+    let transports = [IpProtocol::Tcp].into();
+    let key = proven(&live).dials.keys().next().expect("a canary").clone();
+    for (what, is_proven, open, expected) in [
+        ("proven before", true, true, true),
+        ("the first step", false, true, false),
+        ("all closed", true, false, false),
+    ] {
+        let arrival = Arrival::new(&live, &transports, &[Family::Ipv4].into());
+        let tried = Tried { marker: proven(&live), arrival, proven: is_proven };
+        let lost = open.then(|| key.clone()).into_iter().collect();
+        assert_eq!(tried.disproved(&lost, Duration::from_secs(1)), expected, "{what}");
+        let accused = matches!(tried.marker.state(&key), Some(CanaryState::StillOpen { .. }));
+        assert_eq!(accused, expected, "{what}: the canary");
+    }
+}
+
+#[tokio::test]
+async fn a_marker_has_closed_when_nothing_gets_in_and_opened_when_it_answers_itself() {
+    let plan = planned(PAIR);
+    let within = Duration::from_millis(20);
+    let stranger = || answer(agent("np-aaaaaa-stranger-0"));
+    let refused = || answer(Observation::Refused);
+    let lost = || answer(Observation::AgentFailed { message: "gone".to_owned() });
+    let (quick, long) = (2, 4);
+    type Row<'r> = (&'r str, bool, bool, Told<'r>, bool);
+    // What is told goes by how often a question is tried.
+    let rows: [Row<'_>; 9] = [
+        ("closes: silent", true, false, &|_, _, _, _| silent(), true),
+        ("closes: refused", true, false, &|_, _, _, _| refused(), true),
+        ("closes: still answered", true, false, &|_, _, _, _| None, false),
+        ("closes: somebody answers", true, false, &|_, _, _, _| stranger(), false),
+        ("closes: nobody could ask", true, false, &|_, _, _, _| lost(), false),
+        (
+            "closes: a lucky loss, where canaries prove it",
+            true,
+            false,
+            &|_, _, _, often| if often == quick { silent() } else { None },
+            true,
+        ),
+        (
+            "closes: a lucky loss, where nothing else does",
+            true,
+            true,
+            &|_, _, _, often| if often == long { None } else { silent() },
+            false,
+        ),
+        ("opens: answered", false, false, &|_, _, _, _| None, true),
+        ("opens: by somebody else", false, false, &|_, _, _, _| stranger(), false),
+    ];
+    for (what, closes, surely, told, expected) in rows {
+        let mut live = live(&plan).await;
+        live.network = Some(Box::new(|dials, timing| {
+            answered(&plan, dials, u8::try_from(timing.attempts).expect("few"), told)
+        }));
+        let arrival = Arrival::new(&live, &[IpProtocol::Tcp].into(), &[Family::Ipv4].into());
+        let (stop, written) = (Stop::new(), Instant::now());
+        let followed = if closes {
+            arrival.closes(&live, &stop, written, within, surely).await
+        } else {
+            arrival.opens(&live, &stop, written, within).await
+        };
+        assert_eq!(followed.lost.is_empty(), expected, "{what}");
+        assert_eq!(!arrival.is_empty(), expected, "{what}: of use later");
     }
 }
