@@ -71,13 +71,13 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut listeners = Listeners::new(&arguments.identity);
+    let mut said = vec![format!("{GREETING} {}", arguments.identity)];
     for port in arguments.ports {
-        listeners.add(port)?;
+        said.extend(listeners.add(port)?);
     }
-    for port in arguments.optional {
-        listeners.try_add(port);
-    }
-    println!("{GREETING} {}", arguments.identity);
+    said.extend(arguments.optional.into_iter().filter_map(|port| listeners.try_add(port)));
+    // Its first line tells that it listens.
+    println!("{}", said.join("\n"));
     let end = async {
         match arguments.ends_after {
             Some(after) => tokio::time::sleep(after).await,
@@ -87,8 +87,10 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
     let more = async {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            if let Ok(port) = line.parse() {
-                listeners.try_add(port);
+            if let Ok(port) = line.parse()
+                && let Some(said) = listeners.try_add(port)
+            {
+                println!("{said}");
             }
         }
         // Nobody has more to say.
@@ -115,10 +117,11 @@ impl Listeners {
         Self { identity: identity.into(), open: BTreeSet::new(), tasks: JoinSet::new() }
     }
 
-    fn add(&mut self, port: Port) -> io::Result<()> {
+    /// Listens on a port, and gives what is to be said of it; nothing if it did already.
+    fn add(&mut self, port: Port) -> io::Result<Option<String>> {
         let udp = port.protocol == Protocol::Udp;
         if !self.open.insert((udp, port.number)) {
-            return Ok(());
+            return Ok(None);
         }
         let taken = |error: io::Error| {
             let why = match error.kind() {
@@ -135,14 +138,12 @@ impl Listeners {
             let listener = streams(port.number).map_err(taken)?;
             self.tasks.spawn(talk::accept(listener, identity));
         }
-        println!("listens on {port}");
-        Ok(())
+        Ok(Some(format!("listens on {port}")))
     }
 
-    fn try_add(&mut self, port: Port) {
-        if let Err(error) = self.add(port) {
-            println!("{error}");
-        }
+    /// The same; that it can't is no failure.
+    fn try_add(&mut self, port: Port) -> Option<String> {
+        self.add(port).unwrap_or_else(|error| Some(error.to_string()))
     }
 }
 

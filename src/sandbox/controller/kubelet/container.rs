@@ -185,6 +185,10 @@ impl Container {
     async fn start(&mut self, program: Program) -> Outcome {
         // Variables may stand for what has been written since the pod was assigned.
         let pod = self.current();
+        // Before the process, so that a Service which comes in between is told to it twice and
+        // not never.
+        let plan = (program == Program::StandIn)
+            .then(|| Program::plan(&self.shared.store, &pod, &self.spec));
         let process = match program.process(&self.shared.store, &pod, &self.spec) {
             Ok(process) => process,
             Err(error) => {
@@ -202,17 +206,16 @@ impl Container {
         };
         let log = Log::default();
         log.follow(child.stdout.take(), child.stderr.take());
+        // Before anybody waits for the child, which would close it.
+        let mut stdin = child.stdin.take();
         if program == Program::StandIn {
             self.until_it_speaks(&log, &mut child).await;
         }
-        let mut stdin = child.stdin.take();
         if program == Program::Dns
             && let Some(pipe) = stdin.take()
         {
             tokio::spawn(names::feed(pipe, self.shared.zone.clone()));
         }
-        let plan = (program == Program::StandIn)
-            .then(|| Program::plan(&self.shared.store, &pod, &self.spec));
         let startup = self.spec.get("startupProbe").is_some();
         let readiness = self.spec.get("readinessProbe").is_some();
         self.update(|report| {
